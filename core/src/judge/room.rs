@@ -1,0 +1,194 @@
+//! What the memberships of one room say about each other: which is the newest of a device, whose SFU
+//! is whose, and what an SFU's list means for each.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::evidence::{Device, Evidence, RoomMember, Sfu};
+use crate::{
+    ids::{RoomId, StateKey, UserId},
+    rtc::{
+        membership::{Call, Focus, FocusSelection, Membership, Owner},
+        sfu_names,
+    },
+    time::Timestamp,
+};
+
+/// A membership with the key it stands under.
+#[derive(Clone, Copy, Debug)]
+pub struct Placed<'a> {
+    /// The state key of its event.
+    pub key: &'a StateKey,
+    /// The membership.
+    pub membership: &'a Membership,
+}
+
+/// What one SFU answered for one of its rooms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SfuRoom {
+    /// It did not answer.
+    Unknown,
+    /// The identities that are connected.
+    Participants(BTreeSet<String>),
+}
+
+/// What the neighbours observed, as far as a room's evidence needs it.
+pub trait Observations {
+    /// The owner's own room membership.
+    fn room_member(&self, user: &UserId) -> RoomMember;
+
+    /// What the device lists say of the device.
+    fn device(&self, owner: &Owner) -> Device;
+
+    /// Whether the SFU behind a focus is ours.
+    fn is_our_sfu(&self, focus: &Focus) -> bool;
+
+    /// What our SFU answered for a room name; a name that it does not know has no participants.
+    fn sfu_room(&self, focus: &Focus, name: &str) -> SfuRoom;
+
+    /// Whether this very membership was seen on the SFU before.
+    fn was_on_sfu(&self, placed: Placed<'_>) -> bool;
+}
+
+/// The evidence on each of the open memberships of a room, in their order.
+pub fn gather(
+    room: &RoomId,
+    open: &[Placed<'_>],
+    observations: &dyn Observations,
+    now: Timestamp,
+) -> Vec<Evidence> {
+    let newest = newest_of_each_device(open);
+    let focuses: Vec<_> = focuses(open, observations, now);
+    let halls = Halls::gather(room, open, &focuses, observations);
+    open.iter()
+        .enumerate()
+        .map(|(index, placed)| Evidence {
+            room_member: observations.room_member(&placed.membership.owner.user),
+            device: observations.device(&placed.membership.owner),
+            sfu: halls.says(index, open, &focuses, observations),
+            superseded_at: newest
+                .get(&(&placed.membership.owner, &placed.membership.call))
+                .filter(|(key, sent)| **key != *placed.key && *sent > placed.membership.sent)
+                .map(|(_, sent)| *sent),
+        })
+        .collect()
+}
+
+type ByDevice<'a> = HashMap<(&'a Owner, &'a Call), (&'a StateKey, Timestamp)>;
+
+fn newest_of_each_device<'a>(open: &[Placed<'a>]) -> ByDevice<'a> {
+    let mut newest: ByDevice<'a> = HashMap::new();
+    for placed in open {
+        let slot = newest
+            .entry((&placed.membership.owner, &placed.membership.call))
+            .or_insert((placed.key, placed.membership.sent));
+        if placed.membership.sent > slot.1 {
+            *slot = (placed.key, placed.membership.sent);
+        }
+    }
+    newest
+}
+
+/// The focus each membership publishes to, as its client finds it.
+fn focuses<'a>(
+    open: &[Placed<'a>],
+    observations: &dyn Observations,
+    now: Timestamp,
+) -> Vec<Option<&'a Focus>> {
+    // Clients take the oldest by expiry and room membership alone; so must we, or we would look for
+    // a device on an SFU that its client never went to.
+    let mut oldest: BTreeMap<&Call, &Membership> = BTreeMap::new();
+    let wanted = open.iter().any(|p| p.membership.focus_selection == FocusSelection::OldestMembership);
+    for placed in open.iter().filter(|_| wanted) {
+        let membership = placed.membership;
+        let shown = membership.expires > now
+            && !matches!(observations.room_member(&membership.owner.user), RoomMember::NotJoined { .. });
+        if shown {
+            let slot = oldest.entry(&membership.call).or_insert(membership);
+            if membership.start < slot.start {
+                *slot = membership;
+            }
+        }
+    }
+    open.iter()
+        .map(|placed| match placed.membership.focus_selection {
+            FocusSelection::Own => placed.membership.focus.as_ref(),
+            FocusSelection::OldestMembership => {
+                oldest.get(&placed.membership.call).and_then(|oldest| oldest.focus.as_ref())
+            }
+        })
+        .collect()
+}
+
+/// What our SFU says about one call: everybody in any of the rooms that the call may have there.
+#[derive(Default)]
+struct Hall {
+    present: BTreeSet<String>,
+    incomplete: bool,
+    /// Somebody is there whom no membership explains, so the room may be another call's.
+    unexplained: bool,
+    /// The latest start among the memberships that are there.
+    latest_present: Option<Timestamp>,
+}
+
+struct Halls<'a>(BTreeMap<(&'a Call, &'a str), Hall>);
+
+impl<'a> Halls<'a> {
+    fn gather(
+        room: &RoomId,
+        open: &[Placed<'a>],
+        focuses: &[Option<&'a Focus>],
+        observations: &dyn Observations,
+    ) -> Self {
+        let mut halls: BTreeMap<(&Call, &str), Hall> = BTreeMap::new();
+        let mut asked = BTreeSet::new();
+        for (placed, focus) in open.iter().zip(focuses) {
+            let Some(focus) = focus.filter(|focus| observations.is_our_sfu(focus)) else { continue };
+            let call = &placed.membership.call;
+            let hall = halls.entry((call, &focus.service_url)).or_default();
+            if !asked.insert((call, &*focus.service_url, focus.alias.as_deref())) {
+                continue;
+            }
+            for name in sfu_names::rooms(room, call, Some(focus)) {
+                match observations.sfu_room(focus, &name) {
+                    SfuRoom::Unknown => hall.incomplete = true,
+                    SfuRoom::Participants(identities) => hall.present.extend(identities),
+                }
+            }
+        }
+        let explained: BTreeSet<String> =
+            open.iter().flat_map(|placed| sfu_names::identities(placed.membership)).collect();
+        for (placed, focus) in open.iter().zip(focuses) {
+            let Some(focus) = focus else { continue };
+            let Some(hall) = halls.get_mut(&(&placed.membership.call, &*focus.service_url)) else { continue };
+            if sfu_names::identities(placed.membership).any(|identity| hall.present.contains(&identity)) {
+                hall.latest_present = hall.latest_present.max(Some(placed.membership.start));
+            }
+        }
+        for hall in halls.values_mut() {
+            hall.unexplained = hall.present.iter().any(|identity| !explained.contains(identity));
+        }
+        Self(halls)
+    }
+
+    fn says(
+        &self,
+        index: usize,
+        open: &[Placed<'a>],
+        focuses: &[Option<&'a Focus>],
+        observations: &dyn Observations,
+    ) -> Sfu {
+        let placed = open[index];
+        let hall =
+            focuses[index].and_then(|focus| self.0.get(&(&placed.membership.call, &*focus.service_url)));
+        let Some(hall) = hall else { return Sfu::NotOurs };
+        if sfu_names::identities(placed.membership).any(|identity| hall.present.contains(&identity)) {
+            return Sfu::Listed;
+        }
+        if hall.incomplete {
+            return Sfu::Unknown;
+        }
+        let name_is_right =
+            !hall.unexplained && hall.latest_present.is_some_and(|start| start > placed.membership.start);
+        Sfu::Absent { counts: name_is_right || observations.was_on_sfu(placed) }
+    }
+}

@@ -1,0 +1,23 @@
+//! What rtc-janitor concludes, and nothing of how it finds out.
+//!
+//! This crate is pure: no async, no I/O, no clock, no SDK. Every instant is handed in, so the same
+//! input gives the same answer, and a test of an hour takes a millisecond.
+//!
+//! | room | what lives there |
+//! | --- | --- |
+//! | [`rtc`] | what is on the wire: membership content, state keys, SFU names |
+//! | [`judge`] | what is concluded from a membership and the evidence about it |
+//! | [`ledger`] | what is stale since when, what is due, when to look again |
+//! | [`guard`] | limits, breaker, quarantine: may this be written now |
+//! | [`plan`] | what one sweep would write, and what it holds back and why |
+//! | [`render`] | all of it in words, as plain text and HTML |
+
+pub mod export;
+pub mod guard;
+pub mod ids;
+pub mod judge;
+pub mod ledger;
+pub mod plan;
+pub mod render;
+pub mod rtc;
+pub mod time;

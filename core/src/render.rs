@@ -1,0 +1,6 @@
+//! Everything a person reads, as plain text and as HTML. Whatever comes from outside is escaped.
+
+pub mod message;
+pub mod words;
+
+pub use message::Message;

@@ -1,0 +1,115 @@
+//! A message in its two forms, and the escaping that keeps rooms from speaking through it.
+
+use std::fmt::Write;
+
+use crate::ids::{RoomId, UserId};
+
+/// A message in the two forms of `m.room.message`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Message {
+    /// `body`: as complete as the HTML.
+    pub plain: String,
+    /// `formatted_body`, in the subset that clients show.
+    pub html: String,
+}
+
+/// The longest name from outside that is shown; what is longer is cut with an ellipsis.
+const LONGEST_NAME: usize = 80;
+
+/// Text from outside as it may be shown: on one line, no control or direction characters, not longer
+/// than a line, and never the word that pings a whole room.
+pub fn harmless(text: &str) -> String {
+    let mut shown = String::new();
+    for (count, character) in text.chars().enumerate() {
+        if count == LONGEST_NAME {
+            shown.push('…');
+            break;
+        }
+        shown.push(if is_harmless(character) { character } else { '\u{fffd}' });
+    }
+    // Push rules look for the word in `body`; a zero-width joiner keeps it readable and inert.
+    shown.replace("@room", "@\u{2060}room")
+}
+
+fn is_harmless(character: char) -> bool {
+    !character.is_control()
+        && !matches!(character,
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{61c}')
+}
+
+/// [`harmless`] text with the five characters that mean something to HTML escaped.
+pub fn escaped(text: &str) -> String {
+    escape_html(&harmless(text))
+}
+
+fn escape_html(text: &str) -> String {
+    let mut html = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            other => html.push(other),
+        }
+    }
+    html
+}
+
+/// An identifier in a matrix.to link: everything but unreserved characters percent-encoded.
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+/// A room: its name with a link, and its id.
+pub fn room(id: &RoomId, name: Option<&str>) -> Message {
+    let link = percent_encoded(id.as_str());
+    let shown_id = harmless(id.as_str());
+    let (plain, label) = match name {
+        Some(name) => (format!("{} ({shown_id})", harmless(name)), escaped(name)),
+        None => (shown_id.clone(), escape_html(&shown_id)),
+    };
+    let mut html = format!(r#"<a href="https://matrix.to/#/{link}">{label}</a>"#);
+    if name.is_some() {
+        let _ = write!(html, " <code>{}</code>", escape_html(&shown_id));
+    }
+    Message { plain, html }
+}
+
+/// A user as text, not as a pill: nobody is pinged.
+pub fn user(id: &UserId) -> Message {
+    let plain = harmless(id.as_str());
+    let html = format!("<code>{}</code>", escape_html(&plain));
+    Message { plain, html }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_outside_is_shown_harmless() {
+        assert_eq!(escaped("<b>&\"'</b>"), "&lt;b&gt;&amp;&quot;&#39;&lt;/b&gt;");
+        assert_eq!(harmless("a\nb\u{202e}c\u{0}d"), "a\u{fffd}b\u{fffd}c\u{fffd}d");
+        assert!(!harmless("hello @room").contains("@room"));
+        assert_eq!(harmless(&"x".repeat(60_000)).chars().count(), LONGEST_NAME + 1);
+    }
+
+    #[test]
+    fn a_link_cannot_be_broken_out_of() {
+        let room = room(&r#"!a"><img src=x>:b"#.into(), Some("<i>"));
+        assert_eq!(
+            room.html,
+            r#"<a href="https://matrix.to/#/%21a%22%3E%3Cimg%20src%3Dx%3E%3Ab">&lt;i&gt;</a> <code>!a&quot;&gt;&lt;img src=x&gt;:b</code>"#
+        );
+    }
+}

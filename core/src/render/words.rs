@@ -1,0 +1,129 @@
+//! Spans, instants, reasons and verdicts in words.
+
+use std::time::Duration;
+
+use crate::{
+    judge::{
+        evidence::{Device, Evidence, ListKind, Sfu},
+        policy::Reason,
+        verdict::{Judgement, UnknownWhy, Verdict},
+    },
+    rtc::membership::Membership,
+    time::Timestamp,
+};
+
+/// A span as people say it, with its two largest units: `3 h 12 min`.
+pub fn span(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    let two = |large: u64, large_unit: &str, small: u64, small_unit: &str| {
+        if small == 0 {
+            format!("{large} {large_unit}")
+        } else {
+            format!("{large} {large_unit} {small} {small_unit}")
+        }
+    };
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, minutes) => two(minutes, "min", seconds % 60, "s"),
+        (0, hours, minutes) => two(hours, "h", minutes, "min"),
+        (days, hours, _) => two(days, "d", hours, "h"),
+    }
+}
+
+/// How long ago something was, or in how long it will be.
+pub fn ago(then: Timestamp, now: Timestamp) -> String {
+    if then > now {
+        format!("in {}", span(then.since(now)))
+    } else {
+        format!("{} ago", span(now.since(then)))
+    }
+}
+
+/// A reason in a few words.
+pub fn reason(reason: Reason) -> &'static str {
+    match reason {
+        Reason::NotJoined => "left the room",
+        Reason::Expired => "expired",
+        Reason::DeviceGone => "device gone",
+        Reason::Superseded => "joined again under another key",
+        Reason::NotOnSfu => "not connected to the call server",
+        Reason::DeviceIdle => "device not seen by the homeserver",
+        Reason::Silent => "no sign of life",
+    }
+}
+
+/// The verdict in one sentence.
+pub fn why(membership: &Membership, judgement: &Judgement, evidence: &Evidence, now: Timestamp) -> String {
+    match judgement.verdict {
+        Verdict::Active if judgement.vetoed => "the call server lists the device as connected".into(),
+        Verdict::Active => {
+            format!("nothing speaks against it; its newest event is from {}", ago(membership.last_sign, now))
+        }
+        Verdict::Unknown(UnknownWhy::DeviceListUnavailable) => {
+            "the device list of its owner could not be read, or does not show devices without keys".into()
+        }
+        Verdict::Stale(reason) => {
+            let since = judgement.reasons().next().and_then(|(_, since)| since);
+            because(reason, since, membership, evidence, now)
+        }
+    }
+}
+
+fn because(
+    reason: Reason,
+    since: Option<Timestamp>,
+    membership: &Membership,
+    evidence: &Evidence,
+    now: Timestamp,
+) -> String {
+    let since = since.map(|since| ago(since, now));
+    match (reason, since) {
+        (Reason::NotJoined, Some(since)) => format!("its owner left the room {since}"),
+        (Reason::NotJoined, None) => "its owner is not in the room".into(),
+        (Reason::Expired, _) => format!("it expired {}", ago(membership.expires, now)),
+        (Reason::DeviceGone, _) => match evidence.device {
+            Device::Missing { by: ListKind::OwnList, .. } => {
+                "the homeserver's list of its owner's devices lacks the device".into()
+            }
+            _ => "the device list of its owner lacks the device".into(),
+        },
+        (Reason::Superseded, since) => {
+            format!("the same device joined again under another key {}", since.unwrap_or_default())
+        }
+        (Reason::NotOnSfu, _) => match evidence.sfu {
+            Sfu::Absent { .. } => "the call server does not list the device".into(),
+            _ => "the device is not on the call server".into(),
+        },
+        (Reason::DeviceIdle, _) => match evidence.device {
+            Device::Listed { last_seen: Some(seen) } => {
+                format!("the homeserver last saw the device {}", ago(seen, now))
+            }
+            _ => "the homeserver has not seen the device for long".into(),
+        },
+        (Reason::Silent, _) => format!(
+            "its newest event is from {}, and a client that is still there would have sent another",
+            ago(membership.last_sign, now)
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_read_as_people_say_them() {
+        for (seconds, words) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (90, "1 min 30 s"),
+            (11_520, "3 h 12 min"),
+            (7200, "2 h"),
+            (90_000, "1 d 1 h"),
+        ] {
+            assert_eq!(span(Duration::from_secs(seconds)), words);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The names under which a LiveKit SFU knows a call and the devices in it.
+//!
+//! They are made by lk-jwt-service, whose recipe changed with its versions, and several versions may
+//! stand before one SFU: so all of them are asked, every time. An SFU answers a name that it does not
+//! know with an empty list, as if everybody had left.
+
+use std::fmt::Write;
+
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use sha2::{Digest, Sha256};
+
+use super::membership::{Call, Focus, Membership};
+use crate::ids::RoomId;
+
+/// All names that the SFU room of a call may have, each once.
+pub fn rooms(room: &RoomId, call: &Call, focus: Option<&Focus>) -> Vec<String> {
+    let room = room.as_str();
+    let mut names = vec![room.to_owned()];
+    // `/sfu/get` has no slot and always takes the room's own; `/get_token` takes the slot it is given.
+    let slot = format!("{}#{}", call.application, if call.id.is_empty() { "ROOM" } else { &call.id });
+    for slot in ["m.call#ROOM", slot.as_str()] {
+        names.push(STANDARD_NO_PAD.encode(sha256(&go_json(&[room, slot])))); // v0.4.3 and later
+        names.push(STANDARD_NO_PAD.encode(sha256(&format!("{room}|{slot}")))); // v0.4.1, v0.4.2
+        names.push(hex(&sha256(&format!("{room}|{slot}")))); // v0.4.0
+    }
+    // Up to v0.3.0 the client's own alias was taken as it came.
+    names.extend(focus.and_then(|focus| focus.alias.as_deref()).map(str::to_owned));
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// The identities under which the SFU may list a membership: `user:device` on the SFU it publishes
+/// to, and its `membershipID`, which is the same unless a client chose another.
+pub fn identities(membership: &Membership) -> impl Iterator<Item = String> {
+    let default = format!("{}:{}", membership.owner.user, membership.owner.device);
+    let chosen = membership.membership_id.as_deref().filter(|id| **id != default).map(str::to_owned);
+    std::iter::once(default).chain(chosen)
+}
+
+fn sha256(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A compact JSON array as Go's `json.Marshal` writes it: like everybody's, but `<`, `>`, `&` and
+/// the two Unicode line separators are escaped.
+fn go_json(texts: &[&str]) -> String {
+    let mut json = serde_json::Value::from(texts.to_vec()).to_string();
+    for (plain, escaped) in [
+        ("<", "\\u003c"),
+        (">", "\\u003e"),
+        ("&", "\\u0026"),
+        ("\u{2028}", "\\u2028"),
+        ("\u{2029}", "\\u2029"),
+    ] {
+        json = json.replace(plain, escaped);
+    }
+    json
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_known_answers_of_lk_jwt_service_are_among_the_names() {
+        let call = Call { application: "m.call".into(), id: "".into() };
+        let names = rooms(&"!room:example.org".into(), &call, None);
+        for known in [
+            "!room:example.org",
+            "TK4o8wNCXi5t5936bOvIzE/X3XFc7cgp3jGRDqK0j5E",
+            "II7ni4mwimWHg/Kq2e7GHBQ3xwgnCug6IeGCcWN2czw",
+            "208ee78b89b08a658783f2aad9eec61c1437c708270ae83a21e182716376733c",
+        ] {
+            assert!(names.contains(&known.to_owned()), "{known} is missing from {names:?}");
+        }
+        assert_eq!(names.len(), 4, "each name once");
+    }
+
+    #[test]
+    fn json_is_escaped_as_go_does() {
+        assert_eq!(go_json(&["!a<b>&:x\u{2028}", "\"s\""]), r#"["!a\u003cb\u003e\u0026:x\u2028","\"s\""]"#);
+    }
+}

@@ -1,0 +1,43 @@
+//! Every test vector: an exported state, the answers saved with it, and the verdicts that must come out.
+#![expect(clippy::expect_used, reason = "tests")]
+
+use rtc_janitor_core::{export::Export, judge::policy::Policy, time::Timestamp};
+use serde_json::Value;
+
+fn rows(case: &Value) -> Value {
+    let mut export = Export::from_state(case["state"].clone()).expect("a state");
+    if let Some(answer) = case.get("keys_query") {
+        export = export.with_keys_query(answer.clone()).expect("a keys query");
+    }
+    if let Some(lists) = case.get("synapse_devices") {
+        export = export.with_synapse_devices(lists.clone()).expect("device lists");
+    }
+    if let Some(rooms) = case.get("sfu") {
+        export = export.with_sfu(rooms.clone()).expect("SFU rooms");
+    }
+    let now = Timestamp::from_millis(case["now_ms"].as_i64().expect("now_ms"));
+    let writer = case.get("as").and_then(Value::as_str).map(Into::into);
+    serde_json::to_value(export.explain(&Policy::default(), writer.as_ref(), now)).expect("rows")
+}
+
+/// Whether a row has every field that is expected, with the value that is expected.
+fn matches(row: &Value, expected: &Value) -> bool {
+    expected.as_object().expect("an object").iter().all(|(field, value)| row.get(field) == Some(value))
+}
+
+#[test]
+fn every_vector_gives_the_expected_verdicts() {
+    let cases: Vec<Value> = serde_json::from_str(include_str!("data/memberships.json")).expect("vectors");
+    assert!(cases.len() >= 42, "the vectors are there");
+    let mut wrong = Vec::new();
+    for case in &cases {
+        let rows = rows(case);
+        let rows = rows.as_array().expect("an array");
+        let expected = case["expect"].as_array().expect("expectations");
+        let all_there = expected.iter().all(|e| rows.iter().any(|row| matches(row, e)));
+        if rows.len() != expected.len() || !all_there {
+            wrong.push(format!("{}:\n  expected {expected:?}\n  got {rows:?}", case["name"]));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {} vectors fail:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}

@@ -1,0 +1,4 @@
+//! The `rtc-janitor` program.
+#![recursion_limit = "256"]
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! A real Synapse for the tests and the demo.
