@@ -1,1 +1,322 @@
-//! tbd
+//! What one sweep would write, and what it holds back and why.
+//!
+//! [`Plan::make`] is the one place where a due membership becomes a planned write, and only
+//! memberships for which every condition holds get there. Two conditions are checked elsewhere: the
+//! mode is the kind of writer the plan is handed to, and the fresh read happens right before each
+//! write.
+
+use std::time::Duration;
+
+use crate::{
+    guard::{
+        breaker::{Breakers, Passage},
+        limits::{Budget, Limit},
+        quarantine::Quarantine,
+    },
+    ids::{EventId, RoomId, StateKey},
+    judge::policy::{Neighbour, Reason},
+    ledger::Due,
+    rtc::{membership::Owner, state_key::Blocked},
+    time::Timestamp,
+};
+
+/// What expired this long ago is seen by nobody and is no emergency: it is counted, and cleared only
+/// by a plan that a person approved.
+pub const LONG_EXPIRED: Duration = Duration::from_hours(30 * 24);
+
+/// How many observations a reason needs.
+const SIGHTINGS: u32 = 2;
+
+/// How a key can be cleared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Route {
+    /// By the bot itself, with the power it has in the room.
+    OwnPower,
+}
+
+impl Route {
+    /// The name in JSON, the journal and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OwnPower => "own_power",
+        }
+    }
+}
+
+/// One entry of an event, as far as the plan needs it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Whom it speaks for.
+    pub owner: Owner,
+    /// Its place in the event.
+    pub index: u32,
+    /// The reasons whose grace is over, the strongest first.
+    pub due: Vec<Due>,
+    /// When it expires.
+    pub expires: Timestamp,
+    /// From when its age counts.
+    pub last_sign: Timestamp,
+    /// Whether the owner's account is on another server.
+    pub is_remote: bool,
+    /// Whether the SFU is ours and did not answer.
+    pub sfu_is_silent: bool,
+}
+
+/// An event with at least one entry that is due.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// The room.
+    pub room: RoomId,
+    /// The key.
+    pub key: StateKey,
+    /// The event that was judged.
+    pub event: EventId,
+    /// All of its entries, also those that no client shows.
+    pub entries: Vec<Option<Entry>>,
+    /// Whether clients still show it: it has not expired, and its owner is in the room.
+    pub is_shown: bool,
+    /// Whether nothing that looks alive would be left of its call.
+    pub ends_call: bool,
+    /// Whether the room or an owner is excluded by the configuration.
+    pub is_excluded: bool,
+    /// How it can be cleared; `None` when that could not be read.
+    pub route: Option<Result<Route, Blocked>>,
+}
+
+/// A key that is to be emptied. It can only be made from a candidate that passed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlannedWrite {
+    room: RoomId,
+    key: StateKey,
+    event: EventId,
+    owners: Vec<Owner>,
+    due: Due,
+    route: Route,
+    probe: Option<Neighbour>,
+    is_shown: bool,
+}
+
+impl PlannedWrite {
+    /// The room.
+    pub fn room(&self) -> &RoomId {
+        &self.room
+    }
+    /// The key.
+    pub fn key(&self) -> &StateKey {
+        &self.key
+    }
+    /// The event that was judged; nothing else may be overwritten.
+    pub fn event(&self) -> &EventId {
+        &self.event
+    }
+    /// Whom the event speaks for.
+    pub fn owners(&self) -> &[Owner] {
+        &self.owners
+    }
+    /// The reason that it is cleared for.
+    pub fn due(&self) -> Due {
+        self.due
+    }
+    /// The route.
+    pub fn route(&self) -> Route {
+        self.route
+    }
+    /// Set when this write tests whether a neighbour is to be believed again.
+    pub fn probe(&self) -> Option<Neighbour> {
+        self.probe
+    }
+    /// Whether clients still show it.
+    pub fn is_shown(&self) -> bool {
+        self.is_shown
+    }
+}
+
+/// Why something that is due is not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HeldBack {
+    /// The janitor is paused.
+    Paused,
+    /// The room or the owner is excluded.
+    Excluded,
+    /// Not everything has been read since the start.
+    FirstSync,
+    /// It was seen only once.
+    OneSighting,
+    /// It is younger than the configured minimum.
+    TooYoung,
+    /// It was not looked at again after the grace ended.
+    NotRefreshed,
+    /// Our clock and the server's differ too much.
+    ClockSkew,
+    /// The breaker of this neighbour is open.
+    Breaker(Neighbour),
+    /// The key came back after an earlier clear.
+    Quarantine,
+    /// Only a device list of another server says so.
+    RemoteDeviceList,
+    /// The SFU is ours and did not answer.
+    SfuSilent,
+    /// Another device in the same event is not stale.
+    OthersInEvent,
+    /// Expired more than 30 days ago.
+    LongExpired,
+    /// No route, and why.
+    NoRoute(Blocked),
+    /// It could not be read who may write it.
+    RouteUnknown,
+    /// A limit is reached; it goes on with the next sweep.
+    Limit(Limit),
+}
+
+/// What holds for the whole sweep.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent condition with a line of its own")]
+pub struct Circumstances<'a> {
+    /// Paused by command.
+    pub is_paused: bool,
+    /// The first full sync after the start is over.
+    pub first_sync_is_over: bool,
+    /// Our clock and the server's differ too much.
+    pub clock_is_skewed: bool,
+    /// The configured minimum age.
+    pub minimum_age: Duration,
+    /// Whether `device_gone` may be used against owners on other servers.
+    pub remote_device_lists: bool,
+    /// The breakers.
+    pub breakers: &'a Breakers,
+    /// The keys that came back.
+    pub quarantine: &'a Quarantine,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// What one sweep would write, and what it holds back.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// In the order in which they are to be written.
+    pub writes: Vec<PlannedWrite>,
+    /// What is due and not written.
+    pub held: Vec<(Candidate, HeldBack)>,
+}
+
+impl Plan {
+    /// Decides for every candidate whether it may be written now.
+    pub fn make(
+        mut candidates: Vec<Candidate>,
+        circumstances: Circumstances<'_>,
+        mut budget: Budget,
+    ) -> Self {
+        candidates.retain(|candidate| candidate.entries.iter().flatten().any(|entry| !entry.due.is_empty()));
+        // What people see first; of that, what keeps a dead call ringing nobody.
+        candidates
+            .sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| (&a.room, &a.key).cmp(&(&b.room, &b.key))));
+        let mut plan = Self::default();
+        let mut probed = Vec::new();
+        for candidate in candidates {
+            match pass(&candidate, &circumstances, &probed)
+                .and_then(|write| budget.take(&candidate.room).map_err(HeldBack::Limit).map(|()| write))
+            {
+                Ok(write) => {
+                    probed.extend(write.probe);
+                    plan.writes.push(write);
+                }
+                Err(why) => plan.held.push((candidate, why)),
+            }
+        }
+        plan
+    }
+}
+
+fn rank(candidate: &Candidate) -> (bool, bool) {
+    (!candidate.is_shown, !candidate.ends_call)
+}
+
+/// All conditions but the fresh read, one after the other.
+fn pass(
+    candidate: &Candidate,
+    circumstances: &Circumstances<'_>,
+    probed: &[Neighbour],
+) -> Result<PlannedWrite, HeldBack> {
+    let Circumstances { now, .. } = *circumstances;
+    refuse_if(circumstances.is_paused, HeldBack::Paused)?;
+    refuse_if(candidate.is_excluded, HeldBack::Excluded)?;
+    refuse_if(!circumstances.first_sync_is_over, HeldBack::FirstSync)?;
+    let mut chosen: Option<(Due, Option<Neighbour>)> = None;
+    let mut owners = Vec::new();
+    for entry in &candidate.entries {
+        let entry = entry.as_ref().filter(|entry| !entry.due.is_empty()).ok_or(HeldBack::OthersInEvent)?;
+        refuse_if(now.since(entry.last_sign) < circumstances.minimum_age, HeldBack::TooYoung)?;
+        refuse_if(now.since(entry.expires) > LONG_EXPIRED, HeldBack::LongExpired)?;
+        let believed = believable(candidate, entry, circumstances, probed)?;
+        if chosen.is_none_or(|(due, _)| believed.0.reason < due.reason) {
+            chosen = Some(believed);
+        }
+        owners.push(entry.owner.clone());
+    }
+    let (due, probe) = chosen.ok_or(HeldBack::OthersInEvent)?;
+    let route = match candidate.route {
+        Some(Ok(route)) => route,
+        Some(Err(blocked)) => return Err(HeldBack::NoRoute(blocked)),
+        None => return Err(HeldBack::RouteUnknown),
+    };
+    Ok(PlannedWrite {
+        room: candidate.room.clone(),
+        key: candidate.key.clone(),
+        event: candidate.event.clone(),
+        owners,
+        due,
+        route,
+        probe,
+        is_shown: candidate.is_shown,
+    })
+}
+
+/// The strongest due reason that may be acted on; else what holds the strongest one back.
+fn believable(
+    candidate: &Candidate,
+    entry: &Entry,
+    circumstances: &Circumstances<'_>,
+    probed: &[Neighbour],
+) -> Result<(Due, Option<Neighbour>), HeldBack> {
+    let mut first_refusal = None;
+    for due in &entry.due {
+        match believe(candidate, entry, *due, circumstances, probed) {
+            Ok(probe) => return Ok((*due, probe)),
+            Err(why) => first_refusal = first_refusal.or(Some(why)),
+        }
+    }
+    Err(first_refusal.unwrap_or(HeldBack::OthersInEvent))
+}
+
+fn believe(
+    candidate: &Candidate,
+    entry: &Entry,
+    due: Due,
+    circumstances: &Circumstances<'_>,
+    probed: &[Neighbour],
+) -> Result<Option<Neighbour>, HeldBack> {
+    let Circumstances { breakers, quarantine, now, .. } = *circumstances;
+    refuse_if(due.sightings < SIGHTINGS, HeldBack::OneSighting)?;
+    refuse_if(!due.refreshed, HeldBack::NotRefreshed)?;
+    refuse_if(circumstances.clock_is_skewed, HeldBack::ClockSkew)?;
+    refuse_if(entry.sfu_is_silent && due.reason != Reason::NotJoined, HeldBack::SfuSilent)?;
+    refuse_if(
+        due.reason == Reason::DeviceGone && entry.is_remote && !circumstances.remote_device_lists,
+        HeldBack::RemoteDeviceList,
+    )?;
+    let believed = quarantine.believes(&candidate.room, &candidate.key, due.reason, now);
+    refuse_if(!believed, HeldBack::Quarantine)?;
+    let Some(neighbour) = due.reason.neighbour() else { return Ok(None) };
+    match breakers.passage(neighbour, now) {
+        Passage::Free => Ok(None),
+        Passage::Probe if !probed.contains(&neighbour) => Ok(Some(neighbour)),
+        Passage::Probe | Passage::Barred => Err(HeldBack::Breaker(neighbour)),
+    }
+}
+
+fn refuse_if(condition: bool, why: HeldBack) -> Result<(), HeldBack> {
+    if condition { Err(why) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests;

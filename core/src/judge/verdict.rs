@@ -188,3 +188,6 @@ fn refreshes_hourly(membership: &Membership, created: Timestamp) -> bool {
     elapsed >= HOUR_MS
         && membership.expires_after.is_some_and(|span| span.as_millis() >= 4 * HOUR_MS * (hours + 1))
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,112 @@
+//! Memberships that came back after being cleared: their clients were alive, so the reason that was
+//! used was wrong about them.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::{RoomId, StateKey},
+    judge::policy::Reason,
+    time::Timestamp,
+};
+
+/// A membership that returns within this long of being cleared was alive. (A live client re-joins in
+/// under a second; its server may be slow, or far away.)
+pub const RETURN_WINDOW: Duration = Duration::from_mins(2);
+
+/// For how long a reason is not believed after the first return; each further one doubles it.
+const FIRST: Duration = Duration::from_hours(1);
+/// The longest it gets.
+const LONGEST: Duration = Duration::from_hours(6);
+
+/// Why one key is left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The reason that was wrong.
+    pub reason: Reason,
+    /// Until when it is not believed alone.
+    pub until: Timestamp,
+    /// How often the key came back.
+    pub returns: u32,
+}
+
+/// All keys that are left alone, by room and key.
+#[derive(Clone, Debug, Default)]
+pub struct Quarantine {
+    entries: BTreeMap<(RoomId, StateKey), Entry>,
+}
+
+impl Quarantine {
+    /// Puts back an entry from the journal.
+    pub fn restore(&mut self, room: RoomId, key: StateKey, entry: Entry) {
+        self.entries.insert((room, key), entry);
+    }
+
+    /// Notes that a key came back after it was cleared for `reason`. Returns the entry; the first
+    /// return (`returns == 1`) is the one to tell people about.
+    pub fn returned(&mut self, room: &RoomId, key: &StateKey, reason: Reason, now: Timestamp) -> Entry {
+        let returns = self
+            .entries
+            .get(&(room.clone(), key.clone()))
+            .filter(|entry| now < entry.until + LONGEST)
+            .map_or(0, |entry| entry.returns)
+            + 1;
+        let span = FIRST.saturating_mul(1 << (returns - 1).min(8)).min(LONGEST);
+        let entry = Entry { reason, until: now + span, returns };
+        self.entries.insert((room.clone(), key.clone()), entry);
+        entry
+    }
+
+    /// Forgets a key: there is new evidence, such as the SFU having seen it and lost it.
+    pub fn lift(&mut self, room: &RoomId, key: &StateKey) {
+        self.entries.remove(&(room.clone(), key.clone()));
+    }
+
+    /// Whether `reason` may be used against a key at `now`. Another reason may be, unless it rests on
+    /// the same neighbour's word.
+    pub fn believes(&self, room: &RoomId, key: &StateKey, reason: Reason, now: Timestamp) -> bool {
+        let Some(entry) = self.entries.get(&(room.clone(), key.clone())) else { return true };
+        let same_source = entry.reason == reason
+            || (entry.reason.neighbour().is_some() && entry.reason.neighbour() == reason.neighbour());
+        now >= entry.until || !same_source
+    }
+
+    /// The entry of a key.
+    pub fn get(&self, room: &RoomId, key: &StateKey) -> Option<&Entry> {
+        self.entries.get(&(room.clone(), key.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_reason_is_not_believed_for_an_hour_and_longer_each_time_up_to_six() {
+        let (room, key): (RoomId, StateKey) = ("!r".into(), "_@a:b_D".into());
+        let mut quarantine = Quarantine::default();
+        let mut now = Timestamp::from_millis(0);
+        for hours in [1, 2, 4, 6, 6] {
+            assert!(quarantine.believes(&room, &key, Reason::DeviceGone, now));
+            quarantine.returned(&room, &key, Reason::DeviceGone, now);
+            let end = now + Duration::from_hours(hours);
+            assert!(!quarantine.believes(&room, &key, Reason::DeviceGone, end - Duration::from_millis(1)));
+            now = end;
+        }
+    }
+
+    #[test]
+    fn an_independent_reason_is_believed_and_one_of_the_same_source_is_not() {
+        let (room, key): (RoomId, StateKey) = ("!r".into(), "_@a:b_D".into());
+        let mut quarantine = Quarantine::default();
+        let now = Timestamp::from_millis(0);
+        quarantine.returned(&room, &key, Reason::DeviceGone, now);
+        assert!(quarantine.believes(&room, &key, Reason::NotJoined, now));
+        assert!(quarantine.believes(&room, &key, Reason::Expired, now));
+        assert!(!quarantine.believes(&room, &key, Reason::DeviceIdle, now));
+        assert!(quarantine.believes(&room, &"_@a:b_E".into(), Reason::DeviceGone, now), "another key");
+        quarantine.lift(&room, &key);
+        assert!(quarantine.believes(&room, &key, Reason::DeviceGone, now));
+    }
+}

@@ -1,0 +1,250 @@
+//! One test for each condition: remove its line from `plan.rs` and exactly its test turns red.
+
+use std::time::Duration;
+
+use super::*;
+use crate::guard::{breaker::Settings, limits::Limits};
+
+const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+fn due(reason: Reason) -> Due {
+    Due { reason, sightings: 2, first: NOW - Duration::from_mins(10), refreshed: true }
+}
+
+fn candidate(room: &str, device: &str, reason: Reason) -> Candidate {
+    Candidate {
+        room: room.into(),
+        key: format!("_@alice:hs_{device}_m.call").into(),
+        event: format!("${room}{device}").into(),
+        entries: vec![Some(Entry {
+            owner: Owner { user: "@alice:hs".into(), device: device.into() },
+            index: 0,
+            due: vec![due(reason)],
+            expires: NOW + Duration::from_hours(1),
+            last_sign: NOW - Duration::from_mins(10),
+            is_remote: false,
+            sfu_is_silent: false,
+        })],
+        is_shown: true,
+        ends_call: false,
+        is_excluded: false,
+        route: Some(Ok(Route::OwnPower)),
+    }
+}
+
+fn entry(candidate: &mut Candidate) -> &mut Entry {
+    candidate.entries[0].as_mut().expect("an entry")
+}
+
+struct World {
+    breakers: Breakers,
+    quarantine: Quarantine,
+    limits: Limits,
+    in_last_hour: u32,
+    tweak: fn(&mut Circumstances<'_>),
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            breakers: Breakers::default(),
+            quarantine: Quarantine::default(),
+            limits: Limits::default(),
+            in_last_hour: 0,
+            tweak: |_| {},
+        }
+    }
+}
+
+impl World {
+    fn plan(&self, candidates: Vec<Candidate>) -> Plan {
+        let mut circumstances = Circumstances {
+            is_paused: false,
+            first_sync_is_over: true,
+            clock_is_skewed: false,
+            minimum_age: Duration::from_mins(2),
+            remote_device_lists: false,
+            breakers: &self.breakers,
+            quarantine: &self.quarantine,
+            now: NOW,
+        };
+        (self.tweak)(&mut circumstances);
+        Plan::make(candidates, circumstances, Budget::new(self.limits, self.in_last_hour))
+    }
+
+    /// Holds the candidate back for `why`, while the control, which differs in one fact, is written.
+    fn expect_held(&self, candidate: Candidate, control: Candidate, why: HeldBack) {
+        assert_eq!(self.held(candidate), Some(why));
+        assert_eq!(self.held(control), None, "the control is written");
+    }
+
+    fn held(&self, candidate: Candidate) -> Option<HeldBack> {
+        let plan = self.plan(vec![candidate]);
+        assert_eq!(plan.writes.len() + plan.held.len(), 1);
+        plan.held.first().map(|(_, why)| *why)
+    }
+}
+
+fn ghost() -> Candidate {
+    candidate("!r", "DEAD", Reason::DeviceGone)
+}
+
+fn ghost_with(change: impl FnOnce(&mut Candidate)) -> Candidate {
+    let mut ghost = ghost();
+    change(&mut ghost);
+    ghost
+}
+
+#[test]
+fn condition_1_nothing_is_written_while_paused() {
+    let paused = World { tweak: |c| c.is_paused = true, ..World::default() };
+    assert_eq!(paused.held(ghost()), Some(HeldBack::Paused));
+    assert_eq!(World::default().held(ghost()), None);
+}
+
+#[test]
+fn condition_1_what_is_excluded_is_left_alone() {
+    World::default().expect_held(ghost_with(|g| g.is_excluded = true), ghost(), HeldBack::Excluded);
+}
+
+#[test]
+fn condition_2_one_sighting_is_not_enough() {
+    let once = ghost_with(|g| entry(g).due[0].sightings = 1);
+    World::default().expect_held(once, ghost(), HeldBack::OneSighting);
+}
+
+#[test]
+fn condition_2_a_young_membership_is_left_alone() {
+    let young = ghost_with(|g| entry(g).last_sign = NOW - Duration::from_secs(119));
+    let old = ghost_with(|g| entry(g).last_sign = NOW - Duration::from_mins(2));
+    World::default().expect_held(young, old, HeldBack::TooYoung);
+}
+
+#[test]
+fn condition_2_nothing_is_written_before_everything_was_read() {
+    let starting = World { tweak: |c| c.first_sync_is_over = false, ..World::default() };
+    assert_eq!(starting.held(ghost()), Some(HeldBack::FirstSync));
+}
+
+#[test]
+fn condition_4_evidence_from_before_the_grace_ended_is_not_enough() {
+    let old_evidence = ghost_with(|g| entry(g).due[0].refreshed = false);
+    World::default().expect_held(old_evidence, ghost(), HeldBack::NotRefreshed);
+}
+
+#[test]
+fn condition_5_limits_hold_back_what_is_too_much() {
+    let small = World { limits: Limits { per_sweep: 2, per_room: 5, per_hour: 9 }, ..World::default() };
+    let plan = small.plan(["A", "B", "C"].map(|d| candidate("!r", d, Reason::Expired)).into());
+    assert_eq!((plan.writes.len(), plan.held[0].1), (2, HeldBack::Limit(Limit::Sweep)));
+    let full = World { limits: small.limits, in_last_hour: 9, ..World::default() };
+    assert_eq!(full.held(ghost()), Some(HeldBack::Limit(Limit::Hour)));
+}
+
+#[test]
+fn condition_5_what_people_see_comes_first_and_what_ends_a_call_before_the_rest() {
+    let hidden = ghost_with(|g| (g.key, g.is_shown) = ("hidden".into(), false));
+    let shown = ghost_with(|g| g.key = "shown".into());
+    let last = ghost_with(|g| (g.key, g.ends_call) = ("last of its call".into(), true));
+    let plan = World::default().plan(vec![hidden, shown, last]);
+    let order: Vec<_> = plan.writes.iter().map(|write| write.key().as_str()).collect();
+    assert_eq!(order, ["last of its call", "shown", "hidden"]);
+}
+
+#[test]
+fn condition_6_a_skewed_clock_holds_everything_back() {
+    let skewed = World { tweak: |c| c.clock_is_skewed = true, ..World::default() };
+    for reason in Reason::ALL {
+        assert_eq!(skewed.held(candidate("!r", "D", reason)), Some(HeldBack::ClockSkew));
+    }
+}
+
+#[test]
+fn condition_6_an_open_breaker_holds_back_what_rests_on_its_neighbour_and_then_lets_one_probe() {
+    let owners: Vec<_> =
+        ["A", "B", "C"].map(|d| Owner { user: format!("@{d}:hs").as_str().into(), device: d.into() }).into();
+    let (active, gone) = crate::guard::breaker::tests::judgements();
+    let open_since = |then: Timestamp| {
+        let mut breakers = Breakers::default();
+        let settings = Settings::default();
+        breakers.observe(owners.iter().map(|o| (o, &active)), &settings, then - Duration::from_mins(1));
+        let changes = breakers.observe(owners.iter().map(|o| (o, &gone)), &settings, then);
+        assert_eq!(changes.len(), 1, "it opened");
+        breakers
+    };
+    let open = World { breakers: open_since(NOW), ..World::default() };
+    assert_eq!(open.held(ghost()), Some(HeldBack::Breaker(Neighbour::DeviceLists)));
+    assert_eq!(open.held(candidate("!r", "D", Reason::Expired)), None, "it rests on no neighbour");
+
+    let half_open = World { breakers: open_since(NOW - Duration::from_mins(5)), ..World::default() };
+    let two = ["A", "B"].map(|d| candidate("!r", d, Reason::DeviceGone));
+    let plan = half_open.plan(two.into());
+    assert_eq!(plan.writes.len(), 1);
+    assert_eq!(plan.writes[0].probe(), Some(Neighbour::DeviceLists));
+    assert_eq!(plan.held[0].1, HeldBack::Breaker(Neighbour::DeviceLists));
+}
+
+#[test]
+fn condition_7_a_key_that_came_back_is_left_alone_but_for_another_reason() {
+    let mut world = World::default();
+    let came_back = ghost();
+    world.quarantine.returned(&came_back.room, &came_back.key, Reason::DeviceGone, NOW);
+    let other_key = candidate("!r", "OTHER", Reason::DeviceGone);
+    world.expect_held(came_back, other_key, HeldBack::Quarantine);
+    let both = ghost_with(|g| entry(g).due = vec![due(Reason::Expired), due(Reason::DeviceGone)]);
+    let plan = world.plan(vec![both]);
+    assert_eq!(plan.writes[0].due().reason, Reason::Expired);
+}
+
+#[test]
+fn a_device_list_of_another_server_is_not_acted_on_unless_allowed() {
+    let remote = ghost_with(|g| entry(g).is_remote = true);
+    let allowed = World { tweak: |c| c.remote_device_lists = true, ..World::default() };
+    assert_eq!(allowed.held(remote.clone()), None);
+    World::default().expect_held(remote, ghost(), HeldBack::RemoteDeviceList);
+}
+
+#[test]
+fn while_our_sfu_is_silent_only_those_who_left_the_room_are_cleared() {
+    for reason in Reason::ALL {
+        let mut silent = candidate("!r", "D", reason);
+        entry(&mut silent).sfu_is_silent = true;
+        let expected = (reason != Reason::NotJoined).then_some(HeldBack::SfuSilent);
+        assert_eq!(World::default().held(silent), expected, "{reason}");
+    }
+}
+
+#[test]
+fn an_event_with_a_living_entry_or_one_that_no_client_shows_is_not_cleared() {
+    let with_living = ghost_with(|g| {
+        let mut living = entry(g).clone();
+        living.due.clear();
+        g.entries.push(Some(living));
+    });
+    World::default().expect_held(with_living, ghost(), HeldBack::OthersInEvent);
+    assert_eq!(World::default().held(ghost_with(|g| g.entries.push(None))), Some(HeldBack::OthersInEvent));
+}
+
+#[test]
+fn what_expired_over_thirty_days_ago_waits_for_a_person() {
+    let expired = |ago| ghost_with(|g| entry(g).expires = NOW - ago);
+    let control = expired(LONG_EXPIRED);
+    World::default().expect_held(
+        expired(LONG_EXPIRED + Duration::from_millis(1)),
+        control,
+        HeldBack::LongExpired,
+    );
+}
+
+#[test]
+fn a_key_that_nobody_else_may_write_is_blocked() {
+    let blocked = ghost_with(|g| g.route = Some(Err(Blocked::OnlyItsOwner)));
+    World::default().expect_held(blocked, ghost(), HeldBack::NoRoute(Blocked::OnlyItsOwner));
+    assert_eq!(World::default().held(ghost_with(|g| g.route = None)), Some(HeldBack::RouteUnknown));
+}
+
+#[test]
+fn what_is_not_due_is_neither_written_nor_held() {
+    let plan = World::default().plan(vec![ghost_with(|g| entry(g).due.clear())]);
+    assert_eq!(plan, Plan::default());
+}
