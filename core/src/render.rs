@@ -1,6 +1,8 @@
 //! Everything a person reads, as plain text and as HTML. Whatever comes from outside is escaped.
 
+pub mod explained;
 pub mod message;
+pub mod report;
 pub mod words;
 
 pub use message::Message;

@@ -1,0 +1,409 @@
+//! What the janitor says in its admin room: one message per sweep that did or would do something,
+//! and the few that say that a person is needed.
+
+use std::{fmt::Write, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    message::{self, Message, escaped},
+    words,
+};
+use crate::{
+    guard::breaker,
+    ids::{RoomId, UserId},
+    judge::policy::{Neighbour, Reason},
+    rtc::state_key::Blocked,
+    time::Timestamp,
+};
+
+/// The most rows that one table shows; the rest is counted.
+const MOST_ROWS: usize = 50;
+
+/// One key in a report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// The room.
+    pub room: RoomId,
+    /// Its name, where it is known.
+    pub room_name: Option<String>,
+    /// Whose membership it was.
+    pub user: UserId,
+    /// On which device; several in the array form.
+    pub devices: Vec<String>,
+    /// Why it was stale.
+    pub reason: Reason,
+    /// Since when that was seen.
+    pub since: Timestamp,
+    /// Whether clients still showed it.
+    pub is_shown: bool,
+    /// What kept it from being cleared, and what would help.
+    pub obstacle: Option<String>,
+}
+
+/// What one sweep did, or would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Emptied.
+    pub cleared: Vec<Row>,
+    /// Would be emptied in mode `clean`.
+    pub would_clear: Vec<Row>,
+    /// Due, and nobody here may empty them.
+    pub blocked: Vec<Row>,
+    /// The server said no.
+    pub refused: Vec<Row>,
+    /// How many expired over 30 days ago.
+    pub long_expired: usize,
+}
+
+/// One way to write a list: heading and rows.
+type Section<'a> = (String, &'a [Row]);
+
+impl Report {
+    /// Whether there is anything to say.
+    pub fn is_empty(&self) -> bool {
+        self.sections().is_empty()
+    }
+
+    /// The message; `now` is when it is written.
+    pub fn message(&self, now: Timestamp) -> Message {
+        let sections = self.sections();
+        let mut text = Message::default();
+        for (index, (heading, rows)) in sections.iter().enumerate() {
+            if index > 0 {
+                text.plain.push('\n');
+            }
+            let _ = writeln!(text.plain, "{heading}");
+            plain_rows(&mut text.plain, rows, now);
+            // What needs a person stands open, what was done folds away.
+            let open = if rows.iter().any(|row| row.obstacle.is_some()) { " open" } else { "" };
+            let _ = write!(text.html, "<details{open}><summary>{}</summary>", heading);
+            html_rows(&mut text.html, rows, now);
+            text.html.push_str("</details>");
+        }
+        if self.long_expired > 0 {
+            let line = format!(
+                "Left alone: {} that expired over 30 days ago; no client shows them.",
+                memberships(self.long_expired)
+            );
+            let _ = writeln!(text.plain, "{line}");
+            let _ = write!(text.html, "<p>{line}</p>");
+        }
+        text.plain.truncate(text.plain.trim_end().len());
+        text
+    }
+
+    fn sections(&self) -> Vec<Section<'_>> {
+        let mut sections = Vec::new();
+        let mut add = |rows: &'_ [Row], heading: String| {
+            if !rows.is_empty() {
+                sections.push((heading, rows.len()));
+            }
+        };
+        let people_saw = |rows: &[Row]| match rows.iter().filter(|row| row.is_shown).count() {
+            0 => "people no longer saw any of them".to_owned(),
+            shown if shown == rows.len() => "people still saw them as in a call".to_owned(),
+            shown => format!("people still saw {shown} of them as in a call"),
+        };
+        add(
+            &self.cleared,
+            format!("🧹 Hung up {}; {}.", memberships(self.cleared.len()), people_saw(&self.cleared)),
+        );
+        add(
+            &self.would_clear,
+            format!(
+                "🔍 Would hang up {} (mode “report”, nothing was changed); {}.",
+                memberships(self.would_clear.len()),
+                people_saw(&self.would_clear).replace("saw", "see"),
+            ),
+        );
+        add(
+            &self.blocked,
+            format!("🚫 Cannot hang up {}, which I may not write.", memberships(self.blocked.len())),
+        );
+        add(&self.refused, format!("⚠️ The server refused to hang up {}.", memberships(self.refused.len())));
+        let rows = [&self.cleared, &self.would_clear, &self.blocked, &self.refused];
+        let rows = rows.into_iter().filter(|rows| !rows.is_empty());
+        sections.into_iter().zip(rows).map(|((heading, _), rows)| (heading, rows.as_slice())).collect()
+    }
+}
+
+fn memberships(count: usize) -> String {
+    if count == 1 { "1 dead call membership".into() } else { format!("{count} dead call memberships") }
+}
+
+/// What people still see first; within that, room by room.
+fn in_order(rows: &[Row]) -> Vec<&Row> {
+    let mut rows: Vec<_> = rows.iter().collect();
+    rows.sort_by_key(|row| (!row.is_shown, &row.room, &row.user));
+    rows
+}
+
+fn plain_rows(text: &mut String, rows: &[Row], now: Timestamp) {
+    for row in in_order(rows).into_iter().take(MOST_ROWS) {
+        let room = message::room(&row.room, row.room_name.as_deref()).plain;
+        let user = message::user(&row.user).plain;
+        let _ = write!(
+            text,
+            "- {room}: {user} on {}: {}, seen {}",
+            devices(row, message::harmless),
+            words::reason(row.reason),
+            words::ago(row.since, now)
+        );
+        if let Some(obstacle) = &row.obstacle {
+            let _ = write!(text, ". {obstacle}");
+        }
+        text.push('\n');
+    }
+    if rows.len() > MOST_ROWS {
+        let _ = writeln!(text, "- and {} more", rows.len() - MOST_ROWS);
+    }
+}
+
+fn html_rows(html: &mut String, rows: &[Row], now: Timestamp) {
+    html.push_str(
+        "<table><thead><tr><th>Room</th><th>Who</th><th>Device</th><th>Why</th></tr></thead><tbody>",
+    );
+    for row in in_order(rows).into_iter().take(MOST_ROWS) {
+        let _ = write!(
+            html,
+            "<tr><td>{}</td><td>{}</td><td><code>{}</code></td><td>{}, seen {}{}</td></tr>",
+            message::room(&row.room, row.room_name.as_deref()).html,
+            message::user(&row.user).html,
+            devices(row, escaped),
+            words::reason(row.reason),
+            words::ago(row.since, now),
+            row.obstacle
+                .as_deref()
+                .map_or_else(String::new, |text| format!("<br>{}", escaped_sentence(text))),
+        );
+    }
+    html.push_str("</tbody></table>");
+    if rows.len() > MOST_ROWS {
+        let _ = write!(html, "<p>and {} more</p>", rows.len() - MOST_ROWS);
+    }
+}
+
+fn devices(row: &Row, show: fn(&str) -> String) -> String {
+    row.devices.iter().map(|device| show(device)).collect::<Vec<_>>().join(", ")
+}
+
+/// Sentences of ours may be longer than a name; what a server said in them was made harmless before.
+fn escaped_sentence(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// What would let the bot clear a key.
+pub fn obstacle(blocked: Blocked) -> String {
+    match blocked {
+        Blocked::OnlyItsOwner => "Its key may be written by its owner alone, at any power level; \
+                                  the owner can join and leave a call from the same client"
+            .into(),
+        Blocked::OwnerHasAsMuchPower => {
+            "In this room version I need a higher power level than its owner has".into()
+        }
+        Blocked::NotEnoughPower { has, needs } => format!(
+            "My power level here is {has} and call memberships need {needs}: raise mine, or lower \
+             org.matrix.msc3401.call.member in the room's permissions"
+        ),
+        Blocked::NotAUserKey => "Its key is not one that this room version lets anybody write".into(),
+        Blocked::NotInTheRoom => "I am not in the room: invite me".into(),
+    }
+}
+
+/// What the start message says of the set-up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start<'a> {
+    /// This program's version.
+    pub version: &'a str,
+    /// Whether it writes.
+    pub is_clean: bool,
+    /// How many rooms it watches.
+    pub rooms: usize,
+    /// How many memberships are open in them.
+    pub open: usize,
+    /// How long a closed tab can go unnoticed.
+    pub silent_after: Duration,
+}
+
+impl Start<'_> {
+    /// The message.
+    pub fn message(&self) -> Message {
+        let mode = if self.is_clean { "clean" } else { "report" };
+        let rooms = if self.rooms == 1 { "1 room".to_owned() } else { format!("{} rooms", self.rooms) };
+        let open =
+            if self.open == 1 { "1 membership".to_owned() } else { format!("{} memberships", self.open) };
+        let first = format!(
+            "👋 rtc-janitor {} is watching {rooms} with {open} in calls, in mode “{mode}”.",
+            self.version
+        );
+        let blind = format!(
+            "What I cannot see: a closed tab on a device that stays signed in (I notice after {}, or when \
+             the membership expires), and rooms that I am not in, direct messages above all.",
+            words::span(self.silent_after)
+        );
+        let next = if self.is_clean {
+            "I hang up what is dead and say so here. To only be told, set janitor.mode = \"report\" and \
+             restart me."
+        } else {
+            "I change nothing and say here what I would hang up. When you have seen enough to trust it, \
+             set janitor.mode = \"clean\" and restart me."
+        };
+        paragraphs(&[&first, &blind, next])
+    }
+}
+
+/// One paragraph after the other, all of it our own words or made harmless before.
+fn paragraphs(texts: &[&str]) -> Message {
+    Message {
+        plain: texts.join("\n"),
+        html: texts.iter().fold(String::new(), |html, text| html + "<p>" + &escaped_sentence(text) + "</p>"),
+    }
+}
+
+/// A neighbour in words.
+const fn neighbour(neighbour: Neighbour) -> &'static str {
+    match neighbour {
+        Neighbour::Homeserver => "room state",
+        Neighbour::DeviceLists => "device lists",
+        Neighbour::Sfu => "call server",
+    }
+}
+
+/// A breaker opened, stays open, or closed.
+pub fn breaker(change: &breaker::Change, now: Timestamp) -> Message {
+    match *change {
+        breaker::Change::Opened { neighbour: of, turned, living, until } => paragraphs(&[
+            &format!(
+                "🛑 {turned} of {living} devices that were in calls looked dead all at once, by the {} of \
+                 the homeserver. That is more likely its mistake than theirs, so I hang up nothing on \
+                 that evidence.",
+                neighbour(of)
+            ),
+            &format!("I try one {}, and go on if it stays away.", words::ago(until, now)),
+        ]),
+        breaker::Change::StaysOpen { neighbour: of, until } => paragraphs(&[&format!(
+            "🛑 The one that I tried came back, so the {} are still wrong. I try again {}.",
+            neighbour(of),
+            words::ago(until, now)
+        )]),
+        breaker::Change::Closed { neighbour: of } => paragraphs(&[&format!(
+            "✅ The one that I tried stayed away: I believe the {} again.",
+            neighbour(of)
+        )]),
+    }
+}
+
+/// A membership came back after it was cleared.
+pub fn came_back(row: &Row, until: Timestamp, now: Timestamp) -> Message {
+    let say = |room: &str, user: &str, devices: &str| {
+        format!(
+            "↩️ {user} on {devices} came back to the call in {room} right after I hung it up ({}), so it was \
+             alive. I do not use that reason alone against it again for {}. Sorry for the flicker.",
+            words::reason(row.reason),
+            words::span(until.since(now))
+        )
+    };
+    about_row(row, say)
+}
+
+/// The clear overwrote something newer than what was judged.
+pub fn overwrote(row: &Row) -> Message {
+    about_row(row, |room, user, devices| {
+        format!(
+            "⚠️ In {room} I hung up {user} on {devices}, and it had joined anew in the instant between my \
+             last look and my write. A live client comes back by itself within a second; I leave it alone."
+        )
+    })
+}
+
+fn about_row(row: &Row, say: impl Fn(&str, &str, &str) -> String) -> Message {
+    let room = message::room(&row.room, row.room_name.as_deref());
+    let user = message::user(&row.user);
+    Message {
+        plain: say(&room.plain, &user.plain, &devices(row, message::harmless)),
+        html: say(&room.html, &user.html, &format!("<code>{}</code>", devices(row, escaped))),
+    }
+}
+
+/// The bot was taken out of a room.
+pub fn removed(
+    room: &RoomId,
+    name: Option<&str>,
+    by: Option<&UserId>,
+    reason: Option<&str>,
+    banned: bool,
+) -> Message {
+    let say = |room: &str, by: &str, reason: &str| {
+        let how = if banned { "banned from" } else { "removed from" };
+        format!(
+            "🚪 I was {how} {room}{by}{reason}. Calls there are no longer looked after; invite me to change \
+             that."
+        )
+    };
+    let room = message::room(room, name);
+    let by = by.map(message::user);
+    let reason = |show: fn(&str) -> String| reason.map_or_else(String::new, |r| format!(" ({})", show(r)));
+    Message {
+        plain: say(
+            &room.plain,
+            &by.as_ref().map_or_else(String::new, |by| format!(" by {}", by.plain)),
+            &reason(message::harmless),
+        ),
+        html: say(
+            &room.html,
+            &by.as_ref().map_or_else(String::new, |by| format!(" by {}", by.html)),
+            &reason(escaped),
+        ),
+    }
+}
+
+/// A room was upgraded.
+pub fn upgraded(old: &RoomId, name: Option<&str>, new: &RoomId, joined: Result<(), &str>) -> Message {
+    let say = |old: &str, new: &str| match joined {
+        Ok(()) => format!("⬆️ {old} was upgraded; I joined its successor {new}."),
+        Err(_) => format!(
+            "⬆️ {old} was upgraded to {new}, which I cannot join. Invite me there to have its calls looked \
+             after."
+        ),
+    };
+    let (old, new) = (message::room(old, name), message::room(new, None));
+    Message { plain: say(&old.plain, &new.plain), html: say(&old.html, &new.html) }
+}
+
+/// The admin room could not be reached and is back.
+pub fn admin_room_back(away: Duration) -> Message {
+    paragraphs(&[&format!(
+        "I could not speak here for {} and hung up nothing meanwhile. I go on now.",
+        words::span(away)
+    )])
+}
+
+/// Our clock and the server's differ.
+pub fn clock_skew(ours: Timestamp, theirs: Timestamp) -> Message {
+    let (ahead, apart) =
+        if ours > theirs { ("ahead of", ours.since(theirs)) } else { ("behind", theirs.since(ours)) };
+    paragraphs(&[&format!(
+        "🕰️ The clock of the machine I run on is {} {ahead} the homeserver's. I hang up nothing until they \
+         agree within 30 s; check the time service on both.",
+        words::span(apart)
+    )])
+}
+
+/// The clocks agree again.
+pub fn clock_agrees() -> Message {
+    paragraphs(&["🕰️ My clock and the homeserver's agree again; I go on."])
+}
+
+/// The first start of the chat device.
+pub fn first_start(recovery_key_file: &str) -> Message {
+    paragraphs(&[&format!(
+        "🔑 This is my first start with encryption. The recovery key of my account is in {} on the machine I \
+         run on: keep a copy in a safe place. With it a new device of mine is trusted without anybody \
+         verifying it again (admin_room.recovery_key_file).",
+        message::harmless(recovery_key_file)
+    )])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! Snapshots of every message, in both forms.
+
+use super::*;
+
+const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+fn row(room: &str, name: Option<&str>, device: &str, reason: Reason) -> Row {
+    Row {
+        room: room.into(),
+        room_name: name.map(Into::into),
+        user: "@alice:example.org".into(),
+        devices: vec![device.into()],
+        reason,
+        since: NOW - Duration::from_mins(312),
+        is_shown: reason != Reason::Expired,
+        obstacle: None,
+    }
+}
+
+fn show(message: &Message) -> String {
+    format!("{}\n--- html ---\n{}", message.plain, message.html)
+}
+
+#[test]
+fn a_report_names_what_people_still_see_first() {
+    let report = Report {
+        cleared: vec![
+            row("!a:example.org", Some("Old"), "OLD", Reason::Expired),
+            row("!b:example.org", Some("Team"), "DEAD", Reason::DeviceGone),
+        ],
+        long_expired: 7,
+        ..Report::default()
+    };
+    insta::assert_snapshot!(show(&report.message(NOW)));
+}
+
+#[test]
+fn a_dry_run_says_that_nothing_was_changed() {
+    let report = Report {
+        would_clear: vec![row("!b:example.org", None, "DEAD", Reason::NotJoined)],
+        ..Report::default()
+    };
+    insta::assert_snapshot!(show(&report.message(NOW)));
+}
+
+#[test]
+fn what_is_blocked_says_what_would_fix_it() {
+    let blocked = |why| Row {
+        obstacle: Some(obstacle(why)),
+        ..row("!b:example.org", Some("Team"), "DEAD", Reason::Silent)
+    };
+    let report = Report {
+        blocked: [
+            Blocked::OnlyItsOwner,
+            Blocked::NotEnoughPower { has: 0, needs: 50 },
+            Blocked::OwnerHasAsMuchPower,
+            Blocked::NotAUserKey,
+            Blocked::NotInTheRoom,
+        ]
+        .map(blocked)
+        .into(),
+        refused: vec![Row {
+            obstacle: Some("M_FORBIDDEN: no".into()),
+            ..row("!c:example.org", None, "D", Reason::DeviceIdle)
+        }],
+        ..Report::default()
+    };
+    insta::assert_snapshot!(show(&report.message(NOW)));
+}
+
+#[test]
+fn names_from_outside_do_no_harm_in_a_report() {
+    let report = Report {
+        cleared: vec![Row {
+            user: "@<b>x</b>:evil".into(),
+            devices: vec!["</td><img src=x>\n@room".into()],
+            ..row("!x\"><script>:evil", Some("<h1>@room\u{202e}"), "", Reason::NotOnSfu)
+        }],
+        ..Report::default()
+    };
+    insta::assert_snapshot!(show(&report.message(NOW)));
+}
+
+#[test]
+fn a_long_report_is_cut_with_a_count() {
+    let rows = vec![row("!b:example.org", Some("Team"), "DEAD", Reason::Superseded); 53];
+    let message = Report { cleared: rows, ..Report::default() }.message(NOW);
+    assert!(message.plain.ends_with("- and 3 more"), "{}", message.plain);
+    assert!(message.html.contains("<p>and 3 more</p>"));
+    assert_eq!(message.html.matches("<tr>").count(), 51, "a head and 50 rows");
+}
+
+#[test]
+fn an_empty_report_says_nothing() {
+    assert!(Report::default().is_empty());
+    assert!(Report { long_expired: 3, ..Report::default() }.is_empty(), "no message of its own");
+}
+
+#[test]
+fn every_other_message() {
+    let team = row("!b:example.org", Some("Team"), "DEAD", Reason::DeviceGone);
+    let start = |is_clean| Start {
+        version: "0.1.0",
+        is_clean,
+        rooms: 31,
+        open: 4,
+        silent_after: Duration::from_mins(255),
+    };
+    let (old, new): (RoomId, RoomId) = ("!b:example.org".into(), "!n:example.org".into());
+    let opened = breaker::Change::Opened {
+        neighbour: Neighbour::DeviceLists,
+        turned: 6,
+        living: 10,
+        until: NOW + Duration::from_mins(5),
+    };
+    let stays = breaker::Change::StaysOpen {
+        neighbour: Neighbour::DeviceLists,
+        until: NOW + Duration::from_mins(10),
+    };
+    let messages = [
+        start(false).message(),
+        start(true).message(),
+        breaker(&opened, NOW),
+        breaker(&stays, NOW),
+        breaker(&breaker::Change::Closed { neighbour: Neighbour::Homeserver }, NOW),
+        came_back(&team, NOW + Duration::from_hours(1), NOW),
+        overwrote(&team),
+        removed(&old, Some("Team"), Some(&"@mod:example.org".into()), Some("spam <b>"), false),
+        removed(&old, None, None, None, true),
+        upgraded(&old, Some("Team"), &new, Ok(())),
+        upgraded(&old, Some("Team"), &new, Err("no")),
+        admin_room_back(Duration::from_mins(12)),
+        clock_skew(NOW + Duration::from_secs(95), NOW),
+        clock_agrees(),
+        first_start("/data/recovery-key"),
+    ];
+    let all: Vec<_> = messages.iter().map(show).collect();
+    insta::assert_snapshot!(all.join("\n\n========\n\n"));
+}
