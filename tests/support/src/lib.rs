@@ -1,1 +1,47 @@
-//! A real Synapse for the tests and the demo.
+//! A real Synapse for the tests and the demo of rtc-janitor, and the hands that use it.
+//!
+//! [`Synapse`] installs a pinned Matrix homeserver on first use and runs it on loopback; its methods are what people and
+//! their clients do there: register, log in, make rooms, join calls, crash. [`FaultProxy`] stands between the server and
+//! the bot and counts, holds, answers or changes requests. [`wait_until`] is the only way to wait.
+//!
+//! ```no_run
+//! # async fn example() -> anyhow::Result<()> {
+//! use rtc_janitor_test_support::{RoomOptions, Synapse, call_key};
+//!
+//! let synapse = Synapse::shared().await?;
+//! let alice = synapse.login(&synapse.register("alice").await?).await?;
+//! let room = synapse.create_room(&alice, RoomOptions::new()).await?;
+//! synapse.join_call(&alice, &room).await?;
+//! synapse.logout(&alice).await?;
+//! assert!(synapse.is_open(&room, &call_key(&alice)).await?);
+//! # Ok(())
+//! # }
+//! ```
+
+mod calls;
+mod clock;
+mod config;
+mod http;
+mod install;
+mod membership;
+mod names;
+mod proxy;
+mod reading;
+mod rooms;
+mod server;
+mod users;
+mod wait;
+mod watchdog;
+
+pub use calls::{DelayedLeave, leave_content};
+pub use config::{Appservice, RateLimits, SynapseOptions};
+pub use http::{Refusal, Request};
+pub use membership::{CALL_MEMBER, DEFAULT_EXPIRES, DEFAULT_FOCUS, Membership, call_key};
+pub use names::unique;
+pub use proxy::{FaultProxy, ProxiedRequest, Rule, matching};
+pub use reading::{Message, is_open_content};
+pub use reqwest::Method;
+pub use rooms::RoomOptions;
+pub use server::Synapse;
+pub use users::{Device, User};
+pub use wait::{Answer, wait_until};

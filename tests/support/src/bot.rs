@@ -1,0 +1,259 @@
+//! The real program, run beside the server as an admin would run it.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::Mutex,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+
+use crate::{Device, Message, RoomOptions, Synapse, User, wait_until};
+
+/// How long the bot has for what it does within a second or two on an idle machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A bot's account, admin room, settings and store; the program can be started on them again and again.
+#[derive(Debug)]
+pub struct BotSetup<'a> {
+    /// The server.
+    pub synapse: &'a Synapse,
+    /// The bot's account.
+    pub account: User,
+    /// The person who made the admin room and reads there.
+    pub admin: Device,
+    /// The admin room.
+    pub admin_room: String,
+    program: PathBuf,
+    directory: TempDir,
+    settings: Mutex<BTreeMap<String, String>>,
+}
+
+impl<'a> BotSetup<'a> {
+    /// An account and an admin room for the program at `program`, with short graces, in mode `clean`.
+    pub async fn new(synapse: &'a Synapse, program: &str) -> Result<Self> {
+        Self::with_admin_room(synapse, program, RoomOptions::new().name("Janitor")).await
+    }
+
+    /// The same with an admin room of one's own making; the bot is invited to it.
+    pub async fn with_admin_room(synapse: &'a Synapse, program: &str, room: RoomOptions) -> Result<Self> {
+        let account = synapse.register("janitor").await?;
+        let admin = synapse.sign_in_new("admin").await?;
+        let admin_room = synapse.create_room(&admin, room.invite(&account.user_id)).await?;
+        let directory = tempfile::tempdir()?;
+        let settings = [
+            ("homeserver.url", quoted(&synapse.url())),
+            ("homeserver.user_id", quoted(&account.user_id)),
+            ("login.password", quoted(&account.password)),
+            ("store.path", quoted("data")),
+            ("janitor.mode", quoted("clean")),
+            ("janitor.sweep_interval", quoted("1s")),
+            ("janitor.device_check_interval", quoted("2s")),
+            ("janitor.minimum_age", quoted("1s")),
+            ("grace.default", quoted("2s")),
+            ("grace.not_joined", quoted("1s")),
+            ("limits.per_sweep", "1000".into()),
+            ("limits.per_room", "1000".into()),
+            ("limits.per_hour", "100000".into()),
+            ("rooms.accept_invites_from", "[\"*\"]".into()),
+            ("admin_room.room", quoted(&admin_room)),
+            ("log.filter", quoted("info,rtc_janitor=debug")),
+        ];
+        let settings = settings.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        Ok(Self {
+            synapse,
+            account,
+            admin,
+            admin_room,
+            program: program.into(),
+            directory,
+            settings: Mutex::new(settings),
+        })
+    }
+
+    /// Sets a key, `section.key`, to text.
+    pub fn set(&self, key: &str, value: &str) -> &Self {
+        self.set_raw(key, &quoted(value))
+    }
+
+    /// Sets a key to a TOML value that is no text.
+    pub fn set_raw(&self, key: &str, value: &str) -> &Self {
+        self.settings.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(key.into(), value.into());
+        self
+    }
+
+    /// Takes a key out of the settings.
+    pub fn unset(&self, key: &str) -> &Self {
+        self.settings.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(key);
+        self
+    }
+
+    /// The folder of the settings; the store is `data` in it.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Writes the settings and names the file.
+    pub fn write_config(&self) -> Result<PathBuf> {
+        let settings = self.settings.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // Dotted keys are as good as sections.
+        let text: String = settings.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+        let path = self.directory.path().join("config.toml");
+        fs::write(&path, text)?;
+        Ok(path)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Result<Command> {
+        let mut command = Command::new(&self.program);
+        command.arg("--config").arg(self.write_config()?).args(arguments).stdin(Stdio::null());
+        // Settings of the person who runs the tests do not belong in them.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("RTC_JANITOR") {
+                command.env_remove(name);
+            }
+        }
+        Ok(command)
+    }
+
+    /// Runs a subcommand to its end.
+    pub async fn run(&self, arguments: &[&str]) -> Result<Output> {
+        let mut command = self.command(arguments)?;
+        Ok(tokio::task::spawn_blocking(move || command.output()).await??)
+    }
+
+    /// Starts `run` without waiting for anything.
+    pub fn spawn(&self) -> Result<Bot> {
+        let log = self.directory.path().join("log");
+        let file = fs::File::options().create(true).append(true).open(&log)?;
+        let child = self.command(&["run"])?.stdout(Stdio::null()).stderr(file).spawn()?;
+        Ok(Bot { child, log })
+    }
+
+    /// Starts `run` and waits until it has greeted the admin room.
+    pub async fn start(&self) -> Result<Bot> {
+        let before = self.greetings().await?;
+        let bot = self.spawn()?;
+        wait_until("the bot to say hello in its admin room", PATIENCE, async || {
+            Ok::<_, anyhow::Error>(self.greetings().await? > before)
+        })
+        .await
+        .with_context(|| bot.log())?;
+        Ok(bot)
+    }
+
+    async fn greetings(&self) -> Result<usize> {
+        Ok(self.said().await?.iter().filter(|message| message.body.contains("is watching")).count())
+    }
+
+    /// What the bot has said in its admin room, the oldest first.
+    pub async fn said(&self) -> Result<Vec<Message>> {
+        let messages = self.synapse.messages(&self.admin_room).await?;
+        Ok(messages.into_iter().filter(|message| message.sender == self.account.user_id).collect())
+    }
+
+    /// Waits until the bot has said something with these words in it, and returns it.
+    pub async fn hear(&self, words: &str) -> Result<Message> {
+        wait_until(&format!("the bot to say {words:?}"), PATIENCE, async || {
+            Ok::<_, anyhow::Error>(self.said().await?.into_iter().find(|message| message.body.contains(words)))
+        })
+        .await
+    }
+
+    /// How many messages of the bot have these words in them.
+    pub async fn times_said(&self, words: &str) -> Result<usize> {
+        Ok(self.said().await?.iter().filter(|message| message.body.contains(words)).count())
+    }
+
+    /// A room made by `owner`, with the bot in it.
+    pub async fn watched_room(&self, owner: &Device, options: RoomOptions) -> Result<String> {
+        let room = self.synapse.create_room(owner, options.invite(&self.account.user_id)).await?;
+        self.wait_for_the_bot_in(&room).await?;
+        Ok(room)
+    }
+
+    /// Waits until the bot has joined a room.
+    pub async fn wait_for_the_bot_in(&self, room: &str) -> Result<()> {
+        wait_until("the bot to join the room", PATIENCE, async || {
+            let member = self.synapse.state_event(room, "m.room.member", &self.account.user_id).await?;
+            Ok::<_, anyhow::Error>(member.is_some_and(|member| member["content"]["membership"] == "join"))
+        })
+        .await
+    }
+
+    /// Waits until a key is empty.
+    pub async fn wait_until_cleared(&self, room: &str, key: &str) -> Result<()> {
+        wait_until(&format!("{key} to be cleared"), PATIENCE, async || {
+            Ok::<_, anyhow::Error>(!self.synapse.is_open(room, key).await?)
+        })
+        .await
+    }
+
+    /// Every state event and redaction that the bot has sent into a room, its own joining aside.
+    pub async fn changes_by_the_bot(&self, room: &str) -> Result<Vec<serde_json::Value>> {
+        let events = self.synapse.events_by(room, &self.account.user_id).await?;
+        Ok(events.into_iter().filter(|event| event["type"] != "m.room.member").collect())
+    }
+}
+
+fn quoted(text: &str) -> String {
+    // JSON's escapes are TOML's.
+    serde_json::Value::from(text).to_string()
+}
+
+/// The running program. It is killed when this goes.
+#[derive(Debug)]
+pub struct Bot {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Bot {
+    /// SIGTERM, and the wait for its end.
+    pub async fn stop(mut self) -> Result<ExitStatus> {
+        self.signal("TERM")?;
+        let status = wait_until("the bot to stop", Duration::from_secs(30), async || self.child.try_wait()).await;
+        status.with_context(|| self.log())
+    }
+
+    /// Sends a signal by name.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status()?;
+        ensure!(status.success(), "cannot signal the bot");
+        Ok(())
+    }
+
+    /// SIGKILL.
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        let status = self.child.wait()?;
+        ensure!(status.signal() == Some(9), "the bot had ended before: {status}\n{}", self.log());
+        Ok(())
+    }
+
+    /// Waits for it to end by itself.
+    pub async fn ended(&mut self) -> Result<ExitStatus> {
+        wait_until("the bot to end", PATIENCE, async || self.child.try_wait()).await
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything it has logged, also in earlier starts on the same set-up.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Bot {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

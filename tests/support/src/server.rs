@@ -1,0 +1,191 @@
+//! A Synapse of one's own: started, stopped, started again, gone with the test.
+
+use std::{
+    fs::{self, File},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use tokio::sync::OnceCell;
+
+use crate::{
+    clock,
+    config::{self, Appservice, SynapseOptions},
+    install::{self, Installed},
+    names, users,
+    watchdog::Watchdog,
+};
+
+/// A cold start takes 3 s on an idle machine; a CI runner that also compiles takes longer.
+const START_LIMIT: Duration = Duration::from_secs(90);
+
+/// A running homeserver with a database of its own. Dropping it ends it and removes its data.
+#[derive(Debug)]
+pub struct Synapse {
+    url: String,
+    port: u16,
+    options: SynapseOptions,
+    appservice: Appservice,
+    data: PathBuf,
+    installed: Installed,
+    /// Keeps no connection open, because a connection belongs to the runtime of the test that opened it.
+    http: reqwest::Client,
+    /// Set once the server has answered for the first time.
+    admin_token: String,
+    running: Mutex<Option<Watchdog>>,
+}
+
+impl Synapse {
+    /// The server that all tests of one binary share, started by the first that asks.
+    ///
+    /// Use [`crate::unique`] names there, and [`Synapse::start`] for a test that stops the server or counts its users.
+    pub async fn shared() -> Result<&'static Self> {
+        static SHARED: OnceCell<Synapse> = OnceCell::const_new();
+        SHARED.get_or_try_init(|| Self::start(SynapseOptions::default())).await
+    }
+
+    /// Installs Synapse if need be, starts one and waits until it answers.
+    pub async fn start(options: SynapseOptions) -> Result<Self> {
+        let installed = tokio::task::spawn_blocking(install::install).await??;
+        let data = tempfile::Builder::new()
+            .prefix("rtc-janitor-synapse-")
+            .tempdir_in(&installed.scratch)?
+            // Removed by the watchdog, which outlives us.
+            .keep();
+        let port = free_port()?;
+        let appservice = Appservice::new();
+        config::write_files(&options, &appservice, port, &data)?;
+        let mut synapse = Self {
+            url: format!("http://127.0.0.1:{port}"),
+            port,
+            options,
+            appservice,
+            data,
+            installed,
+            http: reqwest::Client::builder().pool_max_idle_per_host(0).no_proxy().build()?,
+            admin_token: String::new(),
+            running: Mutex::new(None),
+        };
+        synapse.start_again().await?;
+        synapse.admin_token = users::register_server_admin(&synapse).await?;
+        Ok(synapse)
+    }
+
+    /// Starts a stopped server on the same port and data, and waits until it answers.
+    pub async fn start_again(&self) -> Result<()> {
+        let log = File::create(self.log_file())?;
+        let config = self.data.join("homeserver.yaml").display().to_string();
+        let arguments = ["-m", "synapse.app.homeserver", "-c", &config];
+        let watchdog = Watchdog::start(&self.installed, &arguments, &self.data, log)?;
+        *self.running() = Some(watchdog);
+
+        let started = clock::moment();
+        while !self.is_up().await {
+            if let Some(status) = self.running().as_mut().and_then(Watchdog::ended) {
+                bail!("Synapse ended while it started ({status})\n{}", self.log_tail());
+            }
+            if started.elapsed() > START_LIMIT {
+                bail!("Synapse did not answer within {START_LIMIT:?}\n{}", self.log_tail());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
+    /// Ends the server in good order and keeps its data for [`Synapse::start_again`].
+    pub async fn stop(&self) -> Result<()> {
+        self.end("stop").await
+    }
+
+    /// Ends the server as a power cut would, and keeps its data.
+    pub async fn kill(&self) -> Result<()> {
+        self.end("kill").await
+    }
+
+    /// Where it listens, such as `http://127.0.0.1:41234`, without a slash at the end.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The part after the colon in its user ids.
+    pub fn server_name(&self) -> &str {
+        &self.options.server_name
+    }
+
+    /// `@localpart:server_name`.
+    pub fn user_id(&self, localpart: &str) -> String {
+        format!("@{localpart}:{}", self.server_name())
+    }
+
+    /// The appservice that may speak as any of its users.
+    pub fn appservice(&self) -> &Appservice {
+        &self.appservice
+    }
+
+    /// The access token of a server administrator that belongs to no test.
+    pub fn admin_token(&self) -> &str {
+        &self.admin_token
+    }
+
+    /// Where it keeps its database and its log.
+    pub fn data_directory(&self) -> &Path {
+        &self.data
+    }
+
+    /// What the server last wrote into its log, warnings and worse.
+    pub fn log_tail(&self) -> String {
+        let log = fs::read_to_string(self.log_file()).unwrap_or_default();
+        let lines: Vec<_> = log.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+
+    /// An HTTP client that keeps nothing open.
+    pub(crate) fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    async fn is_up(&self) -> bool {
+        let versions = format!("{}/_matrix/client/versions", self.url);
+        let answer = self.http.get(versions).send().await;
+        answer.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    async fn end(&self, word: &str) -> Result<()> {
+        let running = self.running().take();
+        running.context("Synapse is not running")?.end(word).await
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Watchdog>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.data.join("synapse.log")
+    }
+}
+
+impl Drop for Synapse {
+    fn drop(&mut self) {
+        // The watchdog removes the data of a running server; this is for a stopped one.
+        drop(self.running().take());
+        _ = fs::remove_dir_all(&self.data);
+    }
+}
+
+/// A port that is free now and stays so while the server is down: it lies below the ports that systems hand out to
+/// outgoing connections, of which tests make many.
+fn free_port() -> Result<u16> {
+    let candidates = (0..200).map(|_| 20_000 + (names::random() % 12_000) as u16);
+    candidates
+        .into_iter()
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .context("found no free port between 20000 and 32000")
+}

@@ -1,0 +1,96 @@
+//! Runs a server that cannot outlive the test process, however that ends.
+//!
+//! A static is never dropped and a `SIGKILL` runs no code, so the server is the child of a small Python script that reads
+//! a pipe from us. When the pipe closes, because we let go of it or because we are gone, the script kills the server and
+//! removes its data.
+
+use std::{
+    io::Write,
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+
+use crate::{install::Installed, wait::wait_until};
+
+/// `argv`: the data directory, then the command. Words on the pipe: `stop` (ask the server to end) and `kill`; both keep
+/// the data. It exits by itself, keeping the data, when the server does.
+const SCRIPT: &str = "
+import os, select, shutil, signal, subprocess, sys
+
+ended = []
+signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
+server = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL)
+while not ended and not select.select([0], [], [], 0.1)[0]:
+    if server.poll() is not None:
+        sys.exit(1)
+word = b'' if ended else os.read(0, 16)
+if word == b'stop':
+    server.terminate()
+    try:
+        server.wait(10)
+    except subprocess.TimeoutExpired:
+        pass
+server.kill()
+server.wait()
+if not word:
+    shutil.rmtree(sys.argv[1], ignore_errors=True)
+";
+
+/// A running server and its guardian.
+#[derive(Debug)]
+pub(crate) struct Watchdog {
+    guardian: Child,
+}
+
+impl Watchdog {
+    /// Starts `python -m MODULE ARGS`; what it prints goes to `log`.
+    pub(crate) fn start(
+        installed: &Installed,
+        arguments: &[&str],
+        data: &Path,
+        log: std::fs::File,
+    ) -> Result<Self> {
+        let mut command = Command::new(&installed.python);
+        command.args(["-c", SCRIPT]).arg(data).arg(&installed.python).args(arguments);
+        if let Some(path) = &installed.python_path {
+            command.env("PYTHONPATH", path);
+        }
+        let guardian = command
+            .current_dir(data)
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            // A Ctrl-C in the terminal is for the tests; the guardian hears of it by the pipe and still cleans up.
+            .process_group(0)
+            .spawn()
+            .context("cannot start the Python that guards Synapse")?;
+        Ok(Self { guardian })
+    }
+
+    /// How the server ended, if it did so by itself.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.guardian.try_wait().ok().flatten()
+    }
+
+    /// Ends the server and keeps its data; `word` is one of the script's.
+    pub(crate) async fn end(mut self, word: &str) -> Result<()> {
+        if let Some(pipe) = &mut self.guardian.stdin {
+            // Nobody reads it if the server has ended by itself, and then there is nothing to end.
+            _ = pipe.write_all(word.as_bytes());
+        }
+        wait_until("Synapse to end", Duration::from_secs(20), async || self.ended()).await?;
+        Ok(())
+    }
+}
+
+impl Drop for Watchdog {
+    /// Closes the pipe and waits the few milliseconds until the server and its data are gone.
+    fn drop(&mut self) {
+        drop(self.guardian.stdin.take());
+        _ = self.guardian.wait();
+    }
+}
