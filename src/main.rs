@@ -1,4 +1,7 @@
 //! The `rtc-janitor` program.
-#![recursion_limit = "256"]
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rtc_janitor::cli::main()
+}

@@ -191,10 +191,9 @@ impl Export {
                             (judge(membership, &Evidence::NONE, policy, now), Evidence::NONE)
                         });
                         Explained::open(
-                            event,
+                            &event.state_key,
                             membership,
-                            &judgement,
-                            &evidence,
+                            (&judgement, &evidence),
                             now,
                             route(&event.state_key),
                         )
@@ -340,11 +339,11 @@ impl Explained {
         }
     }
 
-    fn open(
-        event: &StateEvent,
+    /// What was concluded of an open membership under a key, and from what.
+    pub fn open(
+        key: &StateKey,
         membership: &Membership,
-        judgement: &Judgement,
-        evidence: &Evidence,
+        (judgement, evidence): (&Judgement, &Evidence),
         now: Timestamp,
         route: Option<&'static str>,
     ) -> Self {
@@ -354,7 +353,7 @@ impl Explained {
             Verdict::Unknown(why) => ("unknown", Some(why.as_str())),
         };
         Self {
-            state_key: event.state_key.clone(),
+            state_key: key.clone(),
             user_id: membership.owner.user.clone(),
             device_id: Some(membership.owner.device.to_string()),
             verdict,

@@ -96,16 +96,17 @@ fn focuses<'a>(
 ) -> Vec<Option<&'a Focus>> {
     // Clients take the oldest by expiry and room membership alone; so must we, or we would look for
     // a device on an SFU that its client never went to.
-    let mut oldest: BTreeMap<&Call, &Membership> = BTreeMap::new();
+    let mut oldest: BTreeMap<&Call, &Placed<'_>> = BTreeMap::new();
     let wanted = open.iter().any(|p| p.membership.focus_selection == FocusSelection::OldestMembership);
     for placed in open.iter().filter(|_| wanted) {
         let membership = placed.membership;
         let shown = membership.expires > now
             && !matches!(observations.room_member(&membership.owner.user), RoomMember::NotJoined { .. });
         if shown {
-            let slot = oldest.entry(&membership.call).or_insert(membership);
-            if membership.start < slot.start {
-                *slot = membership;
+            let slot = oldest.entry(&membership.call).or_insert(placed);
+            // Two of the same instant: by key, so that the order of the events changes no verdict.
+            if (membership.start, placed.key) < (slot.membership.start, slot.key) {
+                *slot = placed;
             }
         }
     }
@@ -113,7 +114,7 @@ fn focuses<'a>(
         .map(|placed| match placed.membership.focus_selection {
             FocusSelection::Own => placed.membership.focus.as_ref(),
             FocusSelection::OldestMembership => {
-                oldest.get(&placed.membership.call).and_then(|oldest| oldest.focus.as_ref())
+                oldest.get(&placed.membership.call).and_then(|oldest| oldest.membership.focus.as_ref())
             }
         })
         .collect()

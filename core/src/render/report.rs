@@ -20,6 +20,20 @@ use crate::{
 /// The most rows that one table shows; the rest is counted.
 const MOST_ROWS: usize = 50;
 
+/// What was found about an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingKind {
+    /// It was emptied.
+    Cleared,
+    /// It would have been emptied in mode `clean`.
+    WouldClear,
+    /// It is due and nobody here may empty it.
+    Blocked,
+    /// The server refused to empty it.
+    Refused,
+}
+
 /// One key in a report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
@@ -60,6 +74,17 @@ pub struct Report {
 type Section<'a> = (String, &'a [Row]);
 
 impl Report {
+    /// Adds a row to the section of its kind.
+    pub fn add(&mut self, kind: FindingKind, row: Row) {
+        match kind {
+            FindingKind::Cleared => &mut self.cleared,
+            FindingKind::WouldClear => &mut self.would_clear,
+            FindingKind::Blocked => &mut self.blocked,
+            FindingKind::Refused => &mut self.refused,
+        }
+        .push(row);
+    }
+
     /// Whether there is anything to say.
     pub fn is_empty(&self) -> bool {
         self.sections().is_empty()
@@ -209,6 +234,13 @@ pub fn obstacle(blocked: Blocked) -> String {
         Blocked::NotAUserKey => "Its key is not one that this room version lets anybody write".into(),
         Blocked::NotInTheRoom => "I am not in the room: invite me".into(),
     }
+}
+
+/// What would let the bot act on the device list of another server.
+pub fn remote_device_list() -> String {
+    "Its owner's account is on another server, whose device lists I only know at second hand: set \
+     janitor.remote_device_lists = true if I am to act on them"
+        .into()
 }
 
 /// What the start message says of the set-up.
@@ -403,6 +435,11 @@ pub fn first_start(recovery_key_file: &str) -> Message {
          verifying it again (admin_room.recovery_key_file).",
         message::harmless(recovery_key_file)
     )])
+}
+
+/// The chat device works, but its keys are not as they should be.
+pub fn keys_incomplete(why: &str) -> Message {
+    paragraphs(&[&format!("🔑 My chat device works, but people may see it as unverified: {why}.")])
 }
 
 #[cfg(test)]

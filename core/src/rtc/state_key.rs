@@ -148,3 +148,6 @@ fn creators_are_privileged(version: &str) -> bool {
         Err(_) => matches!(version, "org.matrix.hydra.11" | "org.matrix.msc4242.12"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! `rtc-janitor sweep`: one sweep and its report, fit for cron.
+
+use std::{collections::BTreeSet, fmt::Write as _, process::ExitCode};
+
+use rtc_janitor_core::{
+    render::{Message, message, words},
+    time::Timestamp,
+};
+use tokio::sync::mpsc;
+
+use super::{CliError, logging, set_up};
+use crate::{
+    config::{Config, RoomRef, room_text},
+    janitor::{
+        Janitor,
+        once::{OnceError, Swept},
+    },
+    world::{
+        clock::{Clock as _, SystemClock},
+        journal::FindingKind,
+    },
+};
+
+
+/// Make one sweep and print its report; writes only with --clean
+///
+/// What was seen to be stale is kept in the store, so that a membership falls due over several runs
+/// (from cron, say) as it would under `run`.
+///
+/// Exits with 0 when nothing stale remains, and with 3 when something does.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Only this room (id or alias); may be repeated
+    #[arg(long, value_name = "ID", value_parser = room_text)]
+    pub room: Vec<RoomRef>,
+
+    /// Clear what is due; without this nothing is written
+    #[arg(long)]
+    pub clean: bool,
+
+    /// Stay until every grace is over
+    #[arg(long)]
+    pub wait: bool,
+
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Makes one sweep.
+///
+/// # Errors
+/// As for `run`, and when a running bot holds the store.
+pub async fn main(args: Args, config: Config) -> Result<ExitCode, CliError> {
+    logging::start(&config.log)?;
+    let stop = set_up::stop_on_signals()?;
+    let (store, journal) = set_up::open_store(&config)?;
+    let Some(homeserver) = set_up::sign_in_watch(&config, &store, &stop).await? else { return Ok(remains()) };
+    let Some(mut settings) = set_up::settings(&config, &homeserver, &stop).await? else { return Ok(remains()) };
+    settings.is_clean = args.clean;
+    if !args.room.is_empty() {
+        let mut only = BTreeSet::new();
+        for room in &args.room {
+            let Some(id) = set_up::resolve(room, &homeserver, "--room", &stop).await? else { return Ok(remains()) };
+            if !settings.covers(&id) {
+                return Err(CliError::mistake(format!("--room {room}: the settings exclude this room")));
+            }
+            only.insert(id);
+        }
+        settings.include = only;
+    }
+    // Nothing is said in the admin room: whoever runs this reads it here.
+    let (outbox, _unsent) = mpsc::unbounded_channel();
+    let mut janitor = Janitor::new(settings, set_up::ports(&homeserver), journal, outbox)?;
+    let (swept, report) =
+        janitor.sweep_once(&mut homeserver.watch(), args.wait, &stop).await.map_err(|error| match error {
+            OnceError::Journal(error) => error.into(),
+            OnceError::Homeserver(_) => CliError::Unexpected(error.to_string()),
+        })?;
+    let stale = |one: &&Swept| one.explained.verdict == "stale" && one.outcome != Some(FindingKind::Cleared);
+    let remaining: Vec<_> = swept.iter().filter(stale).collect();
+    if args.json {
+        let json = serde_json::to_string_pretty(&swept)
+            .map_err(|error| CliError::unexpected("cannot write JSON", &error))?;
+        super::print(&format!("{json}\n"))?;
+    } else {
+        super::print(&text(&swept, &remaining, &report, SystemClock.now()))?;
+    }
+    Ok(if remaining.is_empty() { ExitCode::SUCCESS } else { remains() })
+}
+
+/// The report, what is still to come, and a line that sums up.
+fn text(swept: &[Swept], remaining: &[&Swept], report: &Message, now: Timestamp) -> String {
+    let mut text = report.plain.clone();
+    if !text.is_empty() {
+        text.push_str("\n\n");
+    }
+    for one in remaining.iter().filter(|one| one.outcome.is_none()) {
+        let due = one.due_ms.map(Timestamp::from_millis).map_or_else(String::new, |at| {
+            if at > now { format!("; due {}", words::ago(at, now)) } else { "; due".to_owned() }
+        });
+        let explained = &one.explained;
+        let user = message::harmless(explained.user_id.as_str());
+        let room = message::harmless(one.room_id.as_str());
+        let _ = writeln!(text, "{room}: {user} is stale: {}{due}", explained.why);
+    }
+    let _ = writeln!(text, "{} memberships open, {} stale", swept.len(), remaining.len());
+    text
+}
+
+/// Exit code 3: something stale remains, or nobody knows because it was told to stop.
+fn remains() -> ExitCode {
+    ExitCode::from(3)
+}

@@ -1,0 +1,153 @@
+//! The settings: file + environment + defaults, read once into a checked [`Config`].
+//!
+//! Whoever holds a `Config` need not check anything again: durations are durations, ids are ids,
+//! and a secret's file has been read. Every mistake is found here and said in one sentence.
+//! Nothing in here talks to the network.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+mod assemble;
+mod error;
+mod keys;
+mod parse;
+mod reader;
+mod secret;
+mod sections;
+mod sign_in;
+mod source;
+mod types;
+mod warnings;
+
+pub(crate) use parse::{room_text, user_id_text};
+
+pub use error::{ConfigError, Origin};
+pub use rtc_janitor_core::judge::policy::Grace;
+pub use secret::Secret;
+pub use sections::{
+    AdminRoom, Breaker, Graces, Homeserver, HomeserverAddress, Janitor, Limits, Log, Login, Owners, Rooms,
+    Rules, Store,
+};
+pub use types::{LogFormat, Mode, RoomRef, UserGlobs};
+
+use reader::Reader;
+use source::Settings;
+
+/// The file that is read when none is named.
+pub const DEFAULT_FILE: &str = "config.toml";
+
+/// Everything that can be set, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `[homeserver]`: the server, and who the janitor is there.
+    pub homeserver: Homeserver,
+    /// `[login]`: how the watch device signs in.
+    pub login: Login,
+    /// `[store]`: where things are kept.
+    pub store: Store,
+    /// `[janitor]`: what it does, and how often it looks.
+    pub janitor: Janitor,
+    /// `[grace]`: how long each reason must have been seen to hold.
+    pub grace: Graces,
+    /// `[rules]`: thresholds of the reasons that count time.
+    pub rules: Rules,
+    /// `[limits]`: how much may be cleared at once.
+    pub limits: Limits,
+    /// `[breaker]`: when evidence is no longer believed.
+    pub breaker: Breaker,
+    /// `[rooms]`: which rooms, and whose invitations.
+    pub rooms: Rooms,
+    /// `[owners]`: whose memberships are never touched.
+    pub owners: Owners,
+    /// `[admin_room]`: where the janitor reports, and as whom.
+    pub admin_room: AdminRoom,
+    /// `[log]`: what goes to stderr.
+    pub log: Log,
+    file: Option<PathBuf>,
+    rows: Vec<Row>,
+    warnings: Vec<String>,
+}
+
+/// One setting as it came out, for people to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The key with its section, such as `janitor.mode`.
+    pub key: &'static str,
+    /// The value as it would stand in the file, secrets as `"(hidden)"`; `None` when it is not set
+    /// and has no default.
+    pub value: Option<String>,
+    /// Where the value comes from.
+    pub origin: Origin,
+}
+
+impl Config {
+    /// Reads `path` and the environment (`RTC_JANITOR__SECTION__KEY`), which wins over the file.
+    ///
+    /// A file that is named must be there. Without a name, [`DEFAULT_FILE`] of the working
+    /// directory is read when there is one; otherwise the environment has to say everything.
+    ///
+    /// # Errors
+    /// All problems at once, each a sentence that names the key and where it was set.
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        Self::load_with(path, std::env::vars_os())
+    }
+
+    /// [`Config::load`] with an environment of the caller's.
+    pub fn load_with(
+        path: Option<&Path>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigError> {
+        let file = path.unwrap_or(Path::new(DEFAULT_FILE));
+        match source::read_file(file)? {
+            Some(text) => Self::read(Some((file, &text)), environment),
+            None if path.is_some() => Err(ConfigError::NoSuchFile { path: file.to_owned() }),
+            None => Self::read(None, environment).map_err(|error| error.without_file(file)),
+        }
+    }
+
+    /// Reads TOML text as if it stood in `file`, without any environment. For tests.
+    pub fn from_toml(file: &Path, text: &str) -> Result<Self, ConfigError> {
+        Self::read(Some((file, text)), [])
+    }
+
+    fn read(
+        file: Option<(&Path, &str)>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigError> {
+        let mut settings = Settings::default();
+        if let Some((path, text)) = file {
+            settings.add_file(path, text)?;
+        }
+        settings.add_environment(environment);
+        if file.is_none() && settings.say_nothing() {
+            return Err(ConfigError::Nothing { path: DEFAULT_FILE.into() });
+        }
+        let file = file.map(|(path, _)| path);
+        let mut reader = Reader::new(settings, source::folder_of(file)?);
+        let config = assemble::config(&mut reader, file);
+        if let Ok(config) = &config {
+            warnings::add(&mut reader, config);
+        }
+        reader.finish(config)
+    }
+
+    /// Every key there is, with its value and where it comes from, in the order of the example file.
+    pub fn effective(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// What is allowed but probably not meant, one sentence each.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The file that was read; `None` when all came from the environment.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! What is allowed but probably not meant. Nothing here stops the janitor.
+
+use std::path::Path;
+
+use super::{Config, HomeserverAddress, reader::Reader};
+
+/// Notes all of it.
+pub(super) fn add(reader: &mut Reader, config: &Config) {
+    add_exposed_files(reader, config.file());
+    if let HomeserverAddress::Url(url) = &config.homeserver.address
+        && url.scheme() == "http"
+        && !url.host_str().is_some_and(is_near)
+    {
+        reader.warn(format!(
+            "homeserver.url is {url}: without https, passwords and tokens can be read on the way there"
+        ));
+    }
+}
+
+/// Files with secrets in them that every user of the machine can read.
+fn add_exposed_files(reader: &mut Reader, file: Option<&Path>) {
+    if let (Some(path), Some(key)) = (file, reader.inline_secrets.first())
+        && is_readable_by_others(path)
+    {
+        reader.warn(format!(
+            "{} holds {key} and can be read by every user; try: chmod o-r {}",
+            path.display(),
+            path.display()
+        ));
+    }
+    for (key, path) in reader.secret_files.clone() {
+        // What container engines mount there is 0444 on purpose, and nobody else lives in a container.
+        if !path.starts_with("/run/secrets") && is_readable_by_others(&path) {
+            reader.warn(format!(
+                "{key}: {} can be read by every user; try: chmod o-r {}",
+                path.display(),
+                path.display()
+            ));
+        }
+    }
+}
+
+#[cfg(unix)]
+fn is_readable_by_others(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_readable_by_others(_: &Path) -> bool {
+    false
+}
+
+/// Whether a host is this machine or a neighbour in its own network: a private address, or a name
+/// without dots, as containers have.
+fn is_near(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    match address.parse() {
+        Ok(std::net::IpAddr::V4(address)) => address.is_loopback() || address.is_private(),
+        Ok(std::net::IpAddr::V6(address)) => address.is_loopback() || address.is_unique_local(),
+        Err(_) => !host.contains('.') || host.ends_with(".localhost") || host.ends_with(".internal"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_and_private_networks_are_near() {
+        for near in ["localhost", "synapse", "127.0.0.1", "[::1]", "10.1.2.3", "192.168.0.4", "[fd00::1]"] {
+            assert!(is_near(near), "{near}");
+        }
+        for far in ["matrix.example.org", "8.8.8.8", "[2001:db8::1]"] {
+            assert!(!is_near(far), "{far}");
+        }
+    }
+}

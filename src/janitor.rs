@@ -1,0 +1,176 @@
+//! The janitor: observe, judge, plan, act, report.
+//!
+//! One task owns a [`Janitor`] and everything in it; others talk to that task over channels. Sync only
+//! says "look again" ([`Janitor::take_in`]); a verdict is made from a whole view, in [`Janitor::sweep`].
+//!
+//! | file | what it does |
+//! | --- | --- |
+//! | `tracker` | which memberships are open, by room |
+//! | `observe` | what the neighbours say about them |
+//! | `sweep` | one pass from evidence to plan |
+//! | `act` | the plan's writes, each after a fresh read |
+//! | `verify` | own writes seen again, and memberships that come back |
+//! | `news` | what a sync brought: rooms gained, lost, upgraded |
+//! | `report` | findings into messages |
+//! | `run` | the loop |
+
+mod act;
+mod news;
+mod observe;
+pub mod once;
+mod report;
+pub mod run;
+pub mod settings;
+mod sweep;
+mod tracker;
+mod verify;
+pub mod watcher;
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
+
+use rtc_janitor_core::{
+    guard::{breaker::Breakers, quarantine::Quarantine},
+    ids::{EventId, RoomId, StateKey},
+    judge::evidence::DeviceHistory,
+    ledger::Ledger,
+    rtc::membership::Owner,
+    time::Timestamp,
+};
+use tokio::sync::mpsc;
+
+pub use settings::Settings;
+pub use sweep::{Judged, SweepSummary};
+
+use crate::world::{
+    Rooms, StateWriter,
+    clock::Clock,
+    device_lists::DeviceLists,
+    dry_run::{Armed, Clear, DryRun},
+    journal::{FindingKind, Journal, JournalError, StoredMessage},
+};
+use observe::Observed;
+use sweep::{ClockCheck, Create};
+use tracker::Tracker;
+
+/// The neighbours, behind their ports.
+#[derive(Clone)]
+pub struct Ports {
+    /// Reads rooms.
+    pub rooms: Arc<dyn Rooms>,
+    /// Empties keys.
+    pub writer: Arc<dyn StateWriter>,
+    /// Knows devices.
+    pub device_lists: Arc<dyn DeviceLists>,
+    /// Knows the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Whether the admin room can be spoken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdminRoomState {
+    /// It can.
+    Reachable,
+    /// It cannot, since then: nothing is written.
+    Away(Timestamp),
+}
+
+/// Everything the janitor knows, and the ports through which it learns and acts.
+pub struct Janitor {
+    settings: Settings,
+    ports: Ports,
+    journal: Journal,
+    /// Messages on their way; the journal has them too.
+    outbox: mpsc::UnboundedSender<StoredMessage>,
+    tracker: Tracker,
+    observed: Observed,
+    ledger: Ledger,
+    breakers: Breakers,
+    quarantine: Quarantine,
+    devices: HashMap<Owner, DeviceHistory>,
+    /// Events that were dealt with in one way and need no second time.
+    dealt_with: HashSet<(EventId, FindingKind)>,
+    /// Keys that the server refused to write: when to try again.
+    retry_at: HashMap<(RoomId, StateKey), (Timestamp, u32)>,
+    /// Nothing is written before this: the server asked to slow down.
+    hold_writes_until: Option<Timestamp>,
+    admin_room: AdminRoomState,
+    first_sync_is_over: bool,
+    /// When a sweep last looked at everything.
+    last_look: Option<Timestamp>,
+    /// Something happened that a sweep should look at soon.
+    wants_look: bool,
+    /// The admin room could be spoken in at some time since the start.
+    admin_room_was_there: bool,
+    clock_check: Option<ClockCheck>,
+    /// The create events of rooms with something to clear; they never change.
+    creates: HashMap<RoomId, Create>,
+    room_names: BTreeMap<RoomId, Option<String>>,
+}
+
+impl Janitor {
+    /// A janitor that goes on where the journal says the last one stopped.
+    ///
+    /// # Errors
+    ///
+    /// When the journal cannot be read.
+    pub fn new(
+        settings: Settings,
+        ports: Ports,
+        journal: Journal,
+        outbox: mpsc::UnboundedSender<StoredMessage>,
+    ) -> Result<Self, JournalError> {
+        for message in journal.unsent()? {
+            // The receiver lives as long as the program.
+            let _ = outbox.send(message);
+        }
+        Ok(Self {
+            ledger: journal.ledger()?,
+            breakers: journal.breakers()?,
+            quarantine: journal.quarantine()?,
+            devices: journal.devices()?,
+            room_names: journal.rooms()?,
+            admin_room: AdminRoomState::Away(ports.clock.now()),
+            tracker: Tracker::default(),
+            observed: Observed::default(),
+            dealt_with: HashSet::new(),
+            retry_at: HashMap::new(),
+            hold_writes_until: None,
+            first_sync_is_over: false,
+            last_look: None,
+            wants_look: false,
+            admin_room_was_there: false,
+            clock_check: None,
+            creates: HashMap::new(),
+            settings,
+            ports,
+            journal,
+            outbox,
+        })
+    }
+
+    fn now(&self) -> Timestamp {
+        self.ports.clock.now()
+    }
+
+    /// How the last step of a sweep is done now: for real only in mode `clean`, and only while
+    /// somebody can be told about it.
+    fn writer(&self) -> Box<dyn Clear> {
+        let writer = Arc::clone(&self.ports.writer);
+        if self.settings.is_clean && self.admin_room == AdminRoomState::Reachable {
+            Box::new(Armed(writer))
+        } else {
+            Box::new(DryRun(writer))
+        }
+    }
+
+    /// How many rooms are watched, and how many memberships are open in them.
+    pub fn size(&self) -> (usize, usize) {
+        (self.tracker.rooms().count(), self.tracker.open().count())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,228 @@
+//! The plan's writes, each right after a fresh read of its key.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use rtc_janitor_core::{
+    export::room_member,
+    judge::{
+        evidence::RoomMember,
+        policy::{Neighbour, Reason},
+    },
+    plan::PlannedWrite,
+    rtc::{
+        membership::{Content, FirstSeen, read},
+        state_event::{CALL_MEMBER, StateEvent},
+    },
+};
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::{Janitor, run::Stop, sweep::Judged};
+use crate::world::{
+    NeighbourError, Rooms,
+    dry_run::{Clear, Written},
+    journal::{Finding, FindingKind, Intent, JournalError, WriteOutcome},
+};
+
+/// How many writes are under way at once; a homeserver takes no more from one room any faster.
+const CONCURRENCY: usize = 4;
+
+/// How long writes in flight may take when the janitor is told to stop.
+const LAST_WRITES: Duration = Duration::from_secs(3);
+
+/// The first pause after a key could not be written; doubled each time up to the second.
+const RETRY: (Duration, Duration) = (Duration::from_mins(5), Duration::from_hours(6));
+
+/// Whether nobody is in an event.
+pub(super) fn is_empty(event: &StateEvent) -> bool {
+    let seen = FirstSeen { at: event.origin_server_ts, live: false };
+    read(event, seen) == Content::Left
+}
+
+/// How far one write came.
+#[derive(Debug)]
+enum Step {
+    Written(Written),
+    /// It is no longer what was judged.
+    Changed,
+    /// It was not reached, so nothing was written.
+    NotTried(NeighbourError),
+    /// It was tried and failed.
+    Failed(NeighbourError),
+}
+
+/// Reads the key once more and empties it if it is still what was judged.
+async fn clear(rooms: &dyn Rooms, writer: &dyn Clear, write: &PlannedWrite) -> Step {
+    match rooms.state_event(write.room(), CALL_MEMBER, write.key().as_str()).await {
+        Ok(Some(event)) if event.event_id == *write.event() && !is_empty(&event) => {}
+        Ok(_) => return Step::Changed,
+        Err(error) => return Step::NotTried(error),
+    }
+    if write.due().reason == Reason::NotJoined {
+        for owner in write.owners() {
+            match rooms.state_event(write.room(), "m.room.member", owner.user.as_str()).await {
+                Ok(event) if room_member(event.as_ref()) == RoomMember::Joined => return Step::Changed,
+                Ok(_) => {}
+                Err(error) => return Step::NotTried(error),
+            }
+        }
+    }
+    match writer.clear(write.room(), write.key()).await {
+        Ok(written) => Step::Written(written),
+        Err(error) => Step::Failed(error),
+    }
+}
+
+impl Janitor {
+    /// Carries out a plan. When told to stop, it begins nothing new and finishes what is in flight.
+    pub(super) async fn act(
+        &mut self,
+        writes: &[PlannedWrite],
+        judged: &[Judged],
+        stop: &Stop,
+    ) -> Result<(), JournalError> {
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let writer = self.writer();
+        let intents: Vec<_> = writes.iter().map(|write| self.intent(write, judged)).collect();
+        let ids = self.journal.intend(&intents)?;
+        let rooms = std::sync::Arc::clone(&self.ports.rooms);
+        let mut in_flight = FuturesUnordered::new();
+        let mut begun = 0;
+        loop {
+            while begun < writes.len() && in_flight.len() < CONCURRENCY && self.may_begin(stop) {
+                let (rooms, writer, index) = (&*rooms, &*writer, begun);
+                in_flight.push(async move { (index, clear(rooms, writer, &writes[index]).await) });
+                begun += 1;
+            }
+            let next = if stop.is_set() {
+                // What is not answered in time stays an open intent; the next start looks it up.
+                timeout(LAST_WRITES, in_flight.next()).await.unwrap_or_default()
+            } else {
+                in_flight.next().await
+            };
+            let Some((index, step)) = next else { break };
+            self.note(&writes[index], ids[index], &intents[index], step, &*writer, judged)?;
+        }
+        self.journal.withdraw(&ids[begun..])
+    }
+
+    fn may_begin(&self, stop: &Stop) -> bool {
+        !stop.is_set() && self.hold_writes_until.is_none()
+    }
+
+    fn intent(&self, write: &PlannedWrite, judged: &[Judged]) -> Intent {
+        let about: Vec<_> = judged.iter().filter(|judged| judged.is_about(write)).collect();
+        let old_content = self.tracker.get(write.room(), write.key());
+        Intent {
+            room: write.room().clone(),
+            key: write.key().clone(),
+            event: write.event().clone(),
+            owners: write.owners().to_vec(),
+            reason: write.due().reason,
+            route: write.route().as_str(),
+            evidence: about.iter().map(|judged| judged.evidence_json()).collect(),
+            old_content: old_content.map_or(Value::Null, |open| open.event.content.clone()),
+            at: self.now(),
+        }
+    }
+
+    fn note(
+        &mut self,
+        write: &PlannedWrite,
+        id: i64,
+        intent: &Intent,
+        step: Step,
+        writer: &dyn Clear,
+        judged: &[Judged],
+    ) -> Result<(), JournalError> {
+        let now = self.now();
+        let (room, key) = (write.room(), write.key());
+        let found = |kind, obstacle: Option<String>| Finding {
+            room: room.clone(),
+            key: key.clone(),
+            event: write.event().clone(),
+            kind,
+            at: now,
+            details: Self::details(write, judged, obstacle),
+        };
+        match step {
+            Step::Written(written) => {
+                let finding = found(writer.finding(), None);
+                let outcome = match written {
+                    Written::Event(event) => WriteOutcome::Cleared(event),
+                    Written::Nothing => WriteOutcome::Spared,
+                };
+                tracing::info!(%room, %key, reason = %intent.reason, outcome = ?outcome, "dealt with");
+                self.journal.finish(id, &outcome, Some(&finding), now)?;
+                if let Some(neighbour) = write.probe() {
+                    self.breakers.probed(neighbour, room, key, &self.settings.breaker, now);
+                    self.journal.save_breakers(&self.breakers)?;
+                }
+                if matches!(outcome, WriteOutcome::Cleared(_)) {
+                    self.close(room, key)?;
+                } else {
+                    self.dealt_with.insert((write.event().clone(), finding.kind));
+                }
+            }
+            Step::Changed => {
+                tracing::info!(%room, %key, "changed since it was judged: left alone");
+                self.journal.finish(id, &WriteOutcome::Changed, None, now)?;
+            }
+            Step::NotTried(error) => {
+                self.slow_down(&error);
+                self.journal.finish(id, &WriteOutcome::NotWritten(error.to_string()), None, now)?;
+                tracing::warn!(%room, %key, "could not be read again before the write: {error}");
+            }
+            Step::Failed(error) => self.note_failure(write, id, error, found)?,
+        }
+        Ok(())
+    }
+
+    fn note_failure(
+        &mut self,
+        write: &PlannedWrite,
+        id: i64,
+        error: NeighbourError,
+        found: impl Fn(FindingKind, Option<String>) -> Finding,
+    ) -> Result<(), JournalError> {
+        let now = self.now();
+        let place = (write.room().clone(), write.key().clone());
+        tracing::warn!(room = %place.0, key = %place.1, "not cleared: {error}");
+        self.slow_down(&error);
+        match &error {
+            // Nobody knows whether it was written: the intent stays open until the key is read.
+            NeighbourError::Unreachable(_) => return Ok(()),
+            NeighbourError::RateLimited { .. } | NeighbourError::SignedOut(_) => {
+                self.journal.finish(id, &WriteOutcome::NotWritten(error.to_string()), None, now)?;
+            }
+            NeighbourError::Refused { errcode, message, .. } => {
+                let said = rtc_janitor_core::render::message::harmless(&format!("{errcode}: {message}"));
+                let finding = found(FindingKind::Refused, Some(said));
+                self.journal.finish(id, &WriteOutcome::NotWritten(error.to_string()), Some(&finding), now)?;
+                let tries = self.retry_at.get(&place).map_or(0, |(_, tries)| *tries);
+                let pause = RETRY.0.saturating_mul(1 << tries.min(10)).min(RETRY.1);
+                self.retry_at.insert(place, (now + pause, tries + 1));
+            }
+        }
+        Ok(())
+    }
+
+    /// Obeys a server that asks for less, or does not answer: only writes wait, everything else goes on.
+    fn slow_down(&mut self, error: &NeighbourError) {
+        let now = self.now();
+        match error {
+            NeighbourError::RateLimited { retry_after } => {
+                self.hold_writes_until = Some(now + *retry_after);
+            }
+            NeighbourError::Unreachable(_) => {
+                self.hold_writes_until = Some(now + Duration::from_secs(5));
+                self.observed.failed(Neighbour::Homeserver, now);
+                self.ledger.pause(None);
+            }
+            NeighbourError::SignedOut(_) | NeighbourError::Refused { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! What a sync brought: memberships, and rooms gained, lost and upgraded.
+
+use std::collections::BTreeSet;
+
+use rtc_janitor_core::{
+    ids::{RoomId, StateKey},
+    render::report,
+    rtc::{
+        membership::FirstSeen,
+        state_event::{CALL_MEMBER, StateEvent},
+    },
+    time::Timestamp,
+};
+
+use super::{Janitor, tracker::OpenEvent};
+use crate::world::{Invite, LeftRoom, RoomUpdate, SyncBatch, journal::{FindingKind, JournalError}};
+
+impl Janitor {
+    /// Takes in what one sync said. `live` is false for what had happened before the janitor looked:
+    /// nobody knows then when it arrived.
+    ///
+    /// # Errors
+    ///
+    /// When the journal cannot be written.
+    pub async fn take_in(&mut self, batch: SyncBatch, live: bool) -> Result<(), JournalError> {
+        let now = self.now();
+        let seen = FirstSeen { at: now, live: live && !batch.full };
+        if batch.full {
+            self.forget_what_is_not_in(&batch)?;
+            // Every cached answer is older than this view.
+            self.observed.forget_members();
+        }
+        self.journal.add_rooms(batch.joined.iter().map(|update| &update.room_id))?;
+        for update in batch.joined {
+            self.take_in_room(update, batch.full, seen).await?;
+        }
+        for left in batch.left {
+            self.leave_room(&left, now)?;
+        }
+        for invite in batch.invited {
+            self.consider(invite).await;
+        }
+        self.journal.set_since(&batch.next_batch)
+    }
+
+    /// A full view names every room: what it does not name is gone.
+    fn forget_what_is_not_in(&mut self, batch: &SyncBatch) -> Result<(), JournalError> {
+        let named: BTreeSet<_> = batch.joined.iter().map(|update| &update.room_id).collect();
+        let lost: Vec<_> =
+            self.journal.rooms()?.into_keys().filter(|room| !named.contains(room)).collect();
+        for room in lost {
+            if batch.left.iter().all(|left| left.room_id != room) {
+                let left = LeftRoom { room_id: room, by: None, reason: None, banned: false };
+                self.leave_room(&left, self.now())?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_in_room(
+        &mut self,
+        update: RoomUpdate,
+        full: bool,
+        seen: FirstSeen,
+    ) -> Result<(), JournalError> {
+        let room = update.room_id;
+        self.tracker.add_room(&room);
+        self.room_names.entry(room.clone()).or_default();
+        if full {
+            let named: BTreeSet<_> = update
+                .events
+                .iter()
+                .filter(|event| event.event_type == CALL_MEMBER)
+                .map(|event| event.state_key.clone())
+                .collect();
+            let keys = self.tracker.add_room(&room);
+            let gone: Vec<_> = keys.keys().filter(|key| !named.contains(*key)).cloned().collect();
+            for key in gone {
+                self.close(&room, &key)?;
+            }
+        }
+        for event in update.events {
+            match event.event_type.as_str() {
+                CALL_MEMBER => self.take_in_membership(&room, event, seen)?,
+                "m.room.member" => {
+                    self.observed.doubt_member(&room, &event.state_key.as_str().into());
+                }
+                "m.room.power_levels" => self.retry_at.retain(|(other, _), _| *other != room),
+                "m.room.tombstone" => self.follow(&room, &event).await?,
+                _ => {}
+            }
+        }
+        for event in update.redacted {
+            // A redaction is no state change: the event stays, and what is in it is gone.
+            if let Some(key) = self.tracker.key_of(&room, &event).cloned() {
+                self.close(&room, &key)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_in_membership(
+        &mut self,
+        room: &RoomId,
+        event: StateEvent,
+        seen: FirstSeen,
+    ) -> Result<(), JournalError> {
+        let key = event.state_key.clone();
+        if self.tracker.is_open(room, &key, &event.event_id) {
+            return Ok(());
+        }
+        self.verify(room, &event)?;
+        // Whether it counts as seen to arrive is settled the first time.
+        let candidate = OpenEvent::read(event, seen);
+        let Some(open) = candidate else { return self.close(room, &key) };
+        let seen = self.journal.see_event(room, &key, &open.event.event_id, seen)?;
+        let Some(open) = OpenEvent::read(open.event, seen) else { return Ok(()) };
+        self.notice_return(room, &open)?;
+        for membership in open.memberships() {
+            self.observed.doubt_devices(&membership.owner.user);
+        }
+        if self.journal.was_found(&open.event.event_id, FindingKind::WouldClear)? {
+            let event = open.event.event_id.clone();
+            self.dealt_with.insert((event, FindingKind::WouldClear));
+        }
+        self.tracker.add_room(room).insert(key, open);
+        Ok(())
+    }
+
+    /// A key is no longer open.
+    pub(super) fn close(
+        &mut self,
+        room: &RoomId,
+        key: &StateKey,
+    ) -> Result<(), JournalError> {
+        if let Some(open) = self.tracker.remove(room, key) {
+            self.dealt_with.retain(|(event, _)| *event != open.event.event_id);
+            self.retry_at.remove(&(room.clone(), key.clone()));
+            self.journal.forget_key(room, key)?;
+        }
+        Ok(())
+    }
+
+    fn leave_room(&mut self, left: &LeftRoom, now: Timestamp) -> Result<(), JournalError> {
+        let room = &left.room_id;
+        let was_known = self.journal.rooms()?.contains_key(room);
+        let keys: Vec<_> = self.tracker.remove_room(room).into_iter().flatten().collect();
+        for (key, open) in keys {
+            self.dealt_with.retain(|(event, _)| *event != open.event.event_id);
+            self.journal.forget_key(room, &key)?;
+        }
+        let name = self.room_names.remove(room).flatten();
+        self.journal.remove_room(room)?;
+        if was_known && left.by.as_ref() != Some(&self.settings.user_id) {
+            tracing::warn!(%room, by = ?left.by, "removed from a room");
+            let message = report::removed(
+                room,
+                name.as_deref(),
+                left.by.as_ref(),
+                left.reason.as_deref(),
+                left.banned,
+            );
+            self.say(&message, None, now)?;
+        }
+        Ok(())
+    }
+
+    async fn consider(&mut self, invite: Invite) {
+        let Invite { room_id, inviter } = invite;
+        let is_admin_room = self.settings.admin_room.as_ref() == Some(&room_id);
+        let is_welcome =
+            inviter.as_ref().is_some_and(|inviter| self.settings.accept_invites_from.matches(inviter));
+        if !is_admin_room && !is_welcome {
+            tracing::info!(room = %room_id, ?inviter, "invitation not accepted: see rooms.accept_invites_from");
+            return;
+        }
+        let via: Vec<_> =
+            inviter.iter().filter_map(|inviter| inviter.server_name().map(str::to_owned)).collect();
+        match self.ports.rooms.join(&room_id, &via).await {
+            Ok(()) => tracing::info!(room = %room_id, ?inviter, "invitation accepted"),
+            // The invitation stays open and is in the next full view.
+            Err(error) => {
+                tracing::warn!(room = %room_id, "cannot accept the invitation, will try again: {error}");
+            }
+        }
+    }
+
+    /// Follows an upgrade: joins the room that a tombstone names, or asks to be let in.
+    async fn follow(&mut self, room: &RoomId, tombstone: &StateEvent) -> Result<(), JournalError> {
+        let successor = tombstone.content.get("replacement_room").and_then(serde_json::Value::as_str);
+        let Some(successor) = successor.map(RoomId::from) else { return Ok(()) };
+        if self.journal.rooms()?.contains_key(&successor) {
+            return Ok(());
+        }
+        let via: Vec<_> = tombstone.sender.server_name().map(str::to_owned).into_iter().collect();
+        let joined = self.ports.rooms.join(&successor, &via).await;
+        if let Err(error) = &joined {
+            tracing::warn!(%room, %successor, "cannot join the successor of an upgraded room: {error}");
+        }
+        let name = self.room_names.get(room).cloned().flatten();
+        let reason = joined.as_ref().map_err(ToString::to_string).map(|()| ());
+        let reason = reason.as_ref().map(|()| ()).map_err(String::as_str);
+        let message = report::upgraded(room, name.as_deref(), &successor, reason);
+        let outcome = if joined.is_ok() { "joined" } else { "asked" };
+        self.say(&message, Some(&format!("upgraded {room} {successor} {outcome}")), self.now())
+    }
+}

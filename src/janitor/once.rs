@@ -1,0 +1,158 @@
+//! Single sweeps, made by hand or by cron, without the loop.
+
+use std::time::Duration;
+
+use rtc_janitor_core::{
+    export::Explained,
+    ids::RoomId,
+    judge::verdict::Verdict,
+    plan::{HeldBack, Route},
+    render::{Message, report::Report},
+    time::Timestamp,
+};
+use serde::Serialize;
+use tokio::time::sleep;
+
+use super::{AdminRoomState, Janitor, SweepSummary, run::Stop};
+use crate::world::{
+    NeighbourError, Watch,
+    journal::{FindingKind, JournalError},
+};
+
+/// Two sweeps at most this far apart count as looking all the time: cron is the janitor's loop then.
+/// Each of them reads everything afresh.
+const LONGEST_GAP: Duration = Duration::from_hours(2);
+
+/// Why a single sweep could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum OnceError {
+    /// The homeserver did not answer.
+    #[error("the homeserver gave no usable answer: {0}")]
+    Homeserver(#[from] NeighbourError),
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// One membership and what a single sweep did about it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Swept {
+    /// The room.
+    pub room_id: RoomId,
+    /// What was concluded.
+    #[serde(flatten)]
+    pub explained: Explained,
+    /// When its grace is over, milliseconds since the Unix epoch; null when nothing speaks against it.
+    pub due_ms: Option<i64>,
+    /// `cleared`, `would_clear`, `blocked`, `refused`, or null when nothing was done yet.
+    pub outcome: Option<FindingKind>,
+}
+
+impl Janitor {
+    /// Sweeps once; with `wait`, again and again until every grace is over.
+    ///
+    /// # Errors
+    ///
+    /// When the homeserver does not answer, or the journal cannot be used.
+    pub async fn sweep_once(
+        &mut self,
+        watch: &mut dyn Watch,
+        wait: bool,
+        stop: &Stop,
+    ) -> Result<(Vec<Swept>, Message), OnceError> {
+        self.ledger.bridge(self.now(), LONGEST_GAP);
+        // Whoever runs this is told on the terminal.
+        self.admin_room = AdminRoomState::Reachable;
+        let mut since = self.read(watch, None).await?;
+        self.first_sync_is_over = true;
+        let mut done: Vec<(Swept, rtc_janitor_core::ids::EventId)> = Vec::new();
+        let mut report = Report::default();
+        loop {
+            since = self.read(watch, Some(&since)).await?;
+            let summary = self.sweep_untold(stop).await?;
+            self.collect(&summary, &mut done, &mut report)?;
+            let Some(pause) = self.pause_until_more(&summary).filter(|_| wait && !stop.is_set()) else { break };
+            if stop.or(sleep(pause)).await.is_none() {
+                break;
+            }
+        }
+        let message = report.message(self.now());
+        Ok((done.into_iter().map(|(swept, _)| swept).collect(), message))
+    }
+
+    async fn read(&mut self, watch: &mut dyn Watch, since: Option<&str>) -> Result<String, OnceError> {
+        let batch = watch.sync(since, Duration::ZERO).await?;
+        let next = batch.next_batch.clone();
+        self.take_in(batch, false).await?;
+        Ok(next)
+    }
+
+    /// What this sweep adds to what earlier ones did.
+    fn collect(
+        &mut self,
+        summary: &SweepSummary,
+        done: &mut Vec<(Swept, rtc_janitor_core::ids::EventId)>,
+        report: &mut Report,
+    ) -> Result<(), JournalError> {
+        let now = self.now();
+        let findings = self.journal.unreported()?;
+        // What was dealt with stays in the result; what is still open is judged anew.
+        done.retain(|(swept, _)| swept.outcome == Some(FindingKind::Cleared));
+        for one in &summary.judged {
+            let event = &one.subject.event;
+            let found = |kind| {
+                let now_found = findings.iter().any(|f| f.event == *event && f.kind == kind);
+                Ok::<_, JournalError>(now_found || self.journal.was_found(event, kind)?)
+            };
+            let mut outcome = None;
+            if matches!(one.judgement.verdict, Verdict::Stale(_)) {
+                for kind in
+                    [FindingKind::Cleared, FindingKind::Refused, FindingKind::Blocked, FindingKind::WouldClear]
+                {
+                    if outcome.is_none() && found(kind)? {
+                        outcome = Some(kind);
+                    }
+                }
+            }
+            let held = summary.held.iter().any(|(room, key, why)| {
+                *room == one.subject.room && *key == one.subject.key && matches!(why, HeldBack::NoRoute(_))
+            });
+            let route = if held { "none" } else { Route::OwnPower.as_str() };
+            let judged = (&one.judgement, &one.evidence);
+            let swept = Swept {
+                room_id: one.subject.room.clone(),
+                explained: Explained::open(&one.subject.key, &one.membership, judged, now, Some(route)),
+                due_ms: one.due_at.map(Timestamp::as_millis),
+                outcome,
+            };
+            done.push((swept, event.clone()));
+        }
+        for finding in &findings {
+            let Some(row) = self.row_of(finding) else { continue };
+            report.add(finding.kind, row);
+        }
+        if !findings.is_empty() {
+            self.journal.told_elsewhere(&report.message(now), &findings, now)?;
+        }
+        Ok(())
+    }
+
+    /// How long until there is more to do: a grace ends, or what was held back may go on.
+    fn pause_until_more(&self, summary: &SweepSummary) -> Option<Duration> {
+        let now = self.now();
+        let goes_on = summary.held.iter().any(|(.., why)| {
+            matches!(
+                why,
+                HeldBack::TooYoung
+                    | HeldBack::OneSighting
+                    | HeldBack::NotRefreshed
+                    | HeldBack::Limit(_)
+                    | HeldBack::Breaker(_)
+            )
+        });
+        let regular = (goes_on || self.hold_writes_until.is_some())
+            .then(|| now + self.settings.sweep_interval.min(Duration::from_secs(5)));
+        let at = [self.ledger.next_due(now), self.hold_writes_until, regular].into_iter().flatten().min()?;
+        Some(at.since(now) + Duration::from_millis(10))
+    }
+}

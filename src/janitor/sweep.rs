@@ -1,0 +1,400 @@
+//! One pass: observe, judge, plan, act, report.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use rtc_janitor_core::{
+    guard::limits::Budget,
+    ids::{EventId, RoomId, StateKey, UserId},
+    judge::{
+        evidence::Evidence,
+        policy::{Neighbour, Reason},
+        room::{Placed, gather},
+        verdict::{Judgement, Verdict, judge},
+    },
+    ledger::{Due, Subject},
+    plan::{Candidate, Circumstances, Entry, HeldBack, Plan, PlannedWrite, Route},
+    render::report,
+    rtc::{membership::Membership, state_key::RoomPower},
+    time::Timestamp,
+};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+use super::{Janitor, observe::RoomObservations, run::Stop};
+use crate::world::{
+    NeighbourError,
+    journal::{Finding, FindingKind, JournalError},
+};
+
+/// By how much our clock and the server's may differ. `Date` counts whole seconds.
+const MOST_SKEW: Duration = Duration::from_secs(30);
+
+/// How long a comparison of the clocks is good for.
+const CLOCK_CHECK: Duration = Duration::from_mins(5);
+
+/// The longest a sweep may be late before the time since the last one no longer counts: the process
+/// was suspended, or the machine asleep.
+const LATE: Duration = Duration::from_mins(2);
+
+/// One membership, judged.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// The membership's event and its place in it.
+    pub subject: Subject,
+    /// The membership.
+    pub membership: Membership,
+    /// What was concluded.
+    pub judgement: Judgement,
+    /// From what.
+    pub evidence: Evidence,
+    /// The reasons whose grace is over.
+    pub due: Vec<Due>,
+    /// When it is due if nothing changes.
+    pub due_at: Option<Timestamp>,
+}
+
+impl Judged {
+    pub(super) fn is_about(&self, write: &PlannedWrite) -> bool {
+        self.subject.room == *write.room() && self.subject.event == *write.event()
+    }
+
+    /// What was known, for the journal.
+    pub(super) fn evidence_json(&self) -> Value {
+        let reasons: Vec<_> = self
+            .judgement
+            .reasons()
+            .map(|(reason, since)| json!({"reason": reason, "since_ms": since.map(Timestamp::as_millis)}))
+            .collect();
+        json!({
+            "user_id": self.membership.owner.user, "device_id": self.membership.owner.device,
+            "reasons": reasons, "room_member": format!("{:?}", self.evidence.room_member),
+            "device": format!("{:?}", self.evidence.device), "sfu": format!("{:?}", self.evidence.sfu),
+            "sent_ms": self.membership.sent, "expires_ms": self.membership.expires,
+        })
+    }
+}
+
+/// What a sweep came to.
+#[derive(Clone, Debug, Default)]
+pub struct SweepSummary {
+    /// Every open membership, judged.
+    pub judged: Vec<Judged>,
+    /// What was held back, and why.
+    pub held: Vec<(RoomId, StateKey, HeldBack)>,
+}
+
+/// How the clocks compared.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ClockCheck {
+    at: Timestamp,
+    is_skewed: bool,
+}
+
+impl Janitor {
+    /// Looks at every open membership and does what is to be done about it.
+    ///
+    /// # Errors
+    ///
+    /// When the journal cannot be read or written. A neighbour that fails is no error: what it would
+    /// have said is unknown.
+    pub async fn sweep(&mut self, stop: &Stop) -> Result<SweepSummary, JournalError> {
+        let summary = self.sweep_untold(stop).await?;
+        let long_expired = summary.held.iter().filter(|(.., why)| *why == HeldBack::LongExpired).count();
+        self.report(long_expired).await?;
+        Ok(summary)
+    }
+
+    /// A sweep of which nobody is told yet: what it found waits in the journal.
+    pub(super) async fn sweep_untold(&mut self, stop: &Stop) -> Result<SweepSummary, JournalError> {
+        let now = self.now();
+        let late = self.settings.sweep_interval + LATE;
+        if self.last_look.is_some_and(|last| now.since(last) > late) && self.tracker.calls().next().is_some() {
+            self.ledger.pause(None);
+        }
+        self.last_look = Some(now);
+        if self.hold_writes_until.is_some_and(|until| now >= until) {
+            self.hold_writes_until = None;
+        }
+        if let Err(error) = self.settle_open_intents().await? {
+            tracing::warn!("the outcome of an earlier write is not known yet: {error}");
+            self.ledger.pause(None);
+            return Ok(SweepSummary::default());
+        }
+        for change in self.breakers.settle(now) {
+            self.say(&report::breaker(&change, now), None, now)?;
+        }
+        self.observe().await?;
+        let judged = self.judge_all();
+        self.remember(&judged)?;
+        let judged = self.with_deadlines(judged);
+        let plan = self.plan(&judged).await?;
+        self.journal_held(&plan, &judged)?;
+        if !stop.is_set() && self.hold_writes_until.is_none() {
+            self.act(&plan.writes, &judged, stop).await?;
+        }
+        self.journal.save_breakers(&self.breakers)?;
+        let held = plan.held.into_iter().map(|(c, why)| (c.room, c.key, why)).collect();
+        Ok(SweepSummary { judged, held })
+    }
+
+    fn judge_all(&self) -> Vec<Judged> {
+        let now = self.now();
+        let mut by_room: BTreeMap<RoomId, Vec<(Subject, &Membership)>> = BTreeMap::new();
+        for (subject, membership) in self.subjects() {
+            by_room.entry(subject.room.clone()).or_default().push((subject, membership));
+        }
+        let mut all = Vec::new();
+        for (room, open) in by_room {
+            let placed: Vec<_> =
+                open.iter().map(|(subject, membership)| Placed { key: &subject.key, membership }).collect();
+            let observations =
+                RoomObservations { room: &room, observed: &self.observed, devices: &self.devices, now };
+            let evidence = gather(&room, &placed, &observations, now);
+            all.extend(open.into_iter().zip(evidence).map(|((subject, membership), evidence)| Judged {
+                judgement: judge(membership, &evidence, &self.settings.policy, now),
+                membership: membership.clone(),
+                subject,
+                evidence,
+                due: Vec::new(),
+                due_at: None,
+            }));
+        }
+        all
+    }
+
+    /// Takes the judgements into the ledger and the breakers.
+    fn remember(&mut self, judged: &[Judged]) -> Result<(), JournalError> {
+        let now = self.now();
+        let tracker = &self.tracker;
+        self.ledger.retain(|subject| tracker.is_open(&subject.room, &subject.key, &subject.event));
+        if self.observed.is_settling(Neighbour::Homeserver, now) {
+            self.ledger.pause(None);
+        } else {
+            for one in judged {
+                let at = self.observed.observed_at(&one.subject.room, &one.membership.owner, now);
+                let policy = &self.settings.policy;
+                self.ledger.observe(&one.subject, &one.judgement, at, |reason| {
+                    policy.grace(reason, one.evidence.device)
+                });
+            }
+        }
+        self.journal.save_sightings(&self.ledger.take_changes())?;
+        let owners = judged.iter().map(|one| (&one.membership.owner, &one.judgement));
+        for change in self.breakers.observe(owners, &self.settings.breaker, now) {
+            tracing::warn!(?change, "breaker");
+            self.journal.save_breakers(&self.breakers)?;
+            self.say(&report::breaker(&change, now), None, now)?;
+        }
+        Ok(())
+    }
+
+    fn with_deadlines(&self, mut judged: Vec<Judged>) -> Vec<Judged> {
+        let now = self.now();
+        for one in &mut judged {
+            one.due = self.ledger.due(&one.subject, now);
+            one.due_at = self.ledger.due_at(&one.subject);
+        }
+        judged
+    }
+
+    async fn plan(&mut self, judged: &[Judged]) -> Result<Plan, JournalError> {
+        let mut candidates = self.candidates(judged);
+        if candidates.is_empty() {
+            return Ok(Plan::default());
+        }
+        let clock_is_skewed = self.clock_is_skewed().await?;
+        let rooms: BTreeSet<_> = candidates.iter().map(|candidate| candidate.room.clone()).collect();
+        let powers = self.read_power(rooms).await;
+        for candidate in &mut candidates {
+            candidate.route = powers.get(&candidate.room).map(|power| {
+                power.may_write(&self.settings.user_id, &candidate.key).map(|()| Route::OwnPower)
+            });
+        }
+        let now = self.now();
+        let in_last_hour =
+            self.journal.count_since(self.writer().finding(), now - Duration::from_hours(1))?;
+        let circumstances = Circumstances {
+            is_paused: self.journal.is_paused()?,
+            first_sync_is_over: self.first_sync_is_over,
+            clock_is_skewed,
+            minimum_age: self.settings.minimum_age,
+            remote_device_lists: self.settings.remote_device_lists,
+            breakers: &self.breakers,
+            quarantine: &self.quarantine,
+            now,
+        };
+        Ok(Plan::make(candidates, circumstances, Budget::new(self.settings.limits, in_last_hour)))
+    }
+
+    /// Events with something due that was not dealt with before.
+    fn candidates(&self, judged: &[Judged]) -> Vec<Candidate> {
+        let now = self.now();
+        let done = self.writer().finding();
+        let mut by_event: HashMap<(&RoomId, &EventId), Vec<&Judged>> = HashMap::new();
+        for one in judged {
+            by_event.entry((&one.subject.room, &one.subject.event)).or_default().push(one);
+        }
+        let mut candidates = Vec::new();
+        for (room, key, open) in self.tracker.open() {
+            let event = &open.event.event_id;
+            let Some(about) = by_event.get(&(room, event)) else { continue };
+            let waits = self.retry_at.get(&(room.clone(), key.clone())).is_some_and(|(at, _)| now < *at);
+            let is_done = self.dealt_with.contains(&(event.clone(), done));
+            if waits || is_done || about.iter().all(|one| one.due.is_empty()) {
+                continue;
+            }
+            let entries = (0..open.entries.len())
+                .map(|index| about.iter().find(|one| one.subject.entry as usize == index))
+                .map(|one| one.map(|one| self.entry(one)))
+                .collect();
+            candidates.push(Candidate {
+                room: room.clone(),
+                key: key.clone(),
+                event: event.clone(),
+                entries,
+                is_shown: about.iter().any(|one| one.membership.expires > now),
+                ends_call: about.iter().all(|one| nobody_else(one, judged)),
+                is_excluded: !self.settings.covers(room)
+                    || about.iter().any(|one| self.settings.excluded_owners.matches(&one.membership.owner.user)),
+                route: None,
+            });
+        }
+        candidates
+    }
+
+    fn entry(&self, one: &Judged) -> Entry {
+        let owner = &one.membership.owner;
+        Entry {
+            owner: owner.clone(),
+            index: one.subject.entry,
+            due: one.due.clone(),
+            expires: one.membership.expires,
+            last_sign: one.membership.last_sign,
+            is_remote: owner.user.server_name() != self.settings.user_id.server_name(),
+            sfu_is_silent: one.evidence.sfu == rtc_janitor_core::judge::evidence::Sfu::Unknown,
+        }
+    }
+
+    /// Reads who may write what, afresh; the create event of a room never changes.
+    async fn read_power(&mut self, rooms: BTreeSet<RoomId>) -> HashMap<RoomId, RoomPower> {
+        let mut powers = HashMap::new();
+        for room in rooms {
+            match self.read_power_of(&room).await {
+                Ok(Some(power)) => {
+                    powers.insert(room, power);
+                }
+                Ok(None) => tracing::warn!(%room, "the room has no create event"),
+                Err(error) => tracing::warn!(%room, "power levels not readable: {error}"),
+            }
+        }
+        powers
+    }
+
+    async fn read_power_of(&mut self, room: &RoomId) -> Result<Option<RoomPower>, NeighbourError> {
+        let (create, creator) = match self.creates.get(room) {
+            Some(known) => known.clone(),
+            None => match self.ports.rooms.state_event(room, "m.room.create", "").await? {
+                None => return Ok(None),
+                Some(event) => {
+                    let known = (event.content, event.sender);
+                    self.creates.insert(room.clone(), known.clone());
+                    known
+                }
+            },
+        };
+        let levels = self.ports.rooms.state_event(room, "m.room.power_levels", "").await?;
+        let levels = levels.map(|event| event.content);
+        Ok(Some(RoomPower::new(&create, &creator, levels.as_ref(), self.now())))
+    }
+
+    /// Compares the clocks when the last comparison is old. Not being able to is reason to wait.
+    async fn clock_is_skewed(&mut self) -> Result<bool, JournalError> {
+        let before = self.clock_check;
+        let now = self.now();
+        if let Some(check) = before.filter(|check| !check.is_skewed && now.since(check.at) < CLOCK_CHECK) {
+            return Ok(check.is_skewed);
+        }
+        let theirs = match self.ports.rooms.server_time().await {
+            Ok(theirs) => theirs,
+            Err(error) => {
+                tracing::warn!("the homeserver's clock could not be read: {error}");
+                return Ok(true);
+            }
+        };
+        let ours = self.now();
+        let is_skewed = ours.since(theirs).max(theirs.since(ours)) > MOST_SKEW;
+        self.clock_check = Some(ClockCheck { at: ours, is_skewed });
+        let was_skewed = before.is_some_and(|check| check.is_skewed);
+        if is_skewed && !was_skewed {
+            self.say(&report::clock_skew(ours, theirs), None, ours)?;
+        } else if was_skewed && !is_skewed {
+            self.say(&report::clock_agrees(), None, ours)?;
+        }
+        Ok(is_skewed)
+    }
+
+    /// Notes what is due and cannot be cleared here, once, with what would help.
+    fn journal_held(&mut self, plan: &Plan, judged: &[Judged]) -> Result<(), JournalError> {
+        let now = self.now();
+        for (candidate, why) in &plan.held {
+            tracing::debug!(room = %candidate.room, key = %candidate.key, ?why, "held back");
+            let obstacle = match why {
+                HeldBack::NoRoute(blocked) => report::obstacle(*blocked),
+                HeldBack::RemoteDeviceList => report::remote_device_list(),
+                _ => continue,
+            };
+            let about: Vec<_> =
+                judged.iter().filter(|one| one.subject.event == candidate.event).collect();
+            let details = Self::details_of(&about, None, Some(obstacle));
+            self.journal.find(&Finding {
+                room: candidate.room.clone(),
+                key: candidate.key.clone(),
+                event: candidate.event.clone(),
+                kind: FindingKind::Blocked,
+                at: now,
+                details,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// When to look again if nothing happens; never while nobody is in a call.
+    pub(super) fn next_look(&self) -> Option<Timestamp> {
+        self.tracker.calls().next()?;
+        let now = self.now();
+        let regular = self.last_look.map_or(now, |last| last + self.settings.sweep_interval);
+        [
+            self.ledger.next_due(now),
+            self.breakers.next_change(now),
+            self.hold_writes_until,
+            self.observed.next_device_check(self.settings.device_check_interval),
+            self.observed.settles_at(now),
+        ]
+        .into_iter()
+        .flatten()
+        .fold(Some(regular), |earliest, at| earliest.min(Some(at)))
+    }
+}
+
+/// Whether nothing that looks alive would be left of the call.
+fn nobody_else(one: &Judged, judged: &[Judged]) -> bool {
+    judged
+        .iter()
+        .filter(|other| other.subject.room == one.subject.room && other.membership.call == one.membership.call)
+        .all(|other| matches!(other.judgement.verdict, Verdict::Stale(_)))
+}
+
+/// The reason that names a verdict, for a report.
+pub(super) fn naming_reason(judged: &[&Judged]) -> Reason {
+    judged
+        .iter()
+        .filter_map(|one| match one.judgement.verdict {
+            Verdict::Stale(reason) => Some(reason),
+            Verdict::Active | Verdict::Unknown(_) => None,
+        })
+        .min()
+        .unwrap_or(Reason::Silent)
+}
+
+/// A room's `m.room.create`: its content and its sender.
+pub(super) type Create = (Value, UserId);

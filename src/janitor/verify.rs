@@ -1,0 +1,131 @@
+//! Own writes seen again, and memberships that come back.
+//!
+//! There is no compare-and-set in Matrix: a write can overwrite what came in the instant before it.
+//! So each write is looked at again when it comes by sync, where the server says what it replaced.
+
+use rtc_janitor_core::{
+    guard::quarantine::RETURN_WINDOW,
+    ids::RoomId,
+    judge::policy::Reason,
+    render::{
+        Message,
+        report::{self, Row},
+    },
+    rtc::state_event::{CALL_MEMBER, StateEvent},
+    time::Timestamp,
+};
+
+use super::{Janitor, act, tracker::OpenEvent};
+use crate::world::{
+    NeighbourError,
+    journal::{Finding, FindingKind, JournalError, WriteOutcome, WriteRecord},
+};
+
+impl Janitor {
+    /// When `event` is a write of ours: did it replace what was judged?
+    pub(super) fn verify(&mut self, room: &RoomId, event: &StateEvent) -> Result<(), JournalError> {
+        if event.sender != self.settings.user_id {
+            return Ok(());
+        }
+        let Some(write) = self.journal.unverified(room, &event.event_id)? else { return Ok(()) };
+        self.journal.verified(write.id)?;
+        if event.replaces_state.as_ref().is_some_and(|replaced| *replaced != write.event) {
+            tracing::warn!(%room, key = %write.key, "a write overwrote a newer membership");
+            self.was_alive(&write, |row, _, _| report::overwrote(row))?;
+        }
+        Ok(())
+    }
+
+    /// When `open` stands where something was cleared a moment ago: it was alive.
+    pub(super) fn notice_return(&mut self, room: &RoomId, open: &OpenEvent) -> Result<(), JournalError> {
+        let now = self.now();
+        let key = &open.event.state_key;
+        let cleared = self.journal.cleared_since(now - RETURN_WINDOW)?;
+        let same_owner = |write: &WriteRecord| {
+            open.memberships().any(|membership| write.owners.contains(&membership.owner))
+        };
+        let write = cleared.into_iter().rfind(|write| {
+            write.room == *room && write.key == *key && write.event != open.event.event_id && same_owner(write)
+        });
+        let Some(write) = write else { return Ok(()) };
+        tracing::warn!(%room, %key, reason = %write.reason, "a cleared membership came back: it was alive");
+        if let Some(change) = self.breakers.returned(room, key, now) {
+            self.journal.save_breakers(&self.breakers)?;
+            self.say(&report::breaker(&change, now), None, now)?;
+        }
+        if write.reason == Reason::DeviceGone {
+            for owner in &write.owners {
+                self.journal.device_came_back(owner)?;
+                self.devices.entry(owner.clone()).or_default().came_back = true;
+            }
+        }
+        self.was_alive(&write, report::came_back)
+    }
+
+    /// Leaves a key alone for a while and says so, once for each membership that was cleared wrongly.
+    fn was_alive(
+        &mut self,
+        write: &WriteRecord,
+        message: impl FnOnce(&Row, Timestamp, Timestamp) -> Message,
+    ) -> Result<(), JournalError> {
+        let subject = format!("alive {}", write.event);
+        if self.journal.has_said(&subject)? {
+            return Ok(());
+        }
+        let now = self.now();
+        let entry = self.quarantine.returned(&write.room, &write.key, write.reason, now);
+        self.journal.save_quarantine(&write.room, &write.key, &entry)?;
+        self.say(&message(&self.row(write), entry.until, now), Some(&subject), now)
+    }
+
+    fn row(&self, write: &WriteRecord) -> Row {
+        Row {
+            room: write.room.clone(),
+            room_name: self.room_names.get(&write.room).cloned().flatten(),
+            user: write.owners.first().map_or_else(|| "?".into(), |owner| owner.user.clone()),
+            devices: write.owners.iter().map(|owner| owner.device.to_string()).collect(),
+            reason: write.reason,
+            since: write.intended,
+            is_shown: true,
+            obstacle: None,
+        }
+    }
+
+    /// Finds out what came of writes that nobody saw the end of: the process was killed, or the
+    /// server's answer was lost. Nothing new is written before that is known.
+    pub(super) async fn settle_open_intents(&mut self) -> Result<Result<(), NeighbourError>, JournalError> {
+        for write in self.journal.open_intents()? {
+            let read =
+                self.ports.rooms.state_event(&write.room, CALL_MEMBER, write.key.as_str()).await;
+            let current = match read {
+                Ok(current) => current,
+                // Not in the room any more: it can never be known, and there is nothing left to do.
+                Err(NeighbourError::Refused { .. }) => None,
+                Err(error) => return Ok(Err(error)),
+            };
+            let now = self.now();
+            let outcome = match &current {
+                Some(event) if event.event_id == write.event => {
+                    WriteOutcome::NotWritten("no answer, and nothing was written".into())
+                }
+                Some(event) if event.sender == self.settings.user_id && act::is_empty(event) => {
+                    WriteOutcome::Cleared(event.event_id.clone())
+                }
+                _ => WriteOutcome::Changed,
+            };
+            let finding = matches!(outcome, WriteOutcome::Cleared(_)).then(|| Finding {
+                room: write.room.clone(),
+                key: write.key.clone(),
+                event: write.event.clone(),
+                kind: FindingKind::Cleared,
+                at: now,
+                details: serde_json::to_value(self.row(&write)).unwrap_or_default(),
+            });
+            self.journal.finish(write.id, &outcome, finding.as_ref(), now)?;
+            if finding.is_some() {
+                self.close(&write.room, &write.key)?;
+            }
+        }
+        Ok(Ok(()))
+    }
+}

@@ -1,0 +1,83 @@
+//! The admin room: a second device, with encryption and a store, that syncs this one room.
+//!
+//! [`sign_in`] makes the [`ChatConnection`], [`ChatConnection::admin_room`] the port; the
+//! connection lives as long as [`AdminRoom::run`] does.
+
+use std::{fmt, path::PathBuf};
+
+use matrix_sdk::{Client, ruma::OwnedUserId};
+use rtc_janitor_core::ids::{RoomId, UserId};
+use serde::Deserialize;
+
+use super::{NeighbourError, homeserver::request::JsonRequest};
+
+mod admin_room;
+mod keys;
+mod sign_in;
+
+pub use admin_room::AdminRoom;
+pub use keys::KeySetUp;
+pub use sign_in::sign_in;
+
+/// What the chat connection keeps, and where.
+#[derive(Clone)]
+pub struct ChatSettings {
+    /// The janitor's store; the chat connection uses `chat/`, `session-chat.json` and
+    /// `recovery-key` in it.
+    pub store: PathBuf,
+    /// Encrypts the store; always the same for one store.
+    pub passphrase: Option<String>,
+    /// The account's recovery key or passphrase, where a person keeps it. Otherwise one is made and
+    /// kept in the store.
+    pub recovery_key: Option<String>,
+}
+
+/// Secrets are never printed.
+impl fmt::Debug for ChatSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChatSettings").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+/// The signed-in chat device. Cheap to clone; clones share session and store.
+#[derive(Clone)]
+pub struct ChatConnection {
+    client: Client,
+    user_id: OwnedUserId,
+    /// For the one request that asks for it again: publishing the cross-signing keys.
+    password: Option<String>,
+    settings: ChatSettings,
+}
+
+impl fmt::Debug for ChatConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChatConnection").field("user_id", &self.user_id).finish_non_exhaustive()
+    }
+}
+
+#[derive(Deserialize)]
+struct Directory {
+    room_id: String,
+}
+
+impl ChatConnection {
+    /// The account that speaks in the admin room.
+    pub fn user_id(&self) -> UserId {
+        self.user_id.as_str().into()
+    }
+
+    /// The id of a room given by id or alias. An alias can be moved to another room by others, so
+    /// it is to be resolved once and the id kept.
+    ///
+    /// # Errors
+    ///
+    /// [`NeighbourError::Refused`] with 404 when there is no such alias.
+    pub async fn resolve(&self, id_or_alias: &str) -> Result<RoomId, NeighbourError> {
+        if id_or_alias.starts_with('!') {
+            return Ok(id_or_alias.into());
+        }
+        let request = JsonRequest::get(&["_matrix", "client", "v3", "directory", "room", id_or_alias]);
+        let directory: Directory = request.send(&self.client).await?.json("the room directory")?;
+        Ok(directory.room_id.into())
+    }
+}

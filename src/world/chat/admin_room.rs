@@ -1,0 +1,252 @@
+//! Being in the admin room, and speaking there.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use matrix_sdk::{
+    Room, RoomState,
+    config::{SyncSettings, SyncToken},
+    ruma::{
+        OwnedRoomId, OwnedTransactionId, RoomId as RumaRoomId,
+        api::client::filter::{Filter, FilterDefinition, LazyLoadOptions, RoomEventFilter, RoomFilter},
+        events::{Mentions, MessageLikeEventType, room::message::RoomMessageEventContent},
+        presence::PresenceState,
+    },
+};
+use rtc_janitor_core::{
+    ids::{EventId, RoomId},
+    render::Message,
+};
+use tokio::{sync::watch, time::sleep};
+
+use super::ChatConnection;
+use crate::world::{Chat, NeighbourError, homeserver::failure};
+
+/// How long one `/sync` stays open. Outside the room it is also how often joining is tried.
+const LONG_POLL: Duration = Duration::from_secs(30);
+
+/// The pause after a failed sync: doubled each time up to the second.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// Under this name the store keeps the room that its sync token was made for.
+const TOKEN_IS_FOR: &[u8] = b"rtc-janitor.token_is_for";
+
+/// The admin room, by its id. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct AdminRoom {
+    connection: ChatConnection,
+    room_id: OwnedRoomId,
+    /// How the last sync went; nothing can be posted before the first.
+    state: Arc<watch::Sender<Result<(), NeighbourError>>>,
+}
+
+impl ChatConnection {
+    /// The admin room. Nothing happens there before [`AdminRoom::run`].
+    ///
+    /// # Errors
+    ///
+    /// When the id is none.
+    pub fn admin_room(&self, room: &RoomId) -> Result<AdminRoom, NeighbourError> {
+        let room_id = RumaRoomId::parse(room.as_str()).map_err(|error| NeighbourError::Refused {
+            status: 400,
+            errcode: "M_INVALID_PARAM".to_owned(),
+            message: format!("{room} is not a room id: {error}"),
+        })?;
+        let not_yet = NeighbourError::Unreachable("the admin room has not been synced yet".to_owned());
+        Ok(AdminRoom { connection: self.clone(), room_id, state: Arc::new(watch::Sender::new(Err(not_yet))) })
+    }
+}
+
+impl AdminRoom {
+    /// Keeps the connection going until `stop` is ready: joins when invited, follows who is in the
+    /// room, hands out keys. Waits for everything that may heal.
+    ///
+    /// # Errors
+    ///
+    /// Only [`NeighbourError::SignedOut`]: then a new sign-in is needed.
+    pub async fn run(&self, stop: impl Future<Output = ()>) -> Result<(), NeighbourError> {
+        tokio::select! {
+            () = stop => Ok(()),
+            error = self.follow() => Err(error),
+        }
+    }
+
+    /// Waits until the room has been entered and synced, or for ever.
+    pub async fn ready(&self) {
+        // It cannot fail: the sender is part of self.
+        let _ = self.state.subscribe().wait_for(Result::is_ok).await;
+    }
+
+    async fn follow(&self) -> NeighbourError {
+        let mut pause = PAUSES.0;
+        let mut token = self.first_token().await;
+        loop {
+            let result = self.sync(token.clone()).await;
+            let waits = match &result {
+                Ok(()) | Err(NeighbourError::Refused { .. }) => Duration::ZERO,
+                Err(NeighbourError::RateLimited { retry_after }) => *retry_after,
+                Err(_) => pause,
+            };
+            self.note(&result);
+            if let Err(error @ NeighbourError::SignedOut(_)) = result {
+                return error;
+            }
+            if waits.is_zero() {
+                if result.is_ok() {
+                    self.keep_token_for_this_room().await;
+                }
+                token = SyncToken::ReusePrevious;
+                pause = PAUSES.0;
+            } else {
+                sleep(waits).await;
+                pause = (pause * 2).min(PAUSES.1);
+            }
+        }
+    }
+
+    /// The token in the store is of use only where it was made with the same filter: the changes
+    /// since then would not tell what another room is like.
+    async fn first_token(&self) -> SyncToken {
+        let kept = self.connection.client.state_store().get_custom_value(TOKEN_IS_FOR).await;
+        if kept.ok().flatten().is_some_and(|room| room == self.room_id.as_bytes()) {
+            SyncToken::ReusePrevious
+        } else {
+            SyncToken::NoToken
+        }
+    }
+
+    async fn keep_token_for_this_room(&self) {
+        let room = self.room_id.as_bytes().to_vec();
+        let kept = self.connection.client.state_store().set_custom_value_no_read(TOKEN_IS_FOR, room).await;
+        if let Err(error) = kept {
+            // It costs the next start one full sync of one room.
+            tracing::debug!(%error, "the chat store does not keep which room it is for");
+        }
+    }
+
+    /// One `/sync`, and an attempt to join where the room is not joined after it. Not being let in
+    /// is `Refused`, with what to do about it.
+    async fn sync(&self, token: SyncToken) -> Result<(), NeighbourError> {
+        self.sync_once(token).await?;
+        if self.joined_room().is_ok() {
+            return Ok(());
+        }
+        match self.connection.client.join_room_by_id(&self.room_id).await {
+            // The state of the room comes with the next sync.
+            Ok(_) => self.sync_once(SyncToken::ReusePrevious).await,
+            Err(error) => Err(match failure::of_sdk(&error) {
+                NeighbourError::Refused { .. } => self.not_in_the_room(),
+                other => other,
+            }),
+        }
+    }
+
+    async fn sync_once(&self, token: SyncToken) -> Result<(), NeighbourError> {
+        let settings = SyncSettings::new()
+            .filter(self.filter().into())
+            .token(token)
+            .timeout(LONG_POLL)
+            .set_presence(PresenceState::Offline);
+        let synced = self.connection.client.sync_once(settings).await;
+        synced.map(drop).map_err(|error| failure::of_sdk(&error))
+    }
+
+    fn not_in_the_room(&self) -> NeighbourError {
+        self.refused("is not in the admin room", "invite it there")
+    }
+
+    fn refused(&self, what: &str, cure: &str) -> NeighbourError {
+        NeighbourError::Refused {
+            status: 403,
+            errcode: "M_FORBIDDEN".to_owned(),
+            message: format!("{} {what} {}: {cure}", self.connection.user_id, self.room_id),
+        }
+    }
+
+    /// Keeps the result for [`Chat::reachable`], and says in the log when it has changed.
+    fn note(&self, result: &Result<(), NeighbourError>) {
+        self.state.send_if_modified(|last| {
+            let changed = last != result;
+            if changed {
+                match result {
+                    Ok(()) => tracing::info!(room = %self.room_id, "in the admin room"),
+                    Err(error) => {
+                        tracing::warn!(room = %self.room_id, "the admin room is out of reach: {error}");
+                    }
+                }
+                last.clone_from(result);
+            }
+            changed
+        });
+    }
+
+    /// The admin room and nothing else; of it, what speaking there needs and what commands will.
+    fn filter(&self) -> FilterDefinition {
+        // Members are followed, or people who join later would never get the keys.
+        let state = [
+            "m.room.create",
+            "m.room.power_levels",
+            "m.room.encryption",
+            "m.room.tombstone",
+            "m.room.name",
+            "m.room.canonical_alias",
+            "m.room.join_rules",
+            "m.room.history_visibility",
+            "m.room.member",
+        ];
+        let messages = ["m.room.message", "m.room.encrypted", "m.reaction", "m.room.redaction"];
+        let lazily = LazyLoadOptions::Enabled { include_redundant_members: false };
+        let types = |types: &[&str]| Some(types.iter().map(ToString::to_string).collect());
+
+        let mut filter = FilterDefinition::default();
+        filter.presence = Filter::ignore_all();
+        // Where the SDK learns of changes to the recovery of the account.
+        filter.account_data.types = types(&["m.secret_storage.*", "m.cross_signing.*", "m.megolm_backup.*"]);
+        let mut room = RoomFilter::default();
+        room.rooms = Some(vec![self.room_id.clone()]);
+        room.ephemeral = RoomEventFilter::ignore_all();
+        room.account_data = RoomEventFilter::ignore_all();
+        room.state.types = types(&state);
+        room.state.lazy_load_options = lazily;
+        // A room of which nothing passes the timeline filter is left out of the answer.
+        room.timeline.types = types(&[&state[..], &messages[..]].concat());
+        room.timeline.lazy_load_options = lazily;
+        filter.room = room;
+        filter
+    }
+
+    fn joined_room(&self) -> Result<Room, NeighbourError> {
+        let room = self.connection.client.get_room(&self.room_id);
+        room.filter(|room| room.state() == RoomState::Joined).ok_or_else(|| self.not_in_the_room())
+    }
+
+    /// The room, when it is joined and what is known of it is fresh.
+    fn fresh_room(&self) -> Result<Room, NeighbourError> {
+        self.state.borrow().clone()?;
+        self.joined_room()
+    }
+}
+
+#[async_trait]
+impl Chat for AdminRoom {
+    async fn post(&self, transaction: &str, message: &Message) -> Result<EventId, NeighbourError> {
+        let room = self.fresh_room()?;
+        let mut content = RoomMessageEventContent::notice_html(&message.plain, &message.html);
+        // Present and empty: without it, clients look for names in the text and ping their owners.
+        content.mentions = Some(Mentions::new());
+        let sent = room.send(content).with_transaction_id(OwnedTransactionId::from(transaction)).await;
+        let sent = sent.map_err(|error| failure::of_sdk(&error))?;
+        Ok(sent.response.event_id.as_str().into())
+    }
+
+    async fn reachable(&self) -> Result<(), NeighbourError> {
+        let room = self.fresh_room()?;
+        let levels = room.power_levels_or_default().await;
+        let me = &self.connection.user_id;
+        let kinds = [MessageLikeEventType::RoomMessage, MessageLikeEventType::RoomEncrypted];
+        if kinds.into_iter().all(|kind| levels.user_can_send_message(me, kind)) {
+            return Ok(());
+        }
+        Err(self.refused("may not speak in the admin room", "give it the power to"))
+    }
+}

@@ -1,0 +1,149 @@
+//! Which devices people have, as `/keys/query` tells it.
+//!
+//! It lists devices that have uploaded encryption keys, and no others. What an answer is worth as
+//! evidence is not decided here; a list that was not obtained says why.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use matrix_sdk::ruma::serde::Raw;
+use rtc_janitor_core::{
+    ids::{DeviceId, UserId},
+    time::Timestamp,
+};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{
+    NeighbourError,
+    homeserver::{Homeserver, request::JsonRequest},
+};
+
+/// How many users one request asks for; the SDK's own clients ask for as many.
+const USERS_PER_REQUEST: usize = 250;
+
+/// How long the homeserver may wait for other servers. One that hangs costs all of it.
+const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(10);
+
+/// How long the whole answer may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The devices of one user.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeviceList {
+    /// Each device, with when the server last saw it where the list tells that.
+    pub devices: BTreeMap<DeviceId, Option<Timestamp>>,
+}
+
+/// Why the devices of a user are not known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnknownDevices {
+    /// The answer does not name the user: that is no statement, not even of having no devices.
+    #[error("the answer does not name the user")]
+    NotInTheAnswer,
+    /// The user's server did not answer ours.
+    #[error("{server} does not answer: {message}")]
+    ServerFailed {
+        /// The server name.
+        server: String,
+        /// What our server says about it.
+        message: String,
+    },
+    /// What came for this user is no device list.
+    #[error("the answer for the user could not be read")]
+    Unreadable,
+    /// The request failed.
+    #[error("{0}")]
+    NoAnswer(#[from] NeighbourError),
+}
+
+/// What is known of each user that was asked for.
+pub type DeviceAnswers = BTreeMap<UserId, Result<DeviceList, UnknownDevices>>;
+
+/// Who has which devices.
+#[async_trait]
+pub trait DeviceLists: Send + Sync {
+    /// Asks for all devices of the given users; the answer names every one of them.
+    async fn devices_of(&self, users: &BTreeSet<UserId>) -> DeviceAnswers;
+}
+
+/// Device lists by `/keys/query`: of users on any server, but only devices with encryption keys.
+#[derive(Clone, Debug)]
+pub struct KeysQuery {
+    homeserver: Homeserver,
+}
+
+impl KeysQuery {
+    /// Asks through the given connection. Queries of one device wait for each other on the server.
+    pub fn new(homeserver: Homeserver) -> Self {
+        Self { homeserver }
+    }
+
+    async fn ask(&self, users: &[&UserId]) -> Result<Answer, NeighbourError> {
+        // An empty list of devices means all of them.
+        let wanted: Map<_, _> = users.iter().map(|user| (user.to_string(), json!([]))).collect();
+        let wait = u64::try_from(PATIENCE_WITH_OTHERS.as_millis()).unwrap_or(u64::MAX);
+        JsonRequest::post(
+            &["_matrix", "client", "v3", "keys", "query"],
+            &json!({"device_keys": wanted, "timeout": wait}),
+        )
+        .patience(PATIENCE)
+        .send(self.homeserver.client())
+        .await?
+        .json("the answer to a key query")
+    }
+}
+
+#[async_trait]
+impl DeviceLists for KeysQuery {
+    async fn devices_of(&self, users: &BTreeSet<UserId>) -> DeviceAnswers {
+        let users: Vec<_> = users.iter().collect();
+        let mut answers = DeviceAnswers::new();
+        let mut failed: Option<NeighbourError> = None;
+        for chunk in users.chunks(USERS_PER_REQUEST) {
+            // A homeserver that has just failed is not asked again at once.
+            let answer = match failed.clone() {
+                None => self.ask(chunk).await,
+                Some(error) => Err(error),
+            };
+            match answer {
+                Ok(answer) => {
+                    answers.extend(chunk.iter().map(|user| ((*user).clone(), answer.devices_of(user))));
+                }
+                Err(error) => {
+                    answers.extend(chunk.iter().map(|user| ((*user).clone(), Err(error.clone().into()))));
+                    failed = Some(error);
+                }
+            }
+        }
+        answers
+    }
+}
+
+/// The parts of an answer that matter, each user's raw: one that cannot be read spoils no other.
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    device_keys: BTreeMap<String, Raw<Value>>,
+    #[serde(default)]
+    failures: BTreeMap<String, Raw<Value>>,
+}
+
+impl Answer {
+    fn devices_of(&self, user: &UserId) -> Result<DeviceList, UnknownDevices> {
+        // First the failures: devices that stand beside one may be from a cache.
+        if let Some((server, why)) = user.server_name().and_then(|name| self.failures.get_key_value(name)) {
+            let why: Option<Value> = serde_json::from_str(why.json().get()).ok();
+            let message = why.as_ref().and_then(|why| why["message"].as_str()).unwrap_or("no reason given");
+            return Err(UnknownDevices::ServerFailed { server: server.clone(), message: message.to_owned() });
+        }
+        let keys = self.device_keys.get(user.as_str()).ok_or(UnknownDevices::NotInTheAnswer)?;
+        // A device whose keys are malformed is there all the same: only the names are read.
+        let devices: BTreeMap<String, Raw<Value>> =
+            serde_json::from_str(keys.json().get()).map_err(|_| UnknownDevices::Unreadable)?;
+        Ok(DeviceList { devices: devices.into_keys().map(|device| (device.into(), None)).collect() })
+    }
+}

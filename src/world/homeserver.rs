@@ -1,0 +1,46 @@
+//! The homeserver, as the janitor's own account sees it: sign-in, the watch connection, reading
+//! rooms, and the one write there is.
+//!
+//! Everything is a plain request through the SDK's client, which brings TLS, `.well-known` and
+//! refresh tokens. The watch connection never lets the SDK sync, so it has no encryption keys.
+
+use matrix_sdk::Client;
+use rtc_janitor_core::ids::{DeviceId, UserId};
+
+pub(crate) mod connect;
+pub(crate) mod failure;
+pub(crate) mod private_file;
+pub(crate) mod request;
+pub mod rooms;
+pub(crate) mod session;
+pub mod sign_in;
+pub mod watch;
+pub mod write;
+
+/// A signed-in connection of the janitor's account. Cheap to clone; clones share the session.
+#[derive(Clone, Debug)]
+pub struct Homeserver {
+    client: Client,
+    user_id: UserId,
+    device_id: DeviceId,
+}
+
+impl Homeserver {
+    pub(crate) fn new(client: Client, user_id: UserId, device_id: DeviceId) -> Self {
+        Self { client, user_id, device_id }
+    }
+
+    /// The account.
+    pub fn user_id(&self) -> &UserId {
+        &self.user_id
+    }
+
+    /// The device of this connection.
+    pub fn device_id(&self) -> &DeviceId {
+        &self.device_id
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+}

@@ -1,0 +1,102 @@
+//! Fresh reads of rooms, and joining them.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::DateTime;
+use rtc_janitor_core::{ids::RoomId, rtc::state_event::StateEvent, time::Timestamp};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Homeserver, request::JsonRequest};
+use crate::world::{NeighbourError, Rooms};
+
+/// Joining a room of another server means fetching its whole state first.
+const PATIENCE_TO_JOIN: Duration = Duration::from_mins(1);
+
+#[async_trait]
+impl Rooms for Homeserver {
+    async fn state_event(
+        &self,
+        room: &RoomId,
+        event_type: &str,
+        state_key: &str,
+    ) -> Result<Option<StateEvent>, NeighbourError> {
+        let request = JsonRequest::get(&[
+            "_matrix",
+            "client",
+            "v3",
+            "rooms",
+            room.as_str(),
+            "state",
+            event_type,
+            state_key,
+        ])
+        .query("format", "event");
+        let response = match request.send(self.client()).await {
+            Ok(response) => response,
+            Err(error) if is_not_found(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let event: Value = response.json("a state event")?;
+        // A server that does not know `format=event` answers with the content alone.
+        let event = StateEvent::from_json(event)
+            .map_err(|error| NeighbourError::Unreachable(format!("the answer is {error}")))?;
+        if event.event_type != event_type || event.state_key.as_str() != state_key {
+            // What follows from this read is a write to the key that was asked for.
+            let other = format!("the answer is about {:?} {:?}", event.event_type, event.state_key);
+            return Err(NeighbourError::Unreachable(other));
+        }
+        Ok(Some(event))
+    }
+
+    async fn server_time(&self) -> Result<Timestamp, NeighbourError> {
+        let request = JsonRequest::get(&["_matrix", "client", "versions"]);
+        let date = request.send(self.client()).await?.date;
+        date.as_deref()
+            .and_then(|date| DateTime::parse_from_rfc2822(date).ok())
+            .map(|date| date.to_utc().into())
+            .ok_or_else(|| NeighbourError::Unreachable("the answer has no Date".to_owned()))
+    }
+
+    async fn room_name(&self, room: &RoomId) -> Result<Option<String>, NeighbourError> {
+        for (event_type, field) in [("m.room.canonical_alias", "alias"), ("m.room.name", "name")] {
+            let event = self.state_event(room, event_type, "").await?;
+            let name = event.and_then(|event| event.content.get(field)?.as_str().map(str::to_owned));
+            if let Some(name) = name.filter(|name| !name.trim().is_empty()) {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn resolve(&self, alias: &str) -> Result<Option<RoomId>, NeighbourError> {
+        let request = JsonRequest::get(&["_matrix", "client", "v3", "directory", "room", alias]);
+        match request.send(self.client()).await {
+            Ok(response) => Ok(Some(response.json::<Directory>("the room directory")?.room_id.into())),
+            Err(error) if is_not_found(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn join(&self, room: &RoomId, via: &[String]) -> Result<(), NeighbourError> {
+        let mut request = JsonRequest::post(&["_matrix", "client", "v3", "join", room.as_str()], &json!({}))
+            .patience(PATIENCE_TO_JOIN);
+        for server in via {
+            // `via` since Matrix 1.12, `server_name` before; servers ignore the one they do not know.
+            request = request.query("via", server).query("server_name", server);
+        }
+        request.send(self.client()).await.map(drop)
+    }
+}
+
+#[derive(Deserialize)]
+struct Directory {
+    room_id: String,
+}
+
+/// 404 `M_NOT_FOUND`: there is no such event. A 404 with any other code (`M_UNRECOGNIZED` of an
+/// endpoint that is not there) says nothing about the room.
+fn is_not_found(error: &NeighbourError) -> bool {
+    matches!(error, NeighbourError::Refused { status: 404, errcode, .. } if errcode == "M_NOT_FOUND")
+}

@@ -1,0 +1,267 @@
+//! Signing in, by password or by access token, and knowing one's own session again.
+//!
+//! What only a person can put right is a [`SignInError::Mistake`] with a sentence that says how;
+//! everything else may heal and is left to the caller to try again.
+
+use std::{fmt, path::Path};
+
+use matrix_sdk::{
+    Client,
+    ruma::api::client::{
+        session::login::v3 as login,
+        uiaa::{MatrixUserIdentifier, UserIdentifier},
+    },
+};
+use rtc_janitor_core::ids::UserId;
+use serde::Deserialize;
+
+use super::{
+    Homeserver,
+    connect::client,
+    failure,
+    request::JsonRequest,
+    session::{Session, SessionFile},
+};
+use crate::world::NeighbourError;
+
+pub use super::connect::Address;
+
+/// How to prove who one is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Method {
+    /// With the account's password. The session that comes of it is kept in the store.
+    Password(String),
+    /// With an access token that somebody made.
+    Token {
+        /// The token.
+        access_token: String,
+        /// The device it belongs to.
+        device_id: String,
+    },
+}
+
+/// Secrets are never printed.
+impl fmt::Debug for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Password(_) => f.write_str("Password(..)"),
+            Self::Token { device_id, .. } => {
+                f.debug_struct("Token").field("device_id", device_id).finish_non_exhaustive()
+            }
+        }
+    }
+}
+
+/// Everything that is needed to sign in one connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignIn {
+    /// Where.
+    pub homeserver: Address,
+    /// As whom.
+    pub user_id: UserId,
+    /// By what.
+    pub method: Method,
+}
+
+/// Why there is no session.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignInError {
+    /// Config and world do not fit; trying again will not help. One sentence for a person.
+    #[error("{0}")]
+    Mistake(String),
+    /// The homeserver did not answer as it should; trying again may help.
+    #[error("cannot sign in: {0}")]
+    Unreachable(#[from] NeighbourError),
+}
+
+impl SignInError {
+    pub(crate) fn mistake(sentence: impl Into<String>) -> Self {
+        Self::Mistake(sentence.into())
+    }
+}
+
+/// Signs in the watch connection: a device without encryption keys, its session kept as
+/// `session-watch.json` in `store`.
+///
+/// # Errors
+///
+/// [`SignInError::Mistake`] for a wrong password, a token of somebody else, a store of another
+/// account; [`SignInError::Unreachable`] for what may heal.
+pub async fn watch(sign_in: &SignIn, store: &Path) -> Result<Homeserver, SignInError> {
+    let file = SessionFile::new(store, "watch");
+    let stored = known_session(sign_in, &file, store)?;
+    let signed_in = |client, session: &Session| {
+        Homeserver::new(client, session.user_id.as_str().into(), session.device_id.as_str().into())
+    };
+
+    if let Some(session) = stored.filter(|_| matches!(sign_in.method, Method::Password(_))) {
+        let client = client(&sign_in.homeserver).await?;
+        file.follow(&client)?;
+        session.restore(&client).await.map_err(|error| failure::of_sdk(&error))?;
+        if still_valid(&client, &session, sign_in).await? {
+            return Ok(signed_in(client, &session));
+        }
+        tracing::warn!("the homeserver has ended the session of the watch connection: signing in anew");
+    }
+
+    // A client can hold one session in its life, hence a new one.
+    let client = client(&sign_in.homeserver).await?;
+    let session = new_session(&client, sign_in, "rtc-janitor (watch)").await?;
+    session.restore(&client).await.map_err(|error| failure::of_sdk(&error))?;
+    if let Method::Token { .. } = sign_in.method {
+        check_token(&client, sign_in).await?;
+        file.save(&session.without_tokens())?;
+    } else {
+        file.save(&session)?;
+        file.follow(&client)?;
+    }
+    Ok(signed_in(client, &session))
+}
+
+/// The session in the store, if it has tokens; a store of another account is a mistake.
+pub(crate) fn known_session(
+    sign_in: &SignIn,
+    file: &SessionFile,
+    store: &Path,
+) -> Result<Option<Session>, SignInError> {
+    let Some(session) = file.load()? else { return Ok(None) };
+    if session.user_id != sign_in.user_id.as_str() {
+        return Err(SignInError::Mistake(format!(
+            "the store in {} belongs to {}; this config says {}: give store.path another directory, or go back to {}",
+            store.display(),
+            session.user_id,
+            sign_in.user_id,
+            session.user_id,
+        )));
+    }
+    Ok(Some(session).filter(|session| session.access_token.is_some()))
+}
+
+/// Whether the server still knows a restored session; false when it has ended it.
+pub(crate) async fn still_valid(
+    client: &Client,
+    session: &Session,
+    sign_in: &SignIn,
+) -> Result<bool, SignInError> {
+    match whoami(client).await {
+        Ok(me) => {
+            check_identity(&me, sign_in.user_id.as_str(), &session.device_id)?;
+            Ok(true)
+        }
+        // The same server under another address knows the session; another server does not.
+        Err(NeighbourError::SignedOut(_)) if client.homeserver().as_str() != session.homeserver => {
+            Err(SignInError::Mistake(format!(
+                "the stored session was made at {}, and {} does not know it: correct homeserver.url, \
+                 or give store.path another directory",
+                session.homeserver,
+                client.homeserver(),
+            )))
+        }
+        Err(NeighbourError::SignedOut(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A session that comes from the config: by logging in, or with its token as it stands.
+pub(crate) async fn new_session(
+    client: &Client,
+    sign_in: &SignIn,
+    display_name: &str,
+) -> Result<Session, SignInError> {
+    match &sign_in.method {
+        Method::Token { access_token, device_id } => Ok(Session {
+            homeserver: client.homeserver().to_string(),
+            user_id: sign_in.user_id.to_string(),
+            device_id: device_id.clone(),
+            access_token: Some(access_token.clone()),
+            refresh_token: None,
+        }),
+        Method::Password(password) => log_in(client, &sign_in.user_id, password, display_name).await,
+    }
+}
+
+async fn log_in(
+    client: &Client,
+    user_id: &UserId,
+    password: &str,
+    display_name: &str,
+) -> Result<Session, SignInError> {
+    let identifier = UserIdentifier::Matrix(MatrixUserIdentifier::new(user_id.to_string()));
+    let password = login::Password::new(identifier, password.to_owned());
+    let mut request = login::Request::new(login::LoginInfo::Password(password));
+    request.initial_device_display_name = Some(display_name.to_owned());
+    request.refresh_token = true;
+    let answer = client.send(request).await.map_err(|error| of_login(failure::of_http(&error), user_id))?;
+    if answer.user_id.as_str() != user_id.as_str() {
+        return Err(SignInError::Mistake(format!(
+            "the homeserver signs {user_id} in as {}: correct homeserver.user_id",
+            answer.user_id
+        )));
+    }
+    Ok(Session {
+        homeserver: client.homeserver().to_string(),
+        user_id: answer.user_id.to_string(),
+        device_id: answer.device_id.to_string(),
+        access_token: Some(answer.access_token),
+        refresh_token: answer.refresh_token,
+    })
+}
+
+fn of_login(error: NeighbourError, user_id: &UserId) -> SignInError {
+    match error {
+        NeighbourError::Refused { errcode, .. } if errcode == "M_FORBIDDEN" => {
+            SignInError::Mistake(format!("the homeserver refuses the password of {user_id}: correct it"))
+        }
+        NeighbourError::Refused { errcode, .. } if errcode == "M_UNRECOGNIZED" || errcode == "M_UNKNOWN" => {
+            SignInError::mistake(
+                "the homeserver offers no sign-in by password: use access_token_file and device_id",
+            )
+        }
+        NeighbourError::Refused { errcode, message, .. } => SignInError::Mistake(format!(
+            "the homeserver does not let {user_id} sign in: {message} ({errcode})"
+        )),
+        other => other.into(),
+    }
+}
+
+/// Whether the token is the account's and the device's that the config names.
+pub(crate) async fn check_token(client: &Client, sign_in: &SignIn) -> Result<(), SignInError> {
+    let Method::Token { device_id, .. } = &sign_in.method else { return Ok(()) };
+    match whoami(client).await {
+        Ok(me) => check_identity(&me, sign_in.user_id.as_str(), device_id),
+        Err(NeighbourError::SignedOut(why)) => Err(SignInError::Mistake(format!(
+            "the homeserver does not accept the access token of {}: {why}",
+            sign_in.user_id
+        ))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[derive(Deserialize)]
+struct WhoAmI {
+    user_id: String,
+    device_id: Option<String>,
+}
+
+async fn whoami(client: &Client) -> Result<WhoAmI, NeighbourError> {
+    let request = JsonRequest::get(&["_matrix", "client", "v3", "account", "whoami"]);
+    request.send(client).await?.json("the answer to whoami")
+}
+
+fn check_identity(me: &WhoAmI, user_id: &str, device_id: &str) -> Result<(), SignInError> {
+    if me.user_id != user_id {
+        return Err(SignInError::Mistake(format!(
+            "the access token belongs to {}; this config says {user_id}: correct one of the two",
+            me.user_id
+        )));
+    }
+    match me.device_id.as_deref() {
+        Some(device) if device != device_id => Err(SignInError::Mistake(format!(
+            "the access token belongs to device {device}; this config says {device_id}: correct one of the two"
+        ))),
+        None => Err(SignInError::Mistake(format!(
+            "the access token of {user_id} belongs to no device: make one that does"
+        ))),
+        Some(_) => Ok(()),
+    }
+}

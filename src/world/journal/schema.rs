@@ -1,0 +1,93 @@
+//! The tables, and the way from each version to the next.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::{JournalError, Result};
+
+/// Each step leads from its index to the next version. Steps are never changed once released.
+const MIGRATIONS: &[&str] = &[r"
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+
+    -- Rooms the bot is in, with the name people last knew them by.
+    CREATE TABLE rooms (room TEXT PRIMARY KEY, name TEXT) STRICT;
+
+    -- Open membership events, and when each was first seen.
+    CREATE TABLE seen (
+        room TEXT NOT NULL, key TEXT NOT NULL, event TEXT NOT NULL,
+        at_ms INTEGER NOT NULL, live INTEGER NOT NULL,
+        PRIMARY KEY (room, key, event)
+    ) STRICT, WITHOUT ROWID;
+
+    -- Devices that were in a device list, and those that a list was wrong about.
+    CREATE TABLE devices (
+        user TEXT NOT NULL, device TEXT NOT NULL,
+        last_listed_ms INTEGER, came_back INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (user, device)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE sightings (
+        room TEXT NOT NULL, key TEXT NOT NULL, event TEXT NOT NULL, entry INTEGER NOT NULL,
+        reason TEXT NOT NULL, held_ms INTEGER NOT NULL, sightings INTEGER NOT NULL,
+        first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL,
+        PRIMARY KEY (room, key, event, entry, reason)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE quarantine (
+        room TEXT NOT NULL, key TEXT NOT NULL,
+        reason TEXT NOT NULL, until_ms INTEGER NOT NULL, returns INTEGER NOT NULL,
+        PRIMARY KEY (room, key)
+    ) STRICT, WITHOUT ROWID;
+
+    -- Messages to the admin room. `event` is set once the server has it; `subject` keeps one thing
+    -- from being said twice.
+    CREATE TABLE messages (
+        txn TEXT PRIMARY KEY, subject TEXT UNIQUE, plain TEXT NOT NULL, html TEXT NOT NULL,
+        created_ms INTEGER NOT NULL, event TEXT
+    ) STRICT;
+
+    -- One row per attempt to clear a key: the intent first, the outcome when it is known.
+    CREATE TABLE writes (
+        id INTEGER PRIMARY KEY, room TEXT NOT NULL, key TEXT NOT NULL, event TEXT NOT NULL,
+        owners TEXT NOT NULL, reason TEXT NOT NULL, route TEXT NOT NULL, evidence TEXT NOT NULL,
+        old_content TEXT NOT NULL, asked_by TEXT, intended_ms INTEGER NOT NULL,
+        outcome TEXT, finished_ms INTEGER, written_event TEXT, detail TEXT,
+        verified INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE INDEX writes_by_key ON writes (room, key, intended_ms);
+    CREATE INDEX writes_open ON writes (id) WHERE outcome IS NULL;
+    CREATE INDEX writes_unverified ON writes (written_event) WHERE verified = 0;
+    CREATE INDEX writes_finished ON writes (finished_ms);
+
+    -- What was found about an event, each kind once; `message` is set when it has been put into one.
+    CREATE TABLE findings (
+        event TEXT NOT NULL, kind TEXT NOT NULL, room TEXT NOT NULL, key TEXT NOT NULL,
+        at_ms INTEGER NOT NULL, details TEXT NOT NULL, message TEXT REFERENCES messages (txn),
+        PRIMARY KEY (event, kind)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX findings_unreported ON findings (message) WHERE message IS NULL;
+"];
+
+/// The version that this program writes.
+pub(super) const VERSION: i64 = {
+    #[expect(clippy::cast_possible_wrap, reason = "a handful of migrations")]
+    let version = MIGRATIONS.len() as i64;
+    version
+};
+
+/// Brings the database to [`VERSION`], one step and one transaction at a time.
+pub(super) fn migrate(db: &mut Connection, path: &Path) -> Result<()> {
+    let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > VERSION {
+        return Err(JournalError::Newer { path: path.to_owned(), found, known: VERSION });
+    }
+    let done = usize::try_from(found).unwrap_or(0);
+    for (version, step) in MIGRATIONS.iter().enumerate().skip(done) {
+        let transaction = db.transaction()?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "user_version", version + 1)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,524 @@
+//! What people see who set the janitor up: the real binary, with an environment of its own.
+//!
+//! Every mistake has its exact sentence here, and exit code 2.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+use tempfile::TempDir;
+
+/// The least that works, as top-level keys so that sections can follow.
+const LEAST: &str = r##"
+homeserver.url = "https://matrix.example.org"
+homeserver.user_id = "@rtc-janitor:example.org"
+login.password = "hunter2"
+admin_room.room = "#janitor:example.org"
+"##;
+
+/// The same from the environment.
+const LEAST_BY_ENVIRONMENT: [(&str, &str); 4] = [
+    ("RTC_JANITOR__HOMESERVER__URL", "https://matrix.example.org"),
+    ("RTC_JANITOR__HOMESERVER__USER_ID", "@rtc-janitor:example.org"),
+    ("RTC_JANITOR__LOGIN__PASSWORD", "hunter2"),
+    ("RTC_JANITOR__ADMIN_ROOM__ROOM", "#janitor:example.org"),
+];
+
+/// A folder to run in, with files beside the config file.
+struct Home(TempDir);
+
+impl Home {
+    /// Without a config file.
+    fn empty() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn with(toml: &str) -> Self {
+        Self::empty().file("config.toml", toml)
+    }
+
+    fn file(self, name: &str, text: &str) -> Self {
+        fs::write(self.path().join(name), text).unwrap();
+        self
+    }
+
+    /// Absolute, as the binary sees it.
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn run(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_rtc-janitor"))
+            .args(arguments)
+            .env_clear()
+            .envs(environment.iter().copied())
+            .current_dir(self.path())
+            .output()
+            .unwrap()
+    }
+
+    /// Runs `config check`, which must fail, and gives its sentences without the folder's name.
+    fn mistakes(&self, environment: &[(&str, &str)]) -> String {
+        self.mistakes_of(&["config", "check"], environment)
+    }
+
+    fn mistakes_of(&self, arguments: &[&str], environment: &[(&str, &str)]) -> String {
+        let output = self.run(arguments, environment);
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
+        assert_eq!(text(&output.stdout), "");
+        stderr.replace(self.path().to_str().unwrap(), "HOME")
+    }
+
+    /// The lines of `config show`, which must work.
+    fn shown(&self, environment: &[(&str, &str)]) -> String {
+        let output = self.run(&["config", "show"], environment);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        text(&output.stdout).replace(self.path().to_str().unwrap(), "HOME")
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The line of a key, with its spaces brought down to one.
+fn line_of(shown: &str, key: &str) -> String {
+    let line = shown.lines().find(|line| line.starts_with(&format!("{key} = "))).unwrap_or_default();
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// `LEAST` with a line changed.
+fn but(old: &str, new: &str) -> String {
+    let line = LEAST.lines().find(|line| line.starts_with(old)).unwrap();
+    LEAST.replace(line, new)
+}
+
+fn and(more: &str) -> String {
+    format!("{LEAST}{more}\n")
+}
+
+#[test]
+fn every_mistake_in_the_file_has_one_sentence() {
+    let token = "login.access_token = \"syt\"\nlogin.device_id = \"WATCH\"";
+    let cases: Vec<(String, &str)> = vec![
+        // Names
+        (
+            and("[janitor]\nsweep_intervall = \"1m\""),
+            "unknown key janitor.sweep_intervall (config.toml); did you mean janitor.sweep_interval?",
+        ),
+        (and("mode = \"clean\""), "unknown key mode (config.toml); did you mean janitor.mode?"),
+        (
+            and("[Janitor]\nmode = \"clean\""),
+            "unknown section [Janitor] (config.toml); did you mean [janitor]?",
+        ),
+        (
+            and("[livekit]\nurl = \"x\""),
+            "unknown section [livekit] (config.toml); the sections are homeserver, login, store, janitor, \
+             grace, rules, limits, breaker, rooms, owners, admin_room, log",
+        ),
+        (
+            and("admin_room.command_prefix = \"!x\""),
+            "unknown key admin_room.command_prefix (config.toml); [admin_room] has room, power_level, alert, \
+             recovery_key, recovery_key_file, login",
+        ),
+        (
+            and("limits = 5"),
+            "limits (config.toml) is a section; write [limits] on a line of its own and its keys below",
+        ),
+        (
+            and("[[rules]]\nsilent_after = \"5h\""),
+            "rules (config.toml) is a section; write [rules] with single brackets",
+        ),
+        // Values
+        (
+            and("[janitor]\nsweep_interval = \"soon\""),
+            "janitor.sweep_interval (config.toml): \"soon\" is not a duration; write a duration such as \
+             \"90s\", \"5m\" or \"4h15m\"",
+        ),
+        (
+            and("[janitor]\nsweep_interval = 90"),
+            "janitor.sweep_interval (config.toml): 90 is not a duration in quotes; write a duration such as \
+             \"90s\", \"5m\" or \"4h15m\"",
+        ),
+        (
+            and("[janitor]\nminimum_age = \"0s\""),
+            "janitor.minimum_age (config.toml): \"0s\" is too short; the least is \"1s\"",
+        ),
+        (
+            and("[grace]\nsilent = \"nie\""),
+            "grace.silent (config.toml): \"nie\" is not a duration; write a duration such as \"90s\", \"5m\" \
+             or \"4h15m\", or \"never\"",
+        ),
+        (
+            and("[janitor]\nmode = \"clear\""),
+            "janitor.mode (config.toml): \"clear\" is neither \"report\" nor \"clean\"",
+        ),
+        (
+            and("[janitor]\nremote_device_lists = \"yes\""),
+            "janitor.remote_device_lists (config.toml): \"yes\" is neither true nor false (without quotes)",
+        ),
+        (
+            and("[breaker]\nshare = 1.5"),
+            "breaker.share (config.toml): 1.5 is out of range; it must be above 0 and at most 1",
+        ),
+        (
+            and("[breaker]\nshare = 0"),
+            "breaker.share (config.toml): 0 is out of range; it must be above 0 and at most 1",
+        ),
+        (
+            and("[limits]\nper_hour = 0"),
+            "limits.per_hour (config.toml): 0 is out of range; it goes from 1 to 4294967295",
+        ),
+        (
+            and("[limits]\nper_hour = \"many\""),
+            "limits.per_hour (config.toml): \"many\" is not a whole number; write it without quotes, such as 20",
+        ),
+        (
+            and("[rooms]\nexclude = \"!a:b\""),
+            "rooms.exclude (config.toml): \"!a:b\" is not a list; write it in brackets, such as \
+             [\"one\", \"two\"]",
+        ),
+        (
+            and("[rooms]\ninclude = [\"lobby\"]"),
+            "rooms.include (config.toml): \"lobby\" is neither a room id (\"!id:example.org\") nor an alias \
+             (\"#name:example.org\")",
+        ),
+        (
+            and("[owners]\nexclude = [\"recorder\"]"),
+            "owners.exclude (config.toml): \"recorder\" fits no user id; write \"@user:example.org\" or \
+             \"*:example.org\"",
+        ),
+        (
+            and("[log]\nfilter = \"rtc_janitor=loud\""),
+            "log.filter (config.toml): \"rtc_janitor=loud\" is not a log filter; write a level (error, warn, \
+             info, debug, trace), or \"info,rtc_janitor=debug\"",
+        ),
+        // The homeserver
+        (
+            but("homeserver.user_id", "homeserver.user_id = \"rtc-janitor\""),
+            "homeserver.user_id (config.toml): \"rtc-janitor\" is not a user id; write it in full, such as \
+             \"@janitor:example.org\"",
+        ),
+        (
+            but("homeserver.url", "homeserver.url = \"matrix.example.org\""),
+            "homeserver.url (config.toml): is not a URL (relative URL without a base); write one such as \
+             \"https://matrix.example.org\"",
+        ),
+        (
+            but("homeserver.url", "homeserver.url = \"matrix://example.org\""),
+            "homeserver.url (config.toml): must begin with https:// or http://; write one such as \
+             \"https://matrix.example.org\"",
+        ),
+        (
+            but("homeserver.url", ""),
+            "homeserver.url is not set; write the address of the homeserver, such as \
+             \"https://matrix.example.org\", or its homeserver.server_name",
+        ),
+        (
+            and("homeserver.server_name = \"example.org\""),
+            "homeserver.url (config.toml) and homeserver.server_name (config.toml) are both set; keep one of \
+             them",
+        ),
+        (
+            but("homeserver.url", "homeserver.server_name = \"example.net\""),
+            "homeserver.server_name (config.toml) is example.net, but homeserver.user_id (config.toml) is \
+             @rtc-janitor:example.org; the account must be on that server",
+        ),
+        // Signing in
+        (
+            but("login.password", ""),
+            "no way to sign in is set; write login.password_file (or login.password), or \
+             login.access_token_file with login.device_id",
+        ),
+        (
+            and("login.access_token = \"syt\"\nlogin.device_id = \"WATCH\""),
+            "login.password (config.toml) and login.access_token (config.toml) are two ways to sign in; keep \
+             one of them",
+        ),
+        (
+            and("login.password_file = \"password\""),
+            "login.password (config.toml) and login.password_file (config.toml) are both set; keep one of them",
+        ),
+        (
+            but("login.password", "login.password_file = \"nowhere\""),
+            "login.password_file (config.toml): the file HOME/nowhere does not exist",
+        ),
+        (
+            but("login.password", "login.password_file = \"void\""),
+            "login.password_file (config.toml): the file HOME/void is empty",
+        ),
+        (
+            but("login.password", "login.password = 123"),
+            "login.password (config.toml): must be text: put it in quotes",
+        ),
+        (
+            but("login.password", "login.access_token = \"syt\""),
+            "login.access_token (config.toml) is set without login.device_id; write the id of the device that \
+             the token belongs to",
+        ),
+        (
+            and("login.device_id = \"WATCH\""),
+            "login.device_id (config.toml) goes with an access token, but login.password (config.toml) is \
+             set; remove one of them",
+        ),
+        (
+            but("login.password", token),
+            "login.access_token (config.toml) is one device, and the janitor needs two: one that watches and \
+             one that chats in the admin room; write [admin_room.login] with the access_token_file and \
+             device_id of a second one, or with a password_file",
+        ),
+        (
+            but("login.password", token)
+                + "admin_room.login.access_token = \"syt2\"\nadmin_room.login.device_id = \"WATCH\"\n",
+            "admin_room.login.device_id (config.toml) is the device of [login]; the janitor needs two: one \
+             that watches and one that chats in the admin room",
+        ),
+        (
+            and("admin_room.login.user_id = \"@chat:example.org\""),
+            "admin_room.login.user_id (config.toml) is set without a way to sign in as that user; write \
+             admin_room.login.password_file, or admin_room.login.access_token_file with \
+             admin_room.login.device_id",
+        ),
+        (
+            and("[admin_room.login]\nuser_id = \"@chat:example.net\"\npassword = \"x\""),
+            "admin_room.login.user_id (config.toml) is @chat:example.net, on another server than \
+             @rtc-janitor:example.org; both accounts must be on one homeserver",
+        ),
+        (
+            but("admin_room.room", ""),
+            "admin_room.room is not set; write the id or alias of the room to report in, such as \
+             \"#janitor:example.org\"",
+        ),
+        // The file itself
+        (
+            and("[janitor]\nmode = report"),
+            "the config file config.toml is not valid TOML: line 7, column 8: string values must be quoted, \
+             expected literal string",
+        ),
+        (
+            but("login.password", "login.password = 0123"),
+            "the config file config.toml is not valid TOML: line 4, column 18: a number has no leading zero; if \
+             it is text, put it in quotes",
+        ),
+        (and("\"jan\\nitor\" = 1"), "unknown key \"jan\\nitor\" (config.toml); did you mean [janitor]?"),
+    ];
+    for (toml, sentence) in cases {
+        let home = Home::with(&toml).file("password", "hunter2").file("void", "\n");
+        assert_eq!(home.mistakes(&[]), format!("error: {sentence}\n"), "{toml}");
+    }
+}
+
+#[test]
+fn a_missing_file_is_told_by_its_name() {
+    assert_eq!(
+        Home::empty().mistakes_of(&["--config", "janitor.toml", "config", "check"], &LEAST_BY_ENVIRONMENT),
+        "error: the config file janitor.toml does not exist; check the name given by --config or \
+         RTC_JANITOR_CONFIG\n"
+    );
+    assert_eq!(
+        Home::empty().mistakes(&[("RTC_JANITOR_CONFIG", "/nowhere/janitor.toml")]),
+        "error: the config file /nowhere/janitor.toml does not exist; check the name given by --config or \
+         RTC_JANITOR_CONFIG\n"
+    );
+    // An empty name is none, as an unset variable in a compose file gives it.
+    assert!(
+        Home::empty().mistakes(&[("RTC_JANITOR_CONFIG", "")]).contains("config.toml does not exist here")
+    );
+    // Also where a container image brings a setting of its own along, and by every subcommand.
+    for arguments in [&["run"] as &[_], &["sweep"], &["config", "show"], &[]] {
+        assert_eq!(
+            Home::empty().mistakes_of(arguments, &[("RTC_JANITOR__STORE__PATH", "/data")]),
+            "error: there is no config file: config.toml does not exist here; make one from \
+             config.example.toml, or name one with --config FILE\n"
+        );
+    }
+    assert_eq!(
+        Home::empty().mistakes_of(&["--config", ".", "config", "check"], &[]),
+        "error: the config file . is a directory; name the file in it\n"
+    );
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let toml = "[janitor]\nmode = \"clear\"\nminimum_age = \"0s\"\n[log]\nfromat = \"json\"\n";
+    insta::assert_snapshot!(Home::with(toml).mistakes(&[]), @r##"
+    error: unknown key log.fromat (config.toml); did you mean log.format?
+    error: homeserver.user_id is not set; write the full id of the janitor's account, such as "@rtc-janitor:example.org"
+    error: homeserver.url is not set; write the address of the homeserver, such as "https://matrix.example.org", or its homeserver.server_name
+    error: no way to sign in is set; write login.password_file (or login.password), or login.access_token_file with login.device_id
+    error: janitor.mode (config.toml): "clear" is neither "report" nor "clean"
+    error: janitor.minimum_age (config.toml): "0s" is too short; the least is "1s"
+    error: admin_room.room is not set; write the id or alias of the room to report in, such as "#janitor:example.org"
+    "##);
+}
+
+#[test]
+fn the_environment_alone_is_enough() {
+    let output = Home::empty().run(&["config", "check"], &LEAST_BY_ENVIRONMENT);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).starts_with(
+        "The environment is fine (config.toml does not exist here): mode report, @rtc-janitor:example.org on \
+         https://matrix.example.org by password\n"
+    ));
+    assert_eq!(
+        Home::empty().mistakes(&LEAST_BY_ENVIRONMENT[..3]),
+        "error: config.toml does not exist here, and the environment alone is not enough yet\n\
+         error: admin_room.room is not set; write the id or alias of the room to report in, such as \
+         \"#janitor:example.org\"\n"
+    );
+}
+
+#[test]
+fn every_type_of_setting_can_come_from_the_environment() {
+    let home = Home::with(&and("[janitor]\nmode = \"report\"\n[rooms]\nexclude = [\"!file:example.org\"]"));
+    let shown = home.shown(&[
+        ("RTC_JANITOR__JANITOR__MODE", "clean"),
+        ("RTC_JANITOR__JANITOR__SWEEP_INTERVAL", "90s"),
+        ("RTC_JANITOR__JANITOR__REMOTE_DEVICE_LISTS", "true"),
+        ("RTC_JANITOR__GRACE__SILENT", "never"),
+        ("RTC_JANITOR__LIMITS__PER_SWEEP", "7"),
+        ("RTC_JANITOR__BREAKER__SHARE", "0.75"),
+        ("RTC_JANITOR__ROOMS__EXCLUDE", "!one:example.org, #two:example.org"),
+        ("RTC_JANITOR__ADMIN_ROOM__LOGIN__USER_ID", "@chat:example.org"),
+        ("RTC_JANITOR__ADMIN_ROOM__LOGIN__PASSWORD", "0123"),
+        ("RTC_JANITOR__LOG__FILTER", "info,rtc_janitor=debug"),
+        // Not set, and somebody else's.
+        ("RTC_JANITOR__STORE__PATH", ""),
+        ("RTC_JANITOR_PORT", "tcp://10.0.0.1:9170"),
+    ]);
+    for line in [
+        "janitor.mode = \"clean\" # RTC_JANITOR__JANITOR__MODE",
+        "janitor.sweep_interval = \"90s\" # RTC_JANITOR__JANITOR__SWEEP_INTERVAL",
+        "janitor.remote_device_lists = true # RTC_JANITOR__JANITOR__REMOTE_DEVICE_LISTS",
+        "grace.silent = \"never\" # RTC_JANITOR__GRACE__SILENT",
+        "grace.expired = \"5m\" # default, follows grace.default",
+        "limits.per_sweep = 7 # RTC_JANITOR__LIMITS__PER_SWEEP",
+        "breaker.share = 0.75 # RTC_JANITOR__BREAKER__SHARE",
+        "rooms.exclude = [\"!one:example.org\", \"#two:example.org\"] # RTC_JANITOR__ROOMS__EXCLUDE",
+        "admin_room.login.password = \"(hidden)\" # RTC_JANITOR__ADMIN_ROOM__LOGIN__PASSWORD",
+        "log.filter = \"info,rtc_janitor=debug\" # RTC_JANITOR__LOG__FILTER",
+        "store.path = \"HOME/data\" # default",
+        "homeserver.url = \"https://matrix.example.org\" # config.toml",
+    ] {
+        assert_eq!(line_of(&shown, line.split(' ').next().unwrap()), line);
+    }
+}
+
+#[test]
+fn mistakes_in_the_environment_name_the_variable() {
+    for (name, value, sentence) in [
+        (
+            "RTC_JANITOR__JANITOR__CLEAR_CALL_EVENT",
+            "true",
+            "unknown key janitor.clear_call_event (RTC_JANITOR__JANITOR__CLEAR_CALL_EVENT); [janitor] has mode, sweep_interval, \
+             device_check_interval, minimum_age, remote_device_lists, reread_interval",
+        ),
+        (
+            "RTC_JANITOR__JANITOR__MINIMUM_AEG",
+            "5m",
+            "unknown key janitor.minimum_aeg (RTC_JANITOR__JANITOR__MINIMUM_AEG); did you mean \
+             RTC_JANITOR__JANITOR__MINIMUM_AGE?",
+        ),
+        (
+            "RTC_JANITOR__janitor__mode",
+            "clean",
+            "RTC_JANITOR__janitor__mode is not read; write RTC_JANITOR__JANITOR__MODE",
+        ),
+        (
+            "RTC_JANITOR__LIMITS__PER_ROOM",
+            "ten",
+            "limits.per_room (RTC_JANITOR__LIMITS__PER_ROOM): \"ten\" is not a whole number; write it without \
+             quotes, such as 20",
+        ),
+        (
+            "RTC_JANITOR__LOGIN__PASSWORD_FILE",
+            "password",
+            "login.password (config.toml) and login.password_file (RTC_JANITOR__LOGIN__PASSWORD_FILE) are \
+             both set; keep one of them",
+        ),
+    ] {
+        let home = Home::with(LEAST).file("password", "hunter2");
+        assert_eq!(home.mistakes(&[(name, value)]), format!("error: {sentence}\n"));
+    }
+}
+
+#[test]
+fn relative_paths_are_relative_to_the_file() {
+    let home = Home::empty();
+    fs::create_dir(home.path().join("etc")).unwrap();
+    let toml = but("login.password", "login.password_file = \"password\"") + "store.path = \"../var\"\n";
+    let home = home.file("etc/janitor.toml", &toml).file("etc/password", "hunter2\n");
+    let shown = home.shown(&[("RTC_JANITOR_CONFIG", "etc/janitor.toml")]);
+    assert_eq!(
+        line_of(&shown, "login.password_file"),
+        "login.password_file = \"HOME/etc/password\" # etc/janitor.toml"
+    );
+    assert_eq!(line_of(&shown, "store.path"), "store.path = \"HOME/etc/../var\" # etc/janitor.toml");
+}
+
+#[test]
+fn no_secret_is_ever_shown() {
+    let secrets = "store.passphrase = \"hunter2\"\nadmin_room.recovery_key = \"hunter2\"\n\
+                   admin_room.login.password = \"hunter2\"";
+    let home = Home::with(&and(secrets));
+    assert!(!home.shown(&[]).contains("hunter"));
+    assert_eq!(line_of(&home.shown(&[]), "login.password"), "login.password = \"(hidden)\" # config.toml");
+    // Not by a complaint about it either: a syntax error in its line, a wrong type, a misspelt key.
+    for toml in [
+        but("login.password", "login.password = \"hunter2"),
+        but("login.password", "login.password = [\"hunter2\"]"),
+        but("login.password", "login.pasword = \"hunter2\""),
+        but("homeserver.url", "homeserver.url = \"https://me:hunter2@example.org\""),
+    ] {
+        let said = Home::with(&toml).mistakes(&[]);
+        assert!(!said.contains("hunter"), "{said}");
+    }
+}
+
+#[test]
+fn a_good_file_is_summed_up() {
+    let home = Home::with(&and("[janitor]\nmode = \"clean\"\n[rooms]\naccept_invites_from = [\"*\"]"));
+    let output = home.run(&["config", "check"], &[]);
+    assert_eq!(output.status.code(), Some(0));
+    insta::assert_snapshot!(text(&output.stdout).replace(home.path().to_str().unwrap(), "HOME"), @r"
+    config.toml is fine: mode clean, @rtc-janitor:example.org on https://matrix.example.org by password
+      admin room   #janitor:example.org, as @rtc-janitor:example.org by password
+      watches      every joined room
+      invitations  from those in rooms.accept_invites_from
+      store        HOME/data
+    ");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_with_secrets_that_everybody_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = Home::with(LEAST);
+    let warned = |mode: u32| {
+        fs::set_permissions(home.path().join("config.toml"), fs::Permissions::from_mode(mode)).unwrap();
+        text(&home.run(&["config", "check"], &[]).stderr)
+    };
+    assert_eq!(
+        warned(0o644),
+        "warning: config.toml holds login.password and can be read by every user; try: chmod o-r config.toml\n"
+    );
+    assert_eq!(warned(0o640), "");
+}
+
+#[test]
+fn help_tells_what_there_is_and_nothing_else() {
+    let home = Home::empty();
+    let help = text(&home.run(&["--help"], &[]).stdout);
+    for word in ["run", "sweep", "explain", "config", "--config <FILE>", "Exit codes:"] {
+        assert!(help.contains(word), "{word} is missing in\n{help}");
+    }
+    for later in ["doctor", "login", "healthcheck"] {
+        assert!(!help.contains(later), "{later} does not work yet, but is in\n{help}");
+    }
+    let version = text(&home.run(&["--version"], &[]).stdout);
+    assert_eq!(version, format!("rtc-janitor {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(home.run(&["swep"], &[]).status.code(), Some(2));
+}
