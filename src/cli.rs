@@ -24,8 +24,9 @@ pub mod sweep;
 #[derive(Debug, Parser)]
 #[command(name = "rtc-janitor", version, after_help = EXIT_CODES, max_term_width = 100)]
 struct CommandLine {
-    /// The settings; ./config.toml when none is named [env: RTC_JANITOR_CONFIG]
+    /// The settings; by default RTC_JANITOR_CONFIG, else ./config.toml
     #[arg(long, short, global = true, value_name = "FILE")]
+    #[expect(clippy::doc_markdown, reason = "shown in the terminal as it stands here")]
     config: Option<PathBuf>,
 
     /// What to do; `run` when nothing is named

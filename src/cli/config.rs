@@ -57,9 +57,10 @@ fn summary(config: &Config) -> String {
         1 => "1 room".to_owned(),
         several => format!("{several} rooms"),
     };
-    let invitations = match config.rooms.accept_invites_from.is_empty() {
-        true => "nobody's but to the admin room",
-        false => "from those in rooms.accept_invites_from",
+    let invitations = if config.rooms.accept_invites_from.is_empty() {
+        "nobody's but to the admin room"
+    } else {
+        "from those in rooms.accept_invites_from"
     };
     format!(
         "{source}: mode {mode}, {user} on {homeserver} by {way}\n  \

@@ -209,7 +209,11 @@ impl Janitor {
             self.observed.lists.insert(user, Fact { value: answer, at });
         }
         for owner in &listed {
-            self.devices.entry(owner.clone()).or_default().seen_in_list = true;
+            let history = self.devices.entry(owner.clone()).or_default();
+            if !history.seen_in_list {
+                tracing::debug!(user = %owner.user, device = %owner.device, "seen in a device list");
+                history.seen_in_list = true;
+            }
         }
         self.journal.list_devices(&listed, at)
     }

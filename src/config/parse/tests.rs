@@ -1,4 +1,9 @@
+use std::time::Duration;
+
+use rtc_janitor_core::ids::{RoomId, UserId};
+
 use super::*;
+use crate::config::{Grace, RoomRef};
 
 #[test]
 fn durations_have_a_unit_and_last_at_least_a_second() {

@@ -80,26 +80,29 @@ impl AdminRoom {
     async fn follow(&self) -> NeighbourError {
         let mut pause = PAUSES.0;
         let mut token = self.first_token().await;
+        // Only once it knows how things stand, it may wait for news.
+        let mut long_poll = Duration::ZERO;
         loop {
-            let result = self.sync(token.clone()).await;
-            let waits = match &result {
-                Ok(()) | Err(NeighbourError::Refused { .. }) => Duration::ZERO,
-                Err(NeighbourError::RateLimited { retry_after }) => *retry_after,
-                Err(_) => pause,
-            };
-            self.note(&result);
-            if let Err(error @ NeighbourError::SignedOut(_)) = result {
-                return error;
-            }
-            if waits.is_zero() {
-                if result.is_ok() {
-                    self.keep_token_for_this_room().await;
+            match self.sync(token.clone(), long_poll).await {
+                Ok(inside) => {
+                    self.note(if inside { Ok(()) } else { Err(self.not_in_the_room()) });
+                    if matches!(token, SyncToken::NoToken) {
+                        self.keep_whose_token(self.room_id.as_str()).await;
+                    }
+                    (token, long_poll, pause) = (SyncToken::ReusePrevious, LONG_POLL, PAUSES.0);
+                    if !inside {
+                        sleep(PAUSES.0).await;
+                    }
                 }
-                token = SyncToken::ReusePrevious;
-                pause = PAUSES.0;
-            } else {
-                sleep(waits).await;
-                pause = (pause * 2).min(PAUSES.1);
+                Err(error) => {
+                    self.note(Err(error.clone()));
+                    match error {
+                        NeighbourError::SignedOut(_) => return error,
+                        NeighbourError::RateLimited { retry_after } => sleep(retry_after).await,
+                        _ => sleep(pause).await,
+                    }
+                    pause = (pause * 2).min(PAUSES.1);
+                }
             }
         }
     }
@@ -109,43 +112,45 @@ impl AdminRoom {
     async fn first_token(&self) -> SyncToken {
         let kept = self.connection.client.state_store().get_custom_value(TOKEN_IS_FOR).await;
         if kept.ok().flatten().is_some_and(|room| room == self.room_id.as_bytes()) {
-            SyncToken::ReusePrevious
-        } else {
-            SyncToken::NoToken
+            return SyncToken::ReusePrevious;
+        }
+        // From here on the token is neither room's, until the first sync is through.
+        self.keep_whose_token("").await;
+        SyncToken::NoToken
+    }
+
+    async fn keep_whose_token(&self, room: &str) {
+        let store = self.connection.client.state_store();
+        if let Err(error) = store.set_custom_value_no_read(TOKEN_IS_FOR, room.as_bytes().to_vec()).await {
+            tracing::warn!("the chat store cannot be written: {error}");
         }
     }
 
-    async fn keep_token_for_this_room(&self) {
-        let room = self.room_id.as_bytes().to_vec();
-        let kept = self.connection.client.state_store().set_custom_value_no_read(TOKEN_IS_FOR, room).await;
-        if let Err(error) = kept {
-            // It costs the next start one full sync of one room.
-            tracing::debug!(%error, "the chat store does not keep which room it is for");
-        }
-    }
-
-    /// One `/sync`, and an attempt to join where the room is not joined after it. Not being let in
-    /// is `Refused`, with what to do about it.
-    async fn sync(&self, token: SyncToken) -> Result<(), NeighbourError> {
-        self.sync_once(token).await?;
+    /// One `/sync`, and an attempt to join where the room is not joined after it. False when it is
+    /// not let in.
+    async fn sync(&self, token: SyncToken, long_poll: Duration) -> Result<bool, NeighbourError> {
+        self.sync_once(token, long_poll).await?;
         if self.joined_room().is_ok() {
-            return Ok(());
+            return Ok(true);
         }
         match self.connection.client.join_room_by_id(&self.room_id).await {
             // The state of the room comes with the next sync.
-            Ok(_) => self.sync_once(SyncToken::ReusePrevious).await,
-            Err(error) => Err(match failure::of_sdk(&error) {
-                NeighbourError::Refused { .. } => self.not_in_the_room(),
-                other => other,
-            }),
+            Ok(_) => self.sync_once(SyncToken::ReusePrevious, Duration::ZERO).await.map(|()| true),
+            Err(error) => match failure::of_sdk(&error) {
+                NeighbourError::Refused { message, .. } => {
+                    tracing::debug!(room = %self.room_id, "not let in: {message}");
+                    Ok(false)
+                }
+                other => Err(other),
+            },
         }
     }
 
-    async fn sync_once(&self, token: SyncToken) -> Result<(), NeighbourError> {
+    async fn sync_once(&self, token: SyncToken, long_poll: Duration) -> Result<(), NeighbourError> {
         let settings = SyncSettings::new()
             .filter(self.filter().into())
             .token(token)
-            .timeout(LONG_POLL)
+            .timeout(long_poll)
             .set_presence(PresenceState::Offline);
         let synced = self.connection.client.sync_once(settings).await;
         synced.map(drop).map_err(|error| failure::of_sdk(&error))
@@ -164,19 +169,19 @@ impl AdminRoom {
     }
 
     /// Keeps the result for [`Chat::reachable`], and says in the log when it has changed.
-    fn note(&self, result: &Result<(), NeighbourError>) {
+    fn note(&self, result: Result<(), NeighbourError>) {
         self.state.send_if_modified(|last| {
-            let changed = last != result;
-            if changed {
-                match result {
-                    Ok(()) => tracing::info!(room = %self.room_id, "in the admin room"),
-                    Err(error) => {
-                        tracing::warn!(room = %self.room_id, "the admin room is out of reach: {error}");
-                    }
-                }
-                last.clone_from(result);
+            if *last == result {
+                return false;
             }
-            changed
+            match &result {
+                Ok(()) => tracing::info!(room = %self.room_id, "in the admin room"),
+                Err(error) => {
+                    tracing::warn!(room = %self.room_id, "the admin room is out of reach: {error}");
+                }
+            }
+            *last = result;
+            true
         });
     }
 

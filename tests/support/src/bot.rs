@@ -216,7 +216,7 @@ impl Bot {
     /// SIGTERM, and the wait for its end.
     pub async fn stop(mut self) -> Result<ExitStatus> {
         self.signal("TERM")?;
-        let status = wait_until("the bot to stop", Duration::from_secs(30), async || self.child.try_wait()).await;
+        let status = wait_until("the bot to stop", Duration::from_secs(30), async || Ok::<_, anyhow::Error>(self.child.try_wait()?)).await;
         status.with_context(|| self.log())
     }
 
@@ -237,7 +237,21 @@ impl Bot {
 
     /// Waits for it to end by itself.
     pub async fn ended(&mut self) -> Result<ExitStatus> {
-        wait_until("the bot to end", PATIENCE, async || self.child.try_wait()).await
+        wait_until("the bot to end", PATIENCE, async || Ok::<_, anyhow::Error>(self.child.try_wait()?)).await
+    }
+
+    /// Waits until it has logged a line with all of these words.
+    pub async fn logs(&self, words: &[&str]) -> Result<()> {
+        wait_until(&format!("the bot to log {words:?}"), PATIENCE, async || {
+            self.log().lines().any(|line| words.iter().all(|word| line.contains(word)))
+        })
+        .await
+        .with_context(|| self.log())
+    }
+
+    /// Waits until it has seen a device in a device list.
+    pub async fn knows(&self, device: &Device) -> Result<()> {
+        self.logs(&["seen in a device list", &device.device_id]).await
     }
 
     /// The process id.

@@ -18,6 +18,7 @@
 //! # }
 //! ```
 
+mod bot;
 mod calls;
 mod clock;
 mod config;
@@ -33,6 +34,7 @@ mod users;
 mod wait;
 mod watchdog;
 
+pub use bot::{Bot, BotSetup, PATIENCE};
 pub use calls::{DelayedLeave, leave_content};
 pub use config::{Appservice, RateLimits, SynapseOptions};
 pub use http::{Refusal, Request};
