@@ -13,7 +13,10 @@ use rtc_janitor_core::{
 };
 
 use super::{Janitor, tracker::OpenEvent};
-use crate::world::{Invite, LeftRoom, RoomUpdate, SyncBatch, journal::{FindingKind, JournalError}};
+use crate::world::{
+    Invite, LeftRoom, RoomUpdate, SyncBatch,
+    journal::{FindingKind, JournalError},
+};
 
 impl Janitor {
     /// Takes in what one sync said. `live` is false for what had happened before the janitor looked:
@@ -46,8 +49,7 @@ impl Janitor {
     /// A full view names every room: what it does not name is gone.
     fn forget_what_is_not_in(&mut self, batch: &SyncBatch) -> Result<(), JournalError> {
         let named: BTreeSet<_> = batch.joined.iter().map(|update| &update.room_id).collect();
-        let lost: Vec<_> =
-            self.journal.rooms()?.into_keys().filter(|room| !named.contains(room)).collect();
+        let lost: Vec<_> = self.journal.rooms()?.into_keys().filter(|room| !named.contains(room)).collect();
         for room in lost {
             if batch.left.iter().all(|left| left.room_id != room) {
                 let left = LeftRoom { room_id: room, by: None, reason: None, banned: false };
@@ -128,11 +130,7 @@ impl Janitor {
     }
 
     /// A key is no longer open.
-    pub(super) fn close(
-        &mut self,
-        room: &RoomId,
-        key: &StateKey,
-    ) -> Result<(), JournalError> {
+    pub(super) fn close(&mut self, room: &RoomId, key: &StateKey) -> Result<(), JournalError> {
         if let Some(open) = self.tracker.remove(room, key) {
             self.dealt_with.retain(|(event, _)| *event != open.event.event_id);
             self.retry_at.remove(&(room.clone(), key.clone()));
@@ -153,13 +151,8 @@ impl Janitor {
         self.journal.remove_room(room)?;
         if was_known && left.by.as_ref() != Some(&self.settings.user_id) {
             tracing::warn!(%room, by = ?left.by, "removed from a room");
-            let message = report::removed(
-                room,
-                name.as_deref(),
-                left.by.as_ref(),
-                left.reason.as_deref(),
-                left.banned,
-            );
+            let message =
+                report::removed(room, name.as_deref(), left.by.as_ref(), left.reason.as_deref(), left.banned);
             self.say(&message, None, now)?;
         }
         Ok(())

@@ -219,9 +219,7 @@ impl Janitor {
     }
 
     /// Everything that can be stale: each open membership of the rooms that are looked after.
-    pub(super) fn subjects(
-        &self,
-    ) -> impl Iterator<Item = (Subject, &Membership)> {
+    pub(super) fn subjects(&self) -> impl Iterator<Item = (Subject, &Membership)> {
         self.tracker.open().filter(|(room, ..)| self.settings.covers(room)).flat_map(|(room, key, open)| {
             open.entries.iter().enumerate().filter_map(move |(index, entry)| {
                 let subject = Subject {

@@ -71,7 +71,9 @@ impl Janitor {
             since = self.read(watch, Some(&since)).await?;
             let summary = self.sweep_untold(stop).await?;
             self.collect(&summary, &mut done, &mut report)?;
-            let Some(pause) = self.pause_until_more(&summary).filter(|_| wait && !stop.is_set()) else { break };
+            let Some(pause) = self.pause_until_more(&summary).filter(|_| wait && !stop.is_set()) else {
+                break;
+            };
             if stop.or(sleep(pause)).await.is_none() {
                 break;
             }
@@ -106,9 +108,12 @@ impl Janitor {
             };
             let mut outcome = None;
             if matches!(one.judgement.verdict, Verdict::Stale(_)) {
-                for kind in
-                    [FindingKind::Cleared, FindingKind::Refused, FindingKind::Blocked, FindingKind::WouldClear]
-                {
+                for kind in [
+                    FindingKind::Cleared,
+                    FindingKind::Refused,
+                    FindingKind::Blocked,
+                    FindingKind::WouldClear,
+                ] {
                     if outcome.is_none() && found(kind)? {
                         outcome = Some(kind);
                     }

@@ -58,7 +58,10 @@ impl Janitor {
     }
 
     /// A name for people, asked for once.
-    async fn name_of(&mut self, room: &rtc_janitor_core::ids::RoomId) -> Result<Option<String>, JournalError> {
+    async fn name_of(
+        &mut self,
+        room: &rtc_janitor_core::ids::RoomId,
+    ) -> Result<Option<String>, JournalError> {
         if let Some(Some(name)) = self.room_names.get(room) {
             return Ok(Some(name.clone()));
         }

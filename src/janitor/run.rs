@@ -2,7 +2,12 @@
 
 use std::{future::Future, time::Duration};
 
-use rtc_janitor_core::{ids::EventId, judge::policy::Neighbour, render::{Message, report}, time::Timestamp};
+use rtc_janitor_core::{
+    ids::EventId,
+    judge::policy::Neighbour,
+    render::{Message, report},
+    time::Timestamp,
+};
 use tokio::{
     sync::{mpsc, watch},
     time::sleep,

@@ -108,7 +108,8 @@ impl Janitor {
     pub(super) async fn sweep_untold(&mut self, stop: &Stop) -> Result<SweepSummary, JournalError> {
         let now = self.now();
         let late = self.settings.sweep_interval + LATE;
-        if self.last_look.is_some_and(|last| now.since(last) > late) && self.tracker.calls().next().is_some() {
+        if self.last_look.is_some_and(|last| now.since(last) > late) && self.tracker.calls().next().is_some()
+        {
             self.ledger.pause(None);
         }
         self.last_look = Some(now);
@@ -255,7 +256,9 @@ impl Janitor {
                 is_shown: about.iter().any(|one| one.membership.expires > now),
                 ends_call: about.iter().all(|one| nobody_else(one, judged)),
                 is_excluded: !self.settings.covers(room)
-                    || about.iter().any(|one| self.settings.excluded_owners.matches(&one.membership.owner.user)),
+                    || about
+                        .iter()
+                        .any(|one| self.settings.excluded_owners.matches(&one.membership.owner.user)),
                 route: None,
             });
         }
@@ -343,8 +346,7 @@ impl Janitor {
                 HeldBack::RemoteDeviceList => report::remote_device_list(),
                 _ => continue,
             };
-            let about: Vec<_> =
-                judged.iter().filter(|one| one.subject.event == candidate.event).collect();
+            let about: Vec<_> = judged.iter().filter(|one| one.subject.event == candidate.event).collect();
             let details = Self::details_of(&about, None, Some(obstacle));
             self.journal.find(&Finding {
                 room: candidate.room.clone(),
@@ -380,7 +382,9 @@ impl Janitor {
 fn nobody_else(one: &Judged, judged: &[Judged]) -> bool {
     judged
         .iter()
-        .filter(|other| other.subject.room == one.subject.room && other.membership.call == one.membership.call)
+        .filter(|other| {
+            other.subject.room == one.subject.room && other.membership.call == one.membership.call
+        })
         .all(|other| matches!(other.judgement.verdict, Verdict::Stale(_)))
 }
 

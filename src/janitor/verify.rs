@@ -45,7 +45,10 @@ impl Janitor {
             open.memberships().any(|membership| write.owners.contains(&membership.owner))
         };
         let write = cleared.into_iter().rfind(|write| {
-            write.room == *room && write.key == *key && write.event != open.event.event_id && same_owner(write)
+            write.room == *room
+                && write.key == *key
+                && write.event != open.event.event_id
+                && same_owner(write)
         });
         let Some(write) = write else { return Ok(()) };
         tracing::warn!(%room, %key, reason = %write.reason, "a cleared membership came back: it was alive");
@@ -95,8 +98,7 @@ impl Janitor {
     /// server's answer was lost. Nothing new is written before that is known.
     pub(super) async fn settle_open_intents(&mut self) -> Result<Result<(), NeighbourError>, JournalError> {
         for write in self.journal.open_intents()? {
-            let read =
-                self.ports.rooms.state_event(&write.room, CALL_MEMBER, write.key.as_str()).await;
+            let read = self.ports.rooms.state_event(&write.room, CALL_MEMBER, write.key.as_str()).await;
             let current = match read {
                 Ok(current) => current,
                 // Not in the room any more: it can never be known, and there is nothing left to do.

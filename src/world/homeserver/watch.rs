@@ -19,7 +19,9 @@ use crate::world::{Invite, LeftRoom, NeighbourError, RoomUpdate, SyncBatch, Watc
 /// What is watched. The state types must stand in the timeline filter too: Synapse leaves a room
 /// out of the answer altogether when no event passes that one. Without `m.room.member` there, a
 /// kick is not shown; a redaction is no state change and comes as an event of its own only.
-const WATCHED: [&str; 4] = [CALL_MEMBER, "m.room.member", "m.room.tombstone", "m.room.redaction"];
+/// Power levels are only a hint that what was blocked may no longer be.
+const WATCHED: [&str; 5] =
+    [CALL_MEMBER, "m.room.member", "m.room.power_levels", "m.room.tombstone", "m.room.redaction"];
 
 /// How long an answer may be on its way once the long poll is over.
 const GRACE_FOR_AN_ANSWER: Duration = Duration::from_secs(15);
@@ -196,4 +198,62 @@ fn read(event: &Raw<Value>, room: &RoomId) -> Option<Value> {
     serde_json::from_str(event.json().get())
         .inspect_err(|error| tracing::debug!(%room, %error, "an event is skipped"))
         .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reduce(answer: &str) -> SyncBatch {
+        serde_json::from_str::<Answer>(answer).unwrap().reduce(false, &"@bot:hs".into())
+    }
+
+    fn member(event_id: &str, more: &str) -> String {
+        format!(
+            r#"{{"type":"{CALL_MEMBER}","state_key":"k","sender":"@a:hs","origin_server_ts":1,"event_id":"{event_id}",{more}}}"#
+        )
+    }
+
+    fn ids(batch: &SyncBatch) -> Vec<&str> {
+        batch.joined[0].events.iter().map(|event| event.event_id.as_str()).collect()
+    }
+
+    #[test]
+    fn an_event_that_cannot_be_read_spoils_nothing_but_itself() {
+        let good = member("$good", r#""content":[]"#);
+        // A number that no double holds, nesting that overflows a parser's stack, no event at all.
+        let infinite = member("$bad", r#""content":{"expires":1e999}"#);
+        let deep = member("$deep", &format!(r#""content":{}{}"#, "[".repeat(5000), "]".repeat(5000)));
+        let batch = reduce(&format!(
+            r#"{{"next_batch":"s","rooms":{{"join":{{"!odd id":{{"timeline":{{"events":[{infinite},{deep},7,{{}},{good}]}}}}}},
+                "invite":{{"!b":{{}}}},"leave":{{"!c":{{}}}}}},"device_lists":{{"changed":["nonsense"]}}}}"#
+        ));
+        assert_eq!(ids(&batch), ["$good"]);
+        assert_eq!(batch.invited, [Invite { room_id: "!b".into(), inviter: None }]);
+        assert_eq!((batch.left.len(), &batch.left[0].by), (1, &None));
+    }
+
+    #[test]
+    fn the_state_comes_before_the_timeline_and_the_state_after_it_last() {
+        let event = |id| member(id, r#""content":{}"#);
+        let blocks = |after: &str| {
+            format!(
+                r#"{{"next_batch":"s","rooms":{{"join":{{"!a":{{"{after}":{{"events":[{}]}},
+                    "timeline":{{"events":[{}]}},"state":{{"events":[{}]}}}}}}}}}}"#,
+                event("$3"),
+                event("$2"),
+                event("$1")
+            )
+        };
+        assert_eq!(ids(&reduce(&blocks("state_after"))), ["$1", "$2", "$3"]);
+        assert_eq!(ids(&reduce(&blocks("org.matrix.msc4222.state_after"))), ["$1", "$2", "$3"]);
+    }
+
+    #[test]
+    fn an_empty_answer_is_no_news() {
+        assert_eq!(
+            reduce(r#"{"next_batch":"s"}"#),
+            SyncBatch { next_batch: "s".to_owned(), ..SyncBatch::default() }
+        );
+    }
 }

@@ -1,0 +1,203 @@
+//! The conditions of a write that are not in the plan: mode, admin room, and the fresh read.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::fakes::{BOT, ROOM, Story, content, key, settings};
+use crate::{janitor::AdminRoomState, world::journal::FindingKind};
+use rtc_janitor_core::rtc::state_event::{CALL_MEMBER, StateEvent};
+
+const ALICE: &str = "@alice:hs";
+
+/// How long the story has to go on until a device that is gone is cleared: it is noticed with the
+/// next device check, and the grace is 5 min.
+const LONG_ENOUGH: u32 = 12;
+
+#[tokio::test]
+async fn a_device_that_is_gone_is_cleared_after_the_grace_and_not_before() {
+    let mut story = Story::new();
+    let key = story.ghost(ALICE, "DEAD").await;
+    story.minutes(9).await;
+    assert_eq!(story.writes(), 0, "noticed after 5 min, and held for 4");
+    story.minutes(3).await;
+    assert_eq!(story.writes(), 1);
+    assert_eq!(story.world.current(&key).content, json!({}));
+    let said = story.said();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("Hung up 1 dead call membership"), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_device_that_stays_is_never_touched() {
+    let mut story = Story::new();
+    let event = story.world.join_call(ALICE, "LIVE");
+    story.hear([event]).await;
+    story.minutes(200).await;
+    assert_eq!(story.writes(), 0);
+    assert_eq!(story.said(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn condition_1_in_mode_report_nothing_is_written_and_the_findings_are_the_same() {
+    let report = crate::janitor::Settings { is_clean: false, ..settings() };
+    for (settings, kind, writes) in
+        [(report, FindingKind::WouldClear, 0), (settings(), FindingKind::Cleared, 1)]
+    {
+        let mut story = Story::with(settings);
+        story.ghost(ALICE, "DEAD").await;
+        story.minutes(60).await;
+        assert_eq!(story.writes(), writes);
+        assert_eq!(story.times_found(kind), 1);
+        assert_eq!(story.said().len(), 1, "said once, in either mode");
+    }
+}
+
+#[tokio::test]
+async fn condition_1_without_the_admin_room_nothing_is_written_and_it_is_summed_up_afterwards() {
+    let mut story = Story::new();
+    story.ghost(ALICE, "DEAD").await;
+    story.janitor.admin_room = AdminRoomState::Away(story.world.now());
+    story.minutes(LONG_ENOUGH).await;
+    assert_eq!((story.writes(), story.said().len()), (0, 0));
+    story.janitor.admin_room = AdminRoomState::Reachable;
+    story.minutes(1).await;
+    assert_eq!(story.writes(), 1);
+    assert!(story.said().concat().contains("Would hang up"), "what was seen meanwhile is said");
+}
+
+#[tokio::test]
+async fn condition_1_paused_by_command_nothing_is_written() {
+    let mut story = Story::new();
+    story.janitor.journal.set_paused(true).expect("the journal works");
+    story.ghost(ALICE, "DEAD").await;
+    story.minutes(LONG_ENOUGH).await;
+    assert_eq!(story.writes(), 0);
+    story.janitor.journal.set_paused(false).expect("the journal works");
+    story.minutes(1).await;
+    assert_eq!(story.writes(), 1);
+}
+
+#[tokio::test]
+async fn condition_1_an_excluded_room_is_left_alone() {
+    let mut settings = settings();
+    settings.exclude.insert(ROOM.into());
+    settings.include.insert(ROOM.into());
+    let mut story = Story::with(settings);
+    story.ghost(ALICE, "DEAD").await;
+    story.minutes(LONG_ENOUGH).await;
+    assert_eq!((story.writes(), story.world.lock().device_queries), (0, 0), "exclusion wins over inclusion");
+}
+
+#[tokio::test]
+async fn condition_3_what_changed_between_judgement_and_write_survives() {
+    let mut story = Story::new();
+    let key = story.ghost(ALICE, "DEAD").await;
+    let control = story.ghost("@bob:hs", "DEAD").await;
+    let newer = StateEvent { event_id: "$newer".into(), ..story.world.current(&key) };
+    story.world.lock().before_read = Some(newer);
+    story.minutes(LONG_ENOUGH).await;
+    let cleared: Vec<_> = story.world.lock().writes.iter().map(|(_, key)| key.to_string()).collect();
+    assert_eq!(cleared, [control], "only the one that had not changed");
+}
+
+#[tokio::test]
+async fn condition_3_a_key_that_somebody_else_emptied_is_neither_written_nor_counted() {
+    let mut story = Story::new();
+    let key = story.ghost(ALICE, "DEAD").await;
+    story.world.put(ROOM, CALL_MEMBER, &key, "@mod:hs", json!({}));
+    story.minutes(LONG_ENOUGH).await;
+    assert_eq!((story.writes(), story.times_found(FindingKind::Cleared)), (0, 0));
+    assert_eq!(story.said(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn condition_3_an_owner_who_is_back_in_the_room_is_left_alone() {
+    let mut story = Story::new();
+    for user in [ALICE, "@bob:hs"] {
+        let event = story.world.join_call(user, "D");
+        story.hear([event]).await;
+    }
+    story.minutes(5).await;
+    for user in [ALICE, "@bob:hs"] {
+        let left = story.world.put(ROOM, "m.room.member", user, user, json!({"membership": "leave"}));
+        story.hear([left]).await;
+    }
+    story.sweep().await;
+    // Alice is back before the write, and sync has not said so yet.
+    story.world.pass(Duration::from_secs(31));
+    story.janitor.observe().await.expect("the journal works");
+    story.world.put(ROOM, "m.room.member", ALICE, ALICE, json!({"membership": "join"}));
+    story.sweep().await;
+    story.minutes(2).await;
+    let cleared: Vec<_> = story.world.lock().writes.iter().map(|(_, key)| key.to_string()).collect();
+    assert_eq!(cleared, [key("@bob:hs", "D")]);
+}
+
+#[tokio::test]
+async fn condition_6_a_clock_that_is_wrong_holds_everything_back_and_is_said_once() {
+    let mut story = Story::new();
+    story.ghost(ALICE, "DEAD").await;
+    story.world.lock().clock_ahead = Duration::from_secs(90);
+    story.minutes(30).await;
+    assert_eq!(story.writes(), 0);
+    assert_eq!(story.said().len(), 1);
+    story.world.lock().clock_ahead = Duration::ZERO;
+    story.minutes(1).await;
+    assert_eq!(story.writes(), 1);
+}
+
+#[tokio::test]
+async fn condition_7_one_that_comes_back_is_left_alone_and_said_once() {
+    let mut story = Story::new();
+    let key = story.ghost(ALICE, "LIVE").await;
+    story.minutes(LONG_ENOUGH).await;
+    assert_eq!(story.writes(), 1);
+    story.said();
+    let back = story.world.put(ROOM, CALL_MEMBER, &key, ALICE, content("LIVE"));
+    story.hear([story.world.current(&key), back]).await;
+    story.minutes(59).await;
+    assert_eq!(story.writes(), 1);
+    let said = story.said();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("came back"), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_write_that_overwrote_something_newer_is_noticed_when_it_comes_back() {
+    let mut story = Story::new();
+    let key = story.ghost(ALICE, "LIVE").await;
+    story.minutes(LONG_ENOUGH).await;
+    story.said();
+    let mut ours = story.world.current(&key);
+    assert_eq!(ours.sender.as_str(), BOT);
+    ours.replaces_state = Some("$one-that-nobody-judged".into());
+    story.hear([ours]).await;
+    let said = story.said();
+    assert_eq!(said.len(), 1);
+    assert!(said[0].contains("joined anew"), "{said:?}");
+}
+
+#[tokio::test]
+async fn an_idle_janitor_asks_nobody_anything() {
+    let mut story = Story::new();
+    story.see_everything().await;
+    assert_eq!(story.janitor.next_look(), None, "nobody is in a call");
+    story.minutes(60).await;
+    let world = story.world.lock();
+    assert_eq!((world.reads.len(), world.device_queries), (0, 0));
+}
+
+#[tokio::test]
+async fn a_membership_costs_at_most_three_reads_and_one_write() {
+    let mut story = Story::new();
+    for user in 0..10 {
+        story.ghost(&format!("@u{user}:hs"), "DEAD").await;
+    }
+    // They were seen alive together and vanish together: not what this is about.
+    story.janitor.settings.breaker.minimum = 100;
+    story.minutes(LONG_ENOUGH).await;
+    assert_eq!(story.writes(), 10);
+    let reads = story.world.lock().reads.len();
+    assert!(reads <= 30, "{reads} reads: {:?}", story.world.lock().reads);
+}

@@ -1,0 +1,328 @@
+//! Neighbours that do as they are told, and the story that is told with them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use rtc_janitor_core::{
+    guard::{breaker, limits::Limits},
+    ids::{DeviceId, EventId, RoomId, StateKey, UserId},
+    judge::policy::Policy,
+    rtc::state_event::{CALL_MEMBER, StateEvent},
+    time::Timestamp,
+};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::{
+    config::UserGlobs,
+    janitor::{
+        AdminRoomState, Janitor, Ports, Settings,
+        run::{Stop, Stopper},
+    },
+    world::{
+        NeighbourError, RoomUpdate, Rooms, StateWriter, SyncBatch,
+        clock::Clock,
+        device_lists::{DeviceAnswers, DeviceList, DeviceLists, UnknownDevices},
+        journal::{FindingKind, Journal, StoredMessage},
+    },
+};
+
+pub(super) const ROOM: &str = "!room:hs";
+pub(super) const BOT: &str = "@bot:hs";
+
+/// What happens to the next write.
+#[derive(Clone, Debug)]
+pub(super) enum Fate {
+    Fails(NeighbourError),
+    /// It is written, and the answer is lost.
+    AnswerLost,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    now: i64,
+    pub(super) events: BTreeMap<(RoomId, String, String), StateEvent>,
+    pub(super) devices: BTreeMap<UserId, Result<BTreeSet<DeviceId>, UnknownDevices>>,
+    pub(super) fates: VecDeque<Fate>,
+    pub(super) writes: Vec<(RoomId, StateKey)>,
+    pub(super) reads: Vec<String>,
+    pub(super) device_queries: usize,
+    /// What is put in place right before a write: somebody was quicker.
+    pub(super) before_read: Option<StateEvent>,
+    pub(super) clock_ahead: Duration,
+    count: u64,
+}
+
+/// A homeserver, its device lists and its clock in one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct World(Arc<Mutex<State>>);
+
+impl World {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no test panics while it holds this")
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.lock().now)
+    }
+
+    pub(super) fn pass(&self, span: Duration) {
+        self.lock().now += i64::try_from(span.as_millis()).expect("a short span");
+    }
+
+    /// Puts a state event in place; returns it.
+    pub(super) fn put(&self, room: &str, kind: &str, key: &str, sender: &str, content: Value) -> StateEvent {
+        let mut state = self.lock();
+        state.count += 1;
+        let place = (RoomId::from(room), kind.to_owned(), key.to_owned());
+        let event = StateEvent {
+            event_type: kind.to_owned(),
+            state_key: key.into(),
+            event_id: format!("${}", state.count).as_str().into(),
+            sender: sender.into(),
+            origin_server_ts: Timestamp::from_millis(state.now),
+            content,
+            redacted: false,
+            replaces_state: state.events.get(&place).map(|event| event.event_id.clone()),
+        };
+        state.events.insert(place, event.clone());
+        event
+    }
+
+    pub(super) fn current(&self, key: &str) -> StateEvent {
+        self.lock().events[&(ROOM.into(), CALL_MEMBER.to_owned(), key.to_owned())].clone()
+    }
+
+    /// A user in the room with a device in a call.
+    pub(super) fn join_call(&self, user: &str, device: &str) -> StateEvent {
+        self.put(ROOM, "m.room.member", user, user, json!({"membership": "join"}));
+        self.lock()
+            .devices
+            .entry(user.into())
+            .or_insert_with(|| Ok(BTreeSet::new()))
+            .as_mut()
+            .expect("known")
+            .insert(device.into());
+        self.put(ROOM, CALL_MEMBER, &key(user, device), user, content(device))
+    }
+
+    pub(super) fn log_out(&self, user: &str, device: &str) {
+        self.lock()
+            .devices
+            .get_mut(&UserId::from(user))
+            .expect("a user")
+            .as_mut()
+            .expect("known")
+            .remove(&DeviceId::from(device));
+    }
+}
+
+pub(super) fn key(user: &str, device: &str) -> String {
+    format!("_{user}_{device}_m.call")
+}
+
+pub(super) fn content(device: &str) -> Value {
+    json!({
+        "application": "m.call", "call_id": "", "scope": "m.room", "device_id": device, "expires": 14_400_000,
+        "focus_active": {"type": "livekit", "focus_selection": "multi_sfu"}, "foci_preferred": [],
+    })
+}
+
+impl Clock for World {
+    fn now(&self) -> Timestamp {
+        World::now(self)
+    }
+}
+
+#[async_trait]
+impl Rooms for World {
+    async fn state_event(
+        &self,
+        room: &RoomId,
+        kind: &str,
+        key: &str,
+    ) -> Result<Option<StateEvent>, NeighbourError> {
+        let mut state = self.lock();
+        state.reads.push(format!("{kind} {key}"));
+        let place = (room.clone(), kind.to_owned(), key.to_owned());
+        if kind == CALL_MEMBER
+            && let Some(event) = state.before_read.take()
+        {
+            state.events.insert(place.clone(), event);
+        }
+        Ok(state.events.get(&place).cloned())
+    }
+
+    async fn server_time(&self) -> Result<Timestamp, NeighbourError> {
+        let state = self.lock();
+        Ok(Timestamp::from_millis(state.now) + state.clock_ahead)
+    }
+
+    async fn room_name(&self, _: &RoomId) -> Result<Option<String>, NeighbourError> {
+        Ok(Some("Team".into()))
+    }
+
+    async fn resolve(&self, _: &str) -> Result<Option<RoomId>, NeighbourError> {
+        Ok(None)
+    }
+
+    async fn join(&self, _: &RoomId, _: &[String]) -> Result<(), NeighbourError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl StateWriter for World {
+    async fn empty_membership(&self, room: &RoomId, key: &StateKey) -> Result<EventId, NeighbourError> {
+        let fate = self.lock().fates.pop_front();
+        if let Some(Fate::Fails(error)) = fate {
+            return Err(error);
+        }
+        let event = self.put(room.as_str(), CALL_MEMBER, key.as_str(), BOT, json!({}));
+        self.lock().writes.push((room.clone(), key.clone()));
+        match fate {
+            Some(Fate::AnswerLost) => Err(NeighbourError::Unreachable("the answer was lost".into())),
+            _ => Ok(event.event_id),
+        }
+    }
+}
+
+#[async_trait]
+impl DeviceLists for World {
+    async fn devices_of(&self, users: &BTreeSet<UserId>) -> DeviceAnswers {
+        let mut state = self.lock();
+        state.device_queries += 1;
+        let list = |user| match state.devices.get(user) {
+            Some(Ok(devices)) => {
+                Ok(DeviceList { devices: devices.iter().map(|device| (device.clone(), None)).collect() })
+            }
+            Some(Err(why)) => Err(why.clone()),
+            None => Err(UnknownDevices::NotInTheAnswer),
+        };
+        users.iter().map(|user| (user.clone(), list(user))).collect()
+    }
+}
+
+pub(super) fn settings() -> Settings {
+    Settings {
+        user_id: BOT.into(),
+        is_clean: true,
+        policy: Policy::default(),
+        limits: Limits::default(),
+        breaker: breaker::Settings::default(),
+        sweep_interval: Duration::from_mins(1),
+        device_check_interval: Duration::from_mins(5),
+        reread_interval: Duration::from_hours(6),
+        minimum_age: Duration::from_mins(2),
+        remote_device_lists: false,
+        include: BTreeSet::new(),
+        exclude: BTreeSet::new(),
+        excluded_owners: UserGlobs::default(),
+        accept_invites_from: UserGlobs::default(),
+        admin_room: None,
+        retention: Duration::from_hours(90 * 24),
+    }
+}
+
+/// A janitor in a world, minute by minute.
+pub(super) struct Story {
+    pub(super) world: World,
+    pub(super) janitor: Janitor,
+    pub(super) stop: Stop,
+    pub(super) stopper: Stopper,
+    messages: mpsc::UnboundedReceiver<StoredMessage>,
+}
+
+impl Story {
+    pub(super) fn new() -> Self {
+        Self::with(settings())
+    }
+
+    pub(super) fn with(settings: Settings) -> Self {
+        let world = World::default();
+        world.lock().now = 1_800_000_000_000;
+        world.put(ROOM, "m.room.create", "", "@creator:hs", json!({"room_version": "11"}));
+        world.put(ROOM, "m.room.power_levels", "", "@creator:hs", json!({"events": {CALL_MEMBER: 0}}));
+        let journal = Journal::in_memory(&BOT.into()).expect("a journal");
+        Self::on(world, journal, settings)
+    }
+
+    /// A janitor in mode `clean` that has seen everything once and can speak.
+    pub(super) fn on(world: World, journal: Journal, settings: Settings) -> Self {
+        let (outbox, messages) = mpsc::unbounded_channel();
+        let ports = Ports {
+            rooms: Arc::new(world.clone()),
+            writer: Arc::new(world.clone()),
+            device_lists: Arc::new(world.clone()),
+            clock: Arc::new(world.clone()),
+        };
+        let mut janitor = Janitor::new(settings, ports, journal, outbox).expect("a janitor");
+        janitor.first_sync_is_over = true;
+        janitor.admin_room = AdminRoomState::Reachable;
+        let (stopper, stop) = Stop::new();
+        Self { world, janitor, stop, stopper, messages }
+    }
+
+    /// The same journal and world with a new janitor, as after a restart.
+    pub(super) async fn restart(self, settings: Settings) -> Self {
+        let mut story = Self::on(self.world, self.janitor.journal, settings);
+        story.see_everything().await;
+        story
+    }
+
+    /// A full view of the room arrives.
+    pub(super) async fn see_everything(&mut self) {
+        let events =
+            self.world.lock().events.values().filter(|e| e.event_type == CALL_MEMBER).cloned().collect();
+        self.sync(events, true).await;
+    }
+
+    /// Events arrive by sync.
+    pub(super) async fn hear(&mut self, events: impl IntoIterator<Item = StateEvent>) {
+        self.sync(events.into_iter().collect(), false).await;
+    }
+
+    async fn sync(&mut self, events: Vec<StateEvent>, full: bool) {
+        let update = RoomUpdate { room_id: ROOM.into(), events, redacted: Vec::new() };
+        let batch = SyncBatch { full, joined: vec![update], next_batch: "s".into(), ..SyncBatch::default() };
+        self.janitor.take_in(batch, true).await.expect("the journal works");
+    }
+
+    /// Joins a call, which arrives and is looked at; then the device is gone.
+    pub(super) async fn ghost(&mut self, user: &str, device: &str) -> String {
+        let event = self.world.join_call(user, device);
+        self.hear([event]).await;
+        self.sweep().await;
+        self.world.log_out(user, device);
+        key(user, device)
+    }
+
+    pub(super) async fn sweep(&mut self) {
+        self.janitor.sweep(&self.stop).await.expect("the journal works");
+    }
+
+    /// A sweep a minute.
+    pub(super) async fn minutes(&mut self, minutes: u32) {
+        for _ in 0..minutes {
+            self.world.pass(Duration::from_mins(1));
+            self.sweep().await;
+        }
+    }
+
+    pub(super) fn writes(&self) -> usize {
+        self.world.lock().writes.len()
+    }
+
+    /// Everything said since the last call.
+    pub(super) fn said(&mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.messages.try_recv().ok()).map(|stored| stored.message.plain).collect()
+    }
+
+    pub(super) fn times_found(&self, kind: FindingKind) -> u32 {
+        self.janitor.journal.count_since(kind, Timestamp::from_millis(0)).expect("the journal works")
+    }
+}

@@ -1,0 +1,159 @@
+//! Neighbours that fail: what is not known is not acted on, and time in which they were away does not
+//! count.
+
+use std::time::Duration;
+
+use super::fakes::{Fate, Story, settings};
+use crate::{
+    janitor::Settings,
+    world::{NeighbourError, device_lists::UnknownDevices, journal::FindingKind},
+};
+use rtc_janitor_core::judge::policy::Neighbour;
+
+const ALICE: &str = "@alice:hs";
+const LONG_ENOUGH: u32 = 12;
+
+#[tokio::test]
+async fn a_list_that_cannot_be_had_is_no_evidence_and_its_time_does_not_count() {
+    let mut story = Story::new();
+    story.ghost(ALICE, "DEAD").await;
+    story.minutes(8).await;
+    let known = story.world.lock().devices.remove(&ALICE.into()).expect("a list");
+    story.world.lock().devices.insert(ALICE.into(), Err(UnknownDevices::NotInTheAnswer));
+    story.minutes(90).await;
+    assert_eq!(story.writes(), 0);
+    story.world.lock().devices.insert(ALICE.into(), known);
+    story.minutes(5).await;
+    assert_eq!(story.writes(), 0, "the grace goes on from where it was paused, at the next sighting");
+    story.minutes(LONG_ENOUGH).await;
+    assert_eq!(story.writes(), 1);
+}
+
+#[tokio::test]
+async fn after_a_long_gap_of_the_device_lists_their_word_counts_only_five_minutes_later() {
+    let mut story = Story::new();
+    story.ghost(ALICE, "DEAD").await;
+    let known = story.world.lock().devices.remove(&ALICE.into()).expect("a list");
+    let down = UnknownDevices::NoAnswer(NeighbourError::Unreachable("503".into()));
+    story.world.lock().devices.insert(ALICE.into(), Err(down));
+    story.minutes(11).await;
+    story.world.lock().devices.insert(ALICE.into(), known);
+    story.minutes(9).await;
+    assert_eq!(story.writes(), 0, "back after 15 min at the latest, and believed after 20");
+    story.minutes(15).await;
+    assert_eq!(story.writes(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_asks_to_slow_down_is_obeyed_and_all_is_cleared_in_the_end() {
+    let mut story = Story::with(Settings {
+        breaker: rtc_janitor_core::guard::breaker::Settings { minimum: 100, ..Default::default() },
+        ..settings()
+    });
+    for user in ["@a:hs", "@b:hs", "@c:hs", "@d:hs", "@e:hs", "@f:hs"] {
+        story.ghost(user, "DEAD").await;
+    }
+    let slow = Fate::Fails(NeighbourError::RateLimited { retry_after: Duration::from_secs(150) });
+    story.world.lock().fates.extend(vec![slow; 2]);
+    story.minutes(10).await;
+    let before = story.writes();
+    assert!(before < 6, "some were put off");
+    story.minutes(2).await;
+    assert_eq!(story.writes(), before, "nothing is written before the server allows it");
+    story.minutes(3).await;
+    assert_eq!(story.writes(), 6);
+    assert_eq!(story.times_found(FindingKind::Refused), 0, "being asked to wait is no refusal");
+}
+
+#[tokio::test]
+async fn a_refusal_is_said_once_and_tried_again_less_and_less_often() {
+    let mut story = Story::new();
+    story.ghost(ALICE, "DEAD").await;
+    let no = NeighbourError::Refused { status: 403, errcode: "M_FORBIDDEN".into(), message: "no".into() };
+    story.world.lock().fates.extend(vec![Fate::Fails(no); 3]);
+    story.minutes(60).await;
+    assert_eq!(story.writes(), 1, "the fourth attempt works");
+    assert_eq!(story.times_found(FindingKind::Refused), 1);
+    assert_eq!(story.said().len(), 2, "refused, and hung up");
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_was_lost_is_looked_up_and_counted_once() {
+    let mut story = Story::new();
+    story.ghost(ALICE, "DEAD").await;
+    story.world.lock().fates.push_back(Fate::AnswerLost);
+    story.minutes(20).await;
+    assert_eq!(story.writes(), 1);
+    assert_eq!(story.times_found(FindingKind::Cleared), 1);
+    assert_eq!(story.said().len(), 1);
+}
+
+#[tokio::test]
+async fn a_write_that_never_arrived_is_made_again() {
+    let mut story = Story::new();
+    story.ghost(ALICE, "DEAD").await;
+    let lost = NeighbourError::Unreachable("connection reset".into());
+    story.world.lock().fates.push_back(Fate::Fails(lost));
+    story.minutes(30).await;
+    assert_eq!((story.writes(), story.times_found(FindingKind::Cleared)), (1, 1));
+}
+
+#[tokio::test]
+async fn time_in_which_the_process_was_suspended_does_not_count() {
+    let mut story = Story::new();
+    story.ghost(ALICE, "DEAD").await;
+    story.minutes(6).await;
+    story.world.pass(Duration::from_hours(3));
+    story.sweep().await;
+    assert_eq!(story.writes(), 0);
+    story.minutes(LONG_ENOUGH).await;
+    assert_eq!(story.writes(), 1);
+}
+
+#[tokio::test]
+async fn after_a_long_gap_of_the_homeserver_nothing_counts_for_five_minutes() {
+    let mut story = Story::new();
+    story.ghost(ALICE, "DEAD").await;
+    story.minutes(9).await;
+    story.janitor.observed.failed(Neighbour::Homeserver, story.world.now());
+    story.world.pass(Duration::from_mins(3));
+    story.janitor.observed.answered(Neighbour::Homeserver, story.world.now());
+    story.minutes(5).await;
+    assert_eq!(story.writes(), 0);
+    story.minutes(15).await;
+    assert_eq!(story.writes(), 1);
+}
+
+#[tokio::test]
+async fn when_told_to_stop_nothing_new_is_begun() {
+    let mut story = Story::new();
+    story.ghost(ALICE, "DEAD").await;
+    story.stopper.set();
+    story.minutes(LONG_ENOUGH).await;
+    assert_eq!(story.writes(), 0);
+}
+
+#[tokio::test]
+async fn most_of_ten_owners_vanishing_at_once_are_left_alone_and_said_once() {
+    let mut story = Story::new();
+    let users: Vec<_> = (0..10).map(|n| format!("@u{n}:hs")).collect();
+    for user in &users {
+        let event = story.world.join_call(user, "D");
+        story.hear([event]).await;
+    }
+    story.minutes(5).await;
+    for user in &users[..8] {
+        story.world.log_out(user, "D");
+    }
+    story.minutes(5).await;
+    assert_eq!(story.writes(), 0);
+    let said = story.said();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("8 of 10"), "{said:?}");
+    story.minutes(1).await;
+    assert_eq!(story.writes(), 1, "the probe, when all graces are over");
+    story.minutes(1).await;
+    assert_eq!(story.writes(), 1, "it is watched");
+    story.minutes(1).await;
+    assert_eq!(story.writes(), 8, "it stayed away");
+}
