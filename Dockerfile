@@ -14,8 +14,9 @@ WORKDIR /build
 # list of files changes, so that the layer with the dependencies below can be taken from the cache.
 FROM base AS manifests
 COPY . .
-RUN find . -type f ! -name '*.rs' ! -name Cargo.toml ! -name Cargo.lock -delete \
-    && find . -name '*.rs' -exec sh -c 'for file; do echo "fn main() {}" > "$file"; done' hollow {} +
+RUN echo 'fn main() {}' > /hollow.rs \
+    && find . -type f ! -name '*.rs' ! -name Cargo.toml ! -name Cargo.lock -delete \
+    && find . -name '*.rs' -exec cp /hollow.rs {} \;
 
 FROM base AS builder
 COPY --from=manifests /build .

@@ -127,7 +127,7 @@ impl Janitor {
             let _ = outbox.send(message);
         }
         Ok(Self {
-            ledger: journal.ledger()?,
+            ledger: journal.ledger(ports.clock.now(), settings.bridge)?,
             breakers: journal.breakers()?,
             quarantine: journal.quarantine()?,
             devices: journal.devices()?,

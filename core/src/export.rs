@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::{
     ids::{RoomId, StateKey, UserId},
     judge::{
-        evidence::{Device, DeviceHistory, Evidence, ListKind, Listing, RoomMember},
+        evidence::{Device, DeviceHistory, Evidence, Listing, RoomMember},
         policy::Policy,
         room::{Observations, Placed, SfuRoom, gather},
         verdict::{Judgement, Verdict, judge},
@@ -20,7 +20,7 @@ use crate::{
     rtc::{
         membership::{Anomaly, Content, FirstSeen, Focus, Membership, Owner, read},
         state_event::{CALL_MEMBER, StateEvent, saturating_millis},
-        state_key::RoomPower,
+        state_key::{self, RoomPower},
     },
     time::Timestamp,
 };
@@ -273,14 +273,17 @@ impl Lists {
 
 /// The identities in a `ListParticipants` answer.
 pub fn participants(answer: &Value) -> SfuRoom {
-    // Twirp errors have a code; an answer without participants may leave the list out.
-    if !answer.is_object() || answer.get("code").is_some() {
-        return SfuRoom::Unknown;
-    }
-    let list = answer.get("participants").and_then(Value::as_array);
+    // An answer without participants may leave the list out; anything else in it is no such answer.
+    let list = match answer.as_object() {
+        Some(fields) if fields.is_empty() => &[][..],
+        Some(fields) => match fields.get("participants") {
+            Some(Value::Array(list)) => list,
+            _ => return SfuRoom::Unknown,
+        },
+        None => return SfuRoom::Unknown,
+    };
     let connected: BTreeSet<String> = list
-        .into_iter()
-        .flatten()
+        .iter()
         .filter(|participant| participant.get("state").and_then(Value::as_str) != Some("DISCONNECTED"))
         .filter_map(|participant| participant.get("identity")?.as_str().map(str::to_owned))
         .collect();
@@ -293,17 +296,7 @@ impl Observations for Export {
     }
 
     fn device(&self, owner: &Owner) -> Device {
-        match Device::from_lists(
-            self.lists.own_list(owner),
-            self.lists.keys_query(owner),
-            DeviceHistory::default(),
-        ) {
-            // Nobody can tell from an export whether the device was ever listed.
-            Device::Missing { by: ListKind::KeysQuery, .. } => {
-                Device::Missing { by: ListKind::KeysQuery, seen_before: false }
-            }
-            device => device,
-        }
+        Device::from_lists(self.lists.own_list(owner), self.lists.keys_query(owner), DeviceHistory::default())
     }
 
     fn is_our_sfu(&self, _: &Focus) -> bool {
@@ -326,7 +319,11 @@ impl Explained {
     fn closed(event: &StateEvent, verdict: &'static str, why: String, route: Option<&'static str>) -> Self {
         Self {
             state_key: event.state_key.clone(),
-            user_id: event.sender.clone(),
+            // Whoever emptied a key was not in it.
+            user_id: match state_key::user(&event.state_key) {
+                Some(user) if verdict == "left" => user.into(),
+                _ => event.sender.clone(),
+            },
             device_id: event.content.get("device_id").and_then(Value::as_str).map(str::to_owned),
             verdict,
             reason: None,

@@ -46,25 +46,36 @@ pub struct ReasonClock {
     /// The last of them.
     pub last: Timestamp,
     /// Whether time counts on from [`Self::last`].
-    running: bool,
+    pub running: bool,
+    /// Time before this look does not count, however old the observation is that it was made by.
+    counts_from: Timestamp,
 }
 
 impl ReasonClock {
-    /// A clock as it was written down, paused.
-    pub const fn restored(held: Duration, sightings: u32, first: Timestamp, last: Timestamp) -> Self {
-        Self { held, sightings, first, last, running: false }
+    /// A clock as it was written down. It is paused until the reason is seen again; `was_running`
+    /// says whether it was when it was written.
+    pub const fn restored(
+        held: Duration,
+        sightings: u32,
+        first: Timestamp,
+        last: Timestamp,
+        was_running: bool,
+    ) -> Self {
+        Self { held, sightings, first, last, running: was_running, counts_from: last }
     }
 
-    const fn started(at: Timestamp) -> Self {
-        Self { held: Duration::ZERO, sightings: 1, first: at, last: at, running: true }
+    const fn started(at: Timestamp, look: Timestamp) -> Self {
+        Self { held: Duration::ZERO, sightings: 1, first: at, last: at, running: true, counts_from: look }
     }
 
-    fn sight(&mut self, at: Timestamp) {
+    fn sight(&mut self, at: Timestamp, look: Timestamp) {
         if at <= self.last {
             return; // the same observation, looked at twice
         }
         if self.running {
-            self.held += at.since(self.last);
+            self.held += at.since(self.last.max(self.counts_from));
+        } else {
+            self.counts_from = look;
         }
         self.sightings += 1;
         self.last = at;
@@ -73,7 +84,8 @@ impl ReasonClock {
 
     /// When the grace is over if nothing changes, `None` while the clock is paused.
     pub fn grace_ends(&self, grace: Duration) -> Option<Timestamp> {
-        (self.running || self.held >= grace).then(|| self.last + grace.saturating_sub(self.held))
+        let from = if self.held >= grace { self.last } else { self.last.max(self.counts_from) };
+        (self.running || self.held >= grace).then(|| from + grace.saturating_sub(self.held))
     }
 }
 
@@ -129,17 +141,19 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Puts back a clock from the journal. It is paused until the reason is seen again.
-    pub fn restore(&mut self, subject: Subject, reason: Reason, clock: ReasonClock) {
+    /// Puts back a clock from the journal. Time runs on from its last sighting only where that is at
+    /// most `bridge` ago: zero for a janitor that was not running meanwhile, more for sweeps that are
+    /// repeated from outside and are the janitor's looks in that case.
+    pub fn restore(
+        &mut self,
+        subject: Subject,
+        reason: Reason,
+        mut clock: ReasonClock,
+        now: Timestamp,
+        bridge: Duration,
+    ) {
+        clock.running &= now.since(clock.last) <= bridge && !bridge.is_zero();
         self.clocks.entry(subject).or_default().insert(reason, (clock, Grace::Never));
-    }
-
-    /// Lets restored clocks run on from their last sighting, where that is at most `longest_gap` ago:
-    /// for sweeps that are repeated from outside, which are the janitor's looks in that case.
-    pub fn bridge(&mut self, now: Timestamp, longest_gap: Duration) {
-        for (clock, _) in self.clocks.values_mut().flat_map(BTreeMap::values_mut) {
-            clock.running |= now.since(clock.last) <= longest_gap;
-        }
     }
 
     /// Notes what one judgement says. `grace` gives the grace of each reason for this membership.
@@ -163,11 +177,11 @@ impl Ledger {
                     }
                 }
                 Finding::Holds { .. } => {
-                    let at = at.of(reason);
+                    let (seen, look) = (at.of(reason), at.now);
                     let slot = clocks
                         .entry(reason)
-                        .and_modify(|(clock, _)| clock.sight(at))
-                        .or_insert_with(|| (ReasonClock::started(at), Grace::Never));
+                        .and_modify(|(clock, _)| clock.sight(seen, look))
+                        .or_insert_with(|| (ReasonClock::started(seen, look), Grace::Never));
                     slot.1 = grace(reason);
                 }
             }
@@ -182,9 +196,12 @@ impl Ledger {
 
     /// Stops all clocks, or those of one neighbour, until their reasons are seen again.
     pub fn pause(&mut self, neighbour: Option<Neighbour>) {
-        for (reason, (clock, _)) in self.clocks.values_mut().flatten() {
-            if neighbour.is_none() || reason.neighbour() == neighbour {
-                clock.running = false;
+        for (subject, clocks) in &mut self.clocks {
+            for (reason, (clock, _)) in clocks {
+                if clock.running && (neighbour.is_none() || reason.neighbour() == neighbour) {
+                    clock.running = false;
+                    self.changed.insert(subject.clone());
+                }
             }
         }
     }

@@ -92,7 +92,7 @@ pub struct PlannedWrite {
     owners: Vec<Owner>,
     due: Due,
     route: Route,
-    probe: Option<Neighbour>,
+    probes: Vec<Neighbour>,
     is_shown: bool,
 }
 
@@ -121,9 +121,9 @@ impl PlannedWrite {
     pub fn route(&self) -> Route {
         self.route
     }
-    /// Set when this write tests whether a neighbour is to be believed again.
-    pub fn probe(&self) -> Option<Neighbour> {
-        self.probe
+    /// The neighbours for which this write tests whether they are to be believed again.
+    pub fn probes(&self) -> &[Neighbour] {
+        &self.probes
     }
     /// Whether clients still show it.
     pub fn is_shown(&self) -> bool {
@@ -217,7 +217,7 @@ impl Plan {
                 .and_then(|write| budget.take(&candidate.room).map_err(HeldBack::Limit).map(|()| write))
             {
                 Ok(write) => {
-                    probed.extend(write.probe);
+                    probed.extend(write.probes.iter().copied());
                     plan.writes.push(write);
                 }
                 Err(why) => plan.held.push((candidate, why)),
@@ -241,19 +241,23 @@ fn pass(
     refuse_if(circumstances.is_paused, HeldBack::Paused)?;
     refuse_if(candidate.is_excluded, HeldBack::Excluded)?;
     refuse_if(!circumstances.first_sync_is_over, HeldBack::FirstSync)?;
-    let mut chosen: Option<(Due, Option<Neighbour>)> = None;
+    let mut chosen: Option<Due> = None;
+    let mut probes = Vec::new();
     let mut owners = Vec::new();
     for entry in &candidate.entries {
         let entry = entry.as_ref().filter(|entry| !entry.due.is_empty()).ok_or(HeldBack::OthersInEvent)?;
         refuse_if(now.since(entry.last_sign) < circumstances.minimum_age, HeldBack::TooYoung)?;
         refuse_if(now.since(entry.expires) > LONG_EXPIRED, HeldBack::LongExpired)?;
-        let believed = believable(candidate, entry, circumstances, probed)?;
-        if chosen.is_none_or(|(due, _)| believed.0.reason < due.reason) {
-            chosen = Some(believed);
+        let (due, probe) = believable(candidate, entry, circumstances, probed)?;
+        // Should it come back, it is the word of a neighbour that was wrong, if one was needed.
+        let rank = |due: Due| (due.reason.neighbour().is_none(), due.reason);
+        if chosen.is_none_or(|other| rank(due) < rank(other)) {
+            chosen = Some(due);
         }
+        probes.extend(probe.filter(|probe| !probes.contains(probe)));
         owners.push(entry.owner.clone());
     }
-    let (due, probe) = chosen.ok_or(HeldBack::OthersInEvent)?;
+    let due = chosen.ok_or(HeldBack::OthersInEvent)?;
     let route = match candidate.route {
         Some(Ok(route)) => route,
         Some(Err(blocked)) => return Err(HeldBack::NoRoute(blocked)),
@@ -266,7 +270,7 @@ fn pass(
         owners,
         due,
         route,
-        probe,
+        probes,
         is_shown: candidate.is_shown,
     })
 }

@@ -39,7 +39,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub synapse_devices: Option<PathBuf>,
 
-    /// A map from SFU room name to the body of a LiveKit ListParticipants answer
+    /// A map from SFU room name to what LiveKit answered when asked for its participants
     #[arg(long, value_name = "FILE")]
     pub sfu: Option<PathBuf>,
 

@@ -48,7 +48,7 @@ const KEYS_AGAIN: Duration = Duration::from_secs(30);
 pub async fn main(_args: Args, config: Config) -> Result<ExitCode, CliError> {
     logging::start(&config.log)?;
     let stop = set_up::stop_on_signals()?;
-    run(config, stop).await
+    Box::pin(run(config, stop)).await
 }
 
 /// Runs the bot until `stop` is set.
@@ -60,11 +60,19 @@ pub async fn run(config: Config, stop: Stop) -> Result<ExitCode, CliError> {
         tracing::warn!("{warning}");
     }
     let (store, journal) = set_up::open_store(&config)?;
-    let Some(homeserver) = set_up::sign_in_watch(&config, &store, &stop).await? else { return stopped() };
-    let Some(mut settings) = set_up::settings(&config, &homeserver, &stop).await? else { return stopped() };
-    let Some(room) = find_admin_room(&config, &homeserver, &journal, &stop).await? else { return stopped() };
+    let Some(homeserver) = Box::pin(set_up::sign_in_watch(&config, &store, &stop)).await? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let Some(mut settings) = set_up::settings(&config, &homeserver, &stop).await? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let Some(room) = find_admin_room(&config, &homeserver, &journal, &stop).await? else {
+        return Ok(ExitCode::SUCCESS);
+    };
     settings.admin_room = Some(room.clone());
-    let Some(chat) = set_up::sign_in_chat(&config, &store, &stop).await? else { return stopped() };
+    let Some(chat) = Box::pin(set_up::sign_in_chat(&config, &store, &stop)).await? else {
+        return Ok(ExitCode::SUCCESS);
+    };
     let admin_room = chat.admin_room(&room).map_err(|error| CliError::mistake(error.to_string()))?;
     tracing::info!(user = %homeserver.user_id(), mode = %config.janitor.mode, %room, "signed in");
 
@@ -105,15 +113,11 @@ pub async fn run(config: Config, stop: Stop) -> Result<ExitCode, CliError> {
     outcome
 }
 
-const fn stopped() -> Result<ExitCode, CliError> {
-    Ok(ExitCode::SUCCESS)
-}
-
 fn finished(
     done: Result<Result<(), crate::world::journal::JournalError>, tokio::task::JoinError>,
 ) -> Result<ExitCode, CliError> {
     done.map_err(|error| CliError::unexpected("the janitor stopped", &error))??;
-    stopped()
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The helping tasks hear of the stop themselves; one that hangs is not waited for.
@@ -146,7 +150,9 @@ async fn find_admin_room(
 /// Keeps the chat device in sync.
 async fn follow_chat(room: AdminRoom, stop: Stop) {
     if let Err(error) = room.run(stop.wait()).await {
-        tracing::error!("the chat device: {error}; start me again to sign in anew. Nothing is written meanwhile");
+        tracing::error!(
+            "the chat device: {error}; start me again to sign in anew. Nothing is written meanwhile"
+        );
     }
 }
 

@@ -57,7 +57,8 @@ impl From<JournalError> for CliError {
 /// When the system gives no signals.
 pub(super) fn stop_on_signals() -> Result<Stop, CliError> {
     let (stopper, stop): (Stopper, Stop) = Stop::new();
-    let listen = |kind| signal(kind).map_err(|error| CliError::unexpected("cannot listen to signals", &error));
+    let listen =
+        |kind| signal(kind).map_err(|error| CliError::unexpected("cannot listen to signals", &error));
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     tokio::spawn(async move {
         tokio::select! {
@@ -73,7 +74,14 @@ pub(super) fn stop_on_signals() -> Result<Stop, CliError> {
 /// The store and the journal in it.
 pub(super) fn open_store(config: &Config) -> Result<(Store, Journal), CliError> {
     let store = Store::open(&config.store.path)?;
-    let journal = Journal::open(store.path(), &config.homeserver.user_id)?;
+    let journal = Journal::open(store.path(), &config.homeserver.user_id).map_err(|error| match error {
+        JournalError::Sqlite(error) => CliError::Mistake(format!(
+            "the journal in {} cannot be used: {error}. Put a copy of journal.sqlite3 back, or move it away to \
+             begin anew",
+            store.path().display()
+        )),
+        other => other.into(),
+    })?;
     Ok((store, journal))
 }
 
@@ -88,7 +96,7 @@ pub(super) async fn sign_in_watch(
         user_id: config.homeserver.user_id.clone(),
         method: method(&config.login),
     };
-    retry(stop, async || sign_in::watch(&sign_in, store.path()).await).await
+    retry(stop, async || Box::pin(sign_in::watch(&sign_in, store.path())).await).await
 }
 
 /// Signs the chat device in, likewise.
@@ -104,7 +112,7 @@ pub(super) async fn sign_in_chat(
         passphrase: config.store.passphrase.as_ref().map(|secret| secret.expose().to_owned()),
         recovery_key: recovery_key.as_ref().map(|secret| secret.expose().to_owned()),
     };
-    retry(stop, async || chat::sign_in(&sign_in, &settings).await).await
+    retry(stop, async || Box::pin(chat::sign_in(&sign_in, &settings)).await).await
 }
 
 /// Tries until it works; only a mistake of the user's ends it.

@@ -13,14 +13,13 @@ use crate::{
     config::{Config, RoomRef, room_text},
     janitor::{
         Janitor,
-        once::{OnceError, Swept},
+        once::{LONGEST_GAP, OnceError, Swept},
     },
     world::{
         clock::{Clock as _, SystemClock},
         journal::FindingKind,
     },
 };
-
 
 /// Make one sweep and print its report; writes only with --clean
 ///
@@ -55,13 +54,20 @@ pub async fn main(args: Args, config: Config) -> Result<ExitCode, CliError> {
     logging::start(&config.log)?;
     let stop = set_up::stop_on_signals()?;
     let (store, journal) = set_up::open_store(&config)?;
-    let Some(homeserver) = set_up::sign_in_watch(&config, &store, &stop).await? else { return Ok(remains()) };
-    let Some(mut settings) = set_up::settings(&config, &homeserver, &stop).await? else { return Ok(remains()) };
+    let Some(homeserver) = Box::pin(set_up::sign_in_watch(&config, &store, &stop)).await? else {
+        return Ok(remains());
+    };
+    let Some(mut settings) = set_up::settings(&config, &homeserver, &stop).await? else {
+        return Ok(remains());
+    };
     settings.is_clean = args.clean;
+    settings.bridge = LONGEST_GAP;
     if !args.room.is_empty() {
         let mut only = BTreeSet::new();
         for room in &args.room {
-            let Some(id) = set_up::resolve(room, &homeserver, "--room", &stop).await? else { return Ok(remains()) };
+            let Some(id) = set_up::resolve(room, &homeserver, "--room", &stop).await? else {
+                return Ok(remains());
+            };
             if !settings.covers(&id) {
                 return Err(CliError::mistake(format!("--room {room}: the settings exclude this room")));
             }
@@ -95,16 +101,23 @@ fn text(swept: &[Swept], remaining: &[&Swept], report: &Message, now: Timestamp)
     if !text.is_empty() {
         text.push_str("\n\n");
     }
-    for one in remaining.iter().filter(|one| one.outcome.is_none()) {
+    for one in remaining {
+        let explained = &one.explained;
+        let device = message::harmless(explained.device_id.as_deref().unwrap_or_default());
+        let who = format!("{} on {device}", message::harmless(explained.user_id.as_str()));
+        // The report has what is new; what was told by an earlier run is told here.
+        if one.outcome.is_some() && report.plain.contains(&who) {
+            continue;
+        }
         let due = one.due_ms.map(Timestamp::from_millis).map_or_else(String::new, |at| {
             if at > now { format!("; due {}", words::ago(at, now)) } else { "; due".to_owned() }
         });
-        let explained = &one.explained;
-        let user = message::harmless(explained.user_id.as_str());
         let room = message::harmless(one.room_id.as_str());
-        let _ = writeln!(text, "{room}: {user} is stale: {}{due}", explained.why);
+        let _ = writeln!(text, "{room}: {who} is stale: {}{due}", explained.why);
     }
-    let _ = writeln!(text, "{} memberships open, {} stale", swept.len(), remaining.len());
+    let open = swept.iter().filter(|one| one.outcome != Some(FindingKind::Cleared)).count();
+    let memberships = if open == 1 { "membership" } else { "memberships" };
+    let _ = writeln!(text, "{open} {memberships} open, {} stale", remaining.len());
     text
 }
 

@@ -1,6 +1,6 @@
 //! The plan's writes, each right after a fresh read of its key.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use rtc_janitor_core::{
@@ -53,7 +53,7 @@ enum Step {
 }
 
 /// Reads the key once more and empties it if it is still what was judged.
-async fn clear(rooms: &dyn Rooms, writer: &dyn Clear, write: &PlannedWrite) -> Step {
+async fn clear(rooms: &dyn Rooms, port: &dyn Clear, write: &PlannedWrite) -> Step {
     match rooms.state_event(write.room(), CALL_MEMBER, write.key().as_str()).await {
         Ok(Some(event)) if event.event_id == *write.event() && !is_empty(&event) => {}
         Ok(_) => return Step::Changed,
@@ -68,7 +68,7 @@ async fn clear(rooms: &dyn Rooms, writer: &dyn Clear, write: &PlannedWrite) -> S
             }
         }
     }
-    match writer.clear(write.room(), write.key()).await {
+    match port.clear(write.room(), write.key()).await {
         Ok(written) => Step::Written(written),
         Err(error) => Step::Failed(error),
     }
@@ -78,23 +78,23 @@ impl Janitor {
     /// Carries out a plan. When told to stop, it begins nothing new and finishes what is in flight.
     pub(super) async fn act(
         &mut self,
-        writes: &[PlannedWrite],
+        plan: &[PlannedWrite],
         judged: &[Judged],
         stop: &Stop,
     ) -> Result<(), JournalError> {
-        if writes.is_empty() {
+        if plan.is_empty() {
             return Ok(());
         }
-        let writer = self.writer();
-        let intents: Vec<_> = writes.iter().map(|write| self.intent(write, judged)).collect();
+        let port = self.writer();
+        let intents: Vec<_> = plan.iter().map(|write| self.intent(write, judged)).collect();
         let ids = self.journal.intend(&intents)?;
-        let rooms = std::sync::Arc::clone(&self.ports.rooms);
+        let rooms = Arc::clone(&self.ports.rooms);
         let mut in_flight = FuturesUnordered::new();
         let mut begun = 0;
         loop {
-            while begun < writes.len() && in_flight.len() < CONCURRENCY && self.may_begin(stop) {
-                let (rooms, writer, index) = (&*rooms, &*writer, begun);
-                in_flight.push(async move { (index, clear(rooms, writer, &writes[index]).await) });
+            while begun < plan.len() && in_flight.len() < CONCURRENCY && self.may_begin(stop) {
+                let (rooms, port, index) = (&*rooms, &*port, begun);
+                in_flight.push(async move { (index, clear(rooms, port, &plan[index]).await) });
                 begun += 1;
             }
             let next = if stop.is_set() {
@@ -104,7 +104,7 @@ impl Janitor {
                 in_flight.next().await
             };
             let Some((index, step)) = next else { break };
-            self.note(&writes[index], ids[index], &intents[index], step, &*writer, judged)?;
+            self.note(&plan[index], ids[index], &intents[index], step, port.finding(), judged)?;
         }
         self.journal.withdraw(&ids[begun..])
     }
@@ -135,7 +135,7 @@ impl Janitor {
         id: i64,
         intent: &Intent,
         step: Step,
-        writer: &dyn Clear,
+        done: FindingKind,
         judged: &[Judged],
     ) -> Result<(), JournalError> {
         let now = self.now();
@@ -150,14 +150,14 @@ impl Janitor {
         };
         match step {
             Step::Written(written) => {
-                let finding = found(writer.finding(), None);
+                let finding = found(done, None);
                 let outcome = match written {
                     Written::Event(event) => WriteOutcome::Cleared(event),
                     Written::Nothing => WriteOutcome::Spared,
                 };
                 tracing::info!(%room, %key, reason = %intent.reason, outcome = ?outcome, "dealt with");
                 self.journal.finish(id, &outcome, Some(&finding), now)?;
-                if let Some(neighbour) = write.probe() {
+                for neighbour in write.probes().iter().copied() {
                     self.breakers.probed(neighbour, room, key, &self.settings.breaker, now);
                     self.journal.save_breakers(&self.breakers)?;
                 }
@@ -171,12 +171,16 @@ impl Janitor {
                 tracing::info!(%room, %key, "changed since it was judged: left alone");
                 self.journal.finish(id, &WriteOutcome::Changed, None, now)?;
             }
+            // What may not be read will not be written either, and asking again in each sweep helps nobody.
+            Step::NotTried(error @ NeighbourError::Refused { .. }) => {
+                self.note_failure(write, id, error, found)?;
+            }
             Step::NotTried(error) => {
                 self.slow_down(&error);
                 self.journal.finish(id, &WriteOutcome::NotWritten(error.to_string()), None, now)?;
                 tracing::warn!(%room, %key, "could not be read again before the write: {error}");
             }
-            Step::Failed(error) => self.note_failure(write, id, error, found)?,
+            Step::Failed(error) => self.note_failure(write, id, &error, found)?,
         }
         Ok(())
     }
@@ -185,14 +189,14 @@ impl Janitor {
         &mut self,
         write: &PlannedWrite,
         id: i64,
-        error: NeighbourError,
+        error: &NeighbourError,
         found: impl Fn(FindingKind, Option<String>) -> Finding,
     ) -> Result<(), JournalError> {
         let now = self.now();
         let place = (write.room().clone(), write.key().clone());
         tracing::warn!(room = %place.0, key = %place.1, "not cleared: {error}");
-        self.slow_down(&error);
-        match &error {
+        self.slow_down(error);
+        match error {
             // Nobody knows whether it was written: the intent stays open until the key is read.
             NeighbourError::Unreachable(_) => return Ok(()),
             NeighbourError::RateLimited { .. } | NeighbourError::SignedOut(_) => {

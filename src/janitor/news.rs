@@ -191,9 +191,7 @@ impl Janitor {
             tracing::warn!(%room, %successor, "cannot join the successor of an upgraded room: {error}");
         }
         let name = self.room_names.get(room).cloned().flatten();
-        let reason = joined.as_ref().map_err(ToString::to_string).map(|()| ());
-        let reason = reason.as_ref().map(|()| ()).map_err(String::as_str);
-        let message = report::upgraded(room, name.as_deref(), &successor, reason);
+        let message = report::upgraded(room, name.as_deref(), &successor, joined.is_ok());
         let outcome = if joined.is_ok() { "joined" } else { "asked" };
         self.say(&message, Some(&format!("upgraded {room} {successor} {outcome}")), self.now())
     }

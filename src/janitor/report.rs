@@ -40,7 +40,7 @@ impl Janitor {
         }
         let mut report = Report { long_expired, ..Report::default() };
         for finding in &findings {
-            let Some(mut row) = self.row_of(finding) else { continue };
+            let Some(mut row) = Self::row_of(finding) else { continue };
             row.room_name = self.name_of(&finding.room).await?;
             report.add(finding.kind, row);
         }
@@ -51,7 +51,7 @@ impl Janitor {
         Ok(())
     }
 
-    pub(super) fn row_of(&self, finding: &Finding) -> Option<Row> {
+    pub(super) fn row_of(finding: &Finding) -> Option<Row> {
         serde_json::from_value(finding.details.clone())
             .inspect_err(|error| tracing::error!(event = %finding.event, "unreadable finding: {error}"))
             .ok()

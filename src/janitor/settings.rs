@@ -43,6 +43,9 @@ pub struct Settings {
     pub accept_invites_from: UserGlobs,
     /// The admin room, once it is known.
     pub admin_room: Option<RoomId>,
+    /// Up to how long before the start a sighting may lie for its clock to run on: zero, unless
+    /// somebody outside repeats single sweeps and is the janitor's loop.
+    pub bridge: Duration,
     /// How long the journal keeps what is over.
     pub retention: Duration,
 }
@@ -75,6 +78,7 @@ impl Settings {
             excluded_owners: config.owners.exclude.clone(),
             accept_invites_from: config.rooms.accept_invites_from.clone(),
             admin_room: None,
+            bridge: Duration::ZERO,
             retention: config.store.retention,
         }
     }

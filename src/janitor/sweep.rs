@@ -365,16 +365,14 @@ impl Janitor {
         self.tracker.calls().next()?;
         let now = self.now();
         let regular = self.last_look.map_or(now, |last| last + self.settings.sweep_interval);
-        [
+        let others = [
             self.ledger.next_due(now),
             self.breakers.next_change(now),
             self.hold_writes_until,
             self.observed.next_device_check(self.settings.device_check_interval),
             self.observed.settles_at(now),
-        ]
-        .into_iter()
-        .flatten()
-        .fold(Some(regular), |earliest, at| earliest.min(Some(at)))
+        ];
+        others.into_iter().flatten().chain([regular]).min()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The admin room: a second device, with encryption and a store, that syncs this one room.
 //!
-//! [`sign_in`] makes the [`ChatConnection`], [`ChatConnection::admin_room`] the port; the
+//! [`sign_in()`] makes the [`ChatConnection`], [`ChatConnection::admin_room`] the port; the
 //! connection lives as long as [`AdminRoom::run`] does.
 
 use std::{fmt, path::PathBuf};
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::{NeighbourError, homeserver::request::JsonRequest};
 
 mod admin_room;
+mod filter;
 mod keys;
 mod sign_in;
 

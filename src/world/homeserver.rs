@@ -9,6 +9,7 @@ use rtc_janitor_core::ids::{DeviceId, UserId};
 
 pub(crate) mod connect;
 pub(crate) mod failure;
+pub(crate) mod identity;
 pub(crate) mod private_file;
 pub(crate) mod request;
 pub mod rooms;

@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{DeviceId, RoomId, StateKey, UserId},
-    judge::{policy::Neighbour, verdict::Judgement},
+    judge::{
+        policy::Neighbour,
+        verdict::{Judgement, Verdict},
+    },
     rtc::membership::Owner,
     time::Timestamp,
 };
@@ -122,6 +125,8 @@ pub struct Breakers {
     states: BTreeMap<Neighbour, State>,
     #[serde(with = "owners_as_list")]
     owners: BTreeMap<Owner, Living>,
+    /// When the last sweep was: time in which nobody looked makes nobody less alive.
+    last_sweep: Option<Timestamp>,
 }
 
 impl Breakers {
@@ -134,16 +139,22 @@ impl Breakers {
     ) -> Vec<Change> {
         // One owner may have several memberships; any that is active makes it living.
         let mut latest: BTreeMap<&Owner, (bool, Vec<Neighbour>)> = BTreeMap::new();
+        let mut unknown = Vec::new();
         for (owner, judgement) in judged {
             let slot = latest.entry(owner).or_default();
+            if matches!(judgement.verdict, Verdict::Unknown(_)) {
+                unknown.push(owner);
+            }
             let neighbours: Vec<_> =
                 judgement.reasons().filter_map(|(reason, _)| reason.neighbour()).collect();
-            slot.0 |= judgement.verdict == crate::judge::verdict::Verdict::Active;
+            slot.0 |= judgement.verdict == Verdict::Active;
             slot.1.extend(neighbours);
         }
+        let looked = self.last_sweep.replace(now).map_or(now, |last| last.min(now));
         let is_living =
-            |state: Option<&Living>| matches!(state, Some(Living::Active(at)) if now.since(*at) <= LIVING);
-        let living = self.owners.values().filter(|state| is_living(Some(state))).count();
+            |state: Option<&Living>| matches!(state, Some(Living::Active(at)) if looked.since(*at) <= LIVING);
+        // Those who have hung up since say nothing about the neighbour.
+        let living = latest.keys().filter(|owner| is_living(self.owners.get(**owner))).count();
         let mut turned: BTreeMap<Neighbour, usize> = BTreeMap::new();
         for (owner, (active, neighbours)) in &latest {
             if *active {
@@ -155,6 +166,12 @@ impl Breakers {
                     }
                 }
                 self.owners.insert((*owner).clone(), Living::Turned);
+            }
+        }
+        // While a neighbour cannot be asked, whoever was alive is taken to be.
+        for owner in unknown {
+            if let Some(Living::Active(at)) = self.owners.get_mut(owner) {
+                *at = now;
             }
         }
         self.owners.retain(|owner, state| latest.contains_key(owner) || is_living(Some(state)));
@@ -174,10 +191,19 @@ impl Breakers {
         now: Timestamp,
     ) -> Option<Change> {
         let state = self.states.entry(neighbour).or_default();
-        let was_closed = *state == State::Closed;
         let until = now + settings.open_for;
-        *state = State::Open { since: now, until, wait_ms: millis(settings.open_for) };
-        was_closed.then_some(Change::Opened { neighbour, turned, living, until })
+        match state {
+            State::Closed => {
+                *state = State::Open { since: now, until, wait_ms: millis(settings.open_for) };
+                Some(Change::Opened { neighbour, turned, living, until })
+            }
+            // It is not believed already; what was learned of it, and a probe under way, stay.
+            State::Open { until: earlier, .. } => {
+                *earlier = until.max(*earlier);
+                None
+            }
+            State::Probing { .. } => None,
+        }
     }
 
     /// Whether something that rests on this neighbour's word may be written at `now`.

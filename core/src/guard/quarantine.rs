@@ -31,30 +31,27 @@ pub struct Entry {
     pub returns: u32,
 }
 
-/// All keys that are left alone, by room and key.
+/// All keys that are left alone, with each reason that was wrong about them.
 #[derive(Clone, Debug, Default)]
 pub struct Quarantine {
-    entries: BTreeMap<(RoomId, StateKey), Entry>,
+    entries: BTreeMap<(RoomId, StateKey), BTreeMap<Reason, Entry>>,
 }
 
 impl Quarantine {
     /// Puts back an entry from the journal.
     pub fn restore(&mut self, room: RoomId, key: StateKey, entry: Entry) {
-        self.entries.insert((room, key), entry);
+        self.entries.entry((room, key)).or_default().insert(entry.reason, entry);
     }
 
     /// Notes that a key came back after it was cleared for `reason`. Returns the entry; the first
     /// return (`returns == 1`) is the one to tell people about.
     pub fn returned(&mut self, room: &RoomId, key: &StateKey, reason: Reason, now: Timestamp) -> Entry {
-        let returns = self
-            .entries
-            .get(&(room.clone(), key.clone()))
-            .filter(|entry| now < entry.until + LONGEST)
-            .map_or(0, |entry| entry.returns)
-            + 1;
+        let entries = self.entries.entry((room.clone(), key.clone())).or_default();
+        let recent = entries.values().filter(|entry| now < entry.until + LONGEST);
+        let returns = recent.map(|entry| entry.returns).max().unwrap_or(0) + 1;
         let span = FIRST.saturating_mul(1 << (returns - 1).min(8)).min(LONGEST);
         let entry = Entry { reason, until: now + span, returns };
-        self.entries.insert((room.clone(), key.clone()), entry);
+        entries.insert(reason, entry);
         entry
     }
 
@@ -66,15 +63,11 @@ impl Quarantine {
     /// Whether `reason` may be used against a key at `now`. Another reason may be, unless it rests on
     /// the same neighbour's word.
     pub fn believes(&self, room: &RoomId, key: &StateKey, reason: Reason, now: Timestamp) -> bool {
-        let Some(entry) = self.entries.get(&(room.clone(), key.clone())) else { return true };
-        let same_source = entry.reason == reason
-            || (entry.reason.neighbour().is_some() && entry.reason.neighbour() == reason.neighbour());
-        now >= entry.until || !same_source
-    }
-
-    /// The entry of a key.
-    pub fn get(&self, room: &RoomId, key: &StateKey) -> Option<&Entry> {
-        self.entries.get(&(room.clone(), key.clone()))
+        let Some(entries) = self.entries.get(&(room.clone(), key.clone())) else { return true };
+        let same_source = |wrong: Reason| {
+            wrong == reason || (wrong.neighbour().is_some() && wrong.neighbour() == reason.neighbour())
+        };
+        !entries.values().any(|entry| now < entry.until && same_source(entry.reason))
     }
 }
 
@@ -94,6 +87,17 @@ mod tests {
             assert!(!quarantine.believes(&room, &key, Reason::DeviceGone, end - Duration::from_millis(1)));
             now = end;
         }
+    }
+
+    #[test]
+    fn a_second_wrong_reason_does_not_make_the_first_believed_again() {
+        let (room, key): (RoomId, StateKey) = ("!r".into(), "_@a:b_D".into());
+        let mut quarantine = Quarantine::default();
+        let now = Timestamp::from_millis(0);
+        quarantine.returned(&room, &key, Reason::DeviceGone, now);
+        quarantine.returned(&room, &key, Reason::NotOnSfu, now);
+        assert!(!quarantine.believes(&room, &key, Reason::DeviceGone, now));
+        assert!(!quarantine.believes(&room, &key, Reason::NotOnSfu, now));
     }
 
     #[test]

@@ -109,6 +109,8 @@ impl Device {
             (Listing::Known { device: Some(last_seen), .. }, _) => Self::Listed { last_seen },
             (Listing::Known { device: None, .. }, _) => Self::Missing { by: ListKind::OwnList, seen_before },
             (_, Listing::Known { device: Some(_), .. }) => Self::Listed { last_seen: None },
+            // The own list would have decided. What it knew of devices without keys, the other does not.
+            (Listing::Unknown, Listing::Known { device: None, .. }) => Self::Unknown,
             (_, Listing::Known { device: None, .. }) if history.came_back => Self::NotAsked,
             (_, Listing::Known { device: None, empty: true }) if !seen_before => Self::Unknown,
             (_, Listing::Known { device: None, .. }) => {

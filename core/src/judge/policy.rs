@@ -127,6 +127,16 @@ pub enum Grace {
     After(Duration),
 }
 
+impl Grace {
+    /// The longer of two.
+    pub fn longer(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::After(one), Self::After(other)) => Self::After(one.max(other)),
+            _ => Self::Never,
+        }
+    }
+}
+
 /// How long an event may be the newest of a client that provably refreshes every hour
 /// (matrix-js-sdk since v39.1, which refreshes at 60 min less 5 s).
 pub const HOURLY_SILENCE: Duration = Duration::from_mins(75);
@@ -156,7 +166,10 @@ impl Policy {
     /// The grace that applies to a reason, given what is known of the device.
     pub fn grace(&self, reason: Reason, device: Device) -> Grace {
         match (reason, device) {
-            (Reason::DeviceGone, Device::Missing { seen_before: false, .. }) => self.device_gone_unseen,
+            (Reason::DeviceGone, Device::Missing { seen_before: false, .. }) => {
+                // Less is known of it than of one that was seen, so it never gets less time.
+                self.grace[reason as usize].longer(self.device_gone_unseen)
+            }
             _ => self.grace[reason as usize],
         }
     }
@@ -173,5 +186,50 @@ impl Default for Policy {
             grace,
             device_gone_unseen: Grace::After(Duration::from_mins(75)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::evidence::ListKind;
+
+    #[test]
+    fn the_graces_are_those_that_the_design_names() {
+        let policy = Policy::default();
+        let listed = Device::Listed { last_seen: None };
+        for (reason, seconds) in [
+            (Reason::NotJoined, 30),
+            (Reason::Expired, 300),
+            (Reason::DeviceGone, 300),
+            (Reason::Superseded, 300),
+            (Reason::NotOnSfu, 90),
+            (Reason::DeviceIdle, 300),
+            (Reason::Silent, 300),
+        ] {
+            assert_eq!(policy.grace(reason, listed), Grace::After(Duration::from_secs(seconds)), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_device_that_was_never_in_a_list_is_given_longer_by_its_list_alone() {
+        let policy = Policy::default();
+        for by in [ListKind::OwnList, ListKind::KeysQuery] {
+            let gone = |reason, seen_before| policy.grace(reason, Device::Missing { by, seen_before });
+            assert_eq!(gone(Reason::DeviceGone, true), Grace::After(Duration::from_mins(5)));
+            assert_eq!(gone(Reason::DeviceGone, false), Grace::After(Duration::from_mins(75)));
+            assert_eq!(gone(Reason::Expired, false), Grace::After(Duration::from_mins(5)));
+        }
+    }
+
+    #[test]
+    fn a_reason_is_called_the_same_wherever_it_is_written() {
+        for reason in Reason::ALL {
+            assert_eq!(reason.as_str().parse(), Ok(reason));
+            assert_eq!(serde_json::json!(reason), reason.as_str());
+        }
+        assert!(Reason::ALL.is_sorted(), "the strongest first");
+        let error = "gone".parse::<Reason>().map_err(|error| error.to_string());
+        assert_eq!(error, Err("there is no reason called “gone”".to_owned()));
     }
 }

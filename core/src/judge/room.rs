@@ -7,7 +7,7 @@ use super::evidence::{Device, Evidence, RoomMember, Sfu};
 use crate::{
     ids::{RoomId, StateKey, UserId},
     rtc::{
-        membership::{Call, Focus, FocusSelection, Membership, Owner},
+        membership::{Call, Focus, FocusSelection, Form, Membership, Owner},
         sfu_names,
     },
     time::Timestamp,
@@ -67,22 +67,21 @@ pub fn gather(
             sfu: halls.says(index, open, &focuses, observations),
             superseded_at: newest
                 .get(&(&placed.membership.owner, &placed.membership.call))
-                .filter(|(key, sent)| **key != *placed.key && *sent > placed.membership.sent)
-                .map(|(_, sent)| *sent),
+                .filter(|newest| newest.key != placed.key && newest.membership.sent > placed.membership.sent)
+                .map(|newest| newest.membership.start),
         })
         .collect()
 }
 
-type ByDevice<'a> = HashMap<(&'a Owner, &'a Call), (&'a StateKey, Timestamp)>;
+type ByDevice<'a> = HashMap<(&'a Owner, &'a Call), Placed<'a>>;
 
 fn newest_of_each_device<'a>(open: &[Placed<'a>]) -> ByDevice<'a> {
     let mut newest: ByDevice<'a> = HashMap::new();
     for placed in open {
-        let slot = newest
-            .entry((&placed.membership.owner, &placed.membership.call))
-            .or_insert((placed.key, placed.membership.sent));
-        if placed.membership.sent > slot.1 {
-            *slot = (placed.key, placed.membership.sent);
+        let slot = newest.entry((&placed.membership.owner, &placed.membership.call)).or_insert(*placed);
+        let rank = |p: &Placed<'a>| (p.membership.sent, p.membership.start, p.key);
+        if rank(placed) > rank(slot) {
+            *slot = *placed;
         }
     }
     newest
@@ -100,7 +99,9 @@ fn focuses<'a>(
     let wanted = open.iter().any(|p| p.membership.focus_selection == FocusSelection::OldestMembership);
     for placed in open.iter().filter(|_| wanted) {
         let membership = placed.membership;
-        let shown = membership.expires > now
+        // Current clients do not read the older forms, so those choose nobody's SFU.
+        let shown = membership.form == Form::Session
+            && membership.expires > now
             && !matches!(observations.room_member(&membership.owner.user), RoomMember::NotJoined { .. });
         if shown {
             let slot = oldest.entry(&membership.call).or_insert(placed);
@@ -112,7 +113,7 @@ fn focuses<'a>(
     }
     open.iter()
         .map(|placed| match placed.membership.focus_selection {
-            FocusSelection::Own => placed.membership.focus.as_ref(),
+            FocusSelection::Own | FocusSelection::Unknown => placed.membership.focus.as_ref(),
             FocusSelection::OldestMembership => {
                 oldest.get(&placed.membership.call).and_then(|oldest| oldest.membership.focus.as_ref())
             }
@@ -190,6 +191,7 @@ impl<'a> Halls<'a> {
         }
         let name_is_right =
             !hall.unexplained && hall.latest_present.is_some_and(|start| start > placed.membership.start);
-        Sfu::Absent { counts: name_is_right || observations.was_on_sfu(placed) }
+        let place_is_right = placed.membership.focus_selection != FocusSelection::Unknown;
+        Sfu::Absent { counts: place_is_right && (name_is_right || observations.was_on_sfu(placed)) }
     }
 }

@@ -87,19 +87,37 @@ fn the_time_of_a_restart_does_not_count() {
     let mut before = Story::new().see(GONE).after(4).see(GONE);
     let changes = before.ledger.take_changes();
     let mut after = Story { ledger: Ledger::default(), now: before.now }.after(60);
+    let (mut bridged, mut paused) = (Ledger::default(), Ledger::default());
+    let now = after.now;
     for (subject, clocks) in changes {
         for (reason, clock) in clocks {
-            let restored = ReasonClock::restored(clock.held, clock.sightings, clock.first, clock.last);
-            after.ledger.restore(subject.clone(), reason, restored);
+            let restored = |paused: bool| {
+                let running = clock.running && !paused;
+                ReasonClock::restored(clock.held, clock.sightings, clock.first, clock.last, running)
+            };
+            after.ledger.restore(subject.clone(), reason, restored(false), after.now, Duration::ZERO);
+            let hours = Duration::from_hours(2);
+            bridged.restore(subject.clone(), reason, restored(false), after.now, hours);
+            paused.restore(subject.clone(), reason, restored(true), after.now, hours);
         }
     }
-    let mut bridged = Story { ledger: after.ledger.clone(), now: after.now };
     let after = after.see(GONE);
     assert!(!after.is_due(), "4 min seen");
     assert!(after.after(1).see(GONE).is_due(), "5 min seen");
 
-    bridged.ledger.bridge(bridged.now, Duration::from_hours(2));
-    assert!(bridged.see(GONE).is_due(), "sweeps repeated from outside are the janitor's looks");
+    let again = |ledger| Story { ledger, now }.see(GONE).is_due();
+    assert!(again(bridged), "sweeps repeated from outside are the janitor's looks");
+    assert!(!again(paused), "a clock that was paused is not bridged");
+}
+
+#[test]
+fn time_counts_from_the_look_and_not_from_an_older_observation() {
+    let observed = ObservedAt { device_lists: START - Duration::from_mins(10), ..ObservedAt::all(START) };
+    let mut ledger = Ledger::default();
+    let gone = judgement(&[(Reason::DeviceGone, GONE)]);
+    ledger.observe(&subject(), &gone, observed, |_| Grace::After(GRACE));
+    assert_eq!(ledger.due(&subject(), START + GRACE - Duration::from_millis(1)), []);
+    assert_eq!(ledger.next_due(START), Some(START + GRACE));
 }
 
 #[test]

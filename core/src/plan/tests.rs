@@ -180,8 +180,21 @@ fn condition_6_an_open_breaker_holds_back_what_rests_on_its_neighbour_and_then_l
     let two = ["A", "B"].map(|d| candidate("!r", d, Reason::DeviceGone));
     let plan = half_open.plan(two.into());
     assert_eq!(plan.writes.len(), 1);
-    assert_eq!(plan.writes[0].probe(), Some(Neighbour::DeviceLists));
+    assert_eq!(plan.writes[0].probes(), [Neighbour::DeviceLists]);
     assert_eq!(plan.held[0].1, HeldBack::Breaker(Neighbour::DeviceLists));
+
+    // An event whose entries are due by different reasons is a probe by any of them.
+    let mixed = ["A", "B"].map(|device| {
+        let mut mixed = candidate("!r", device, Reason::Expired);
+        let mut other = entry(&mut mixed).clone();
+        other.due = vec![due(Reason::DeviceGone)];
+        mixed.entries.push(Some(other));
+        mixed
+    });
+    let plan = half_open.plan(mixed.into());
+    assert_eq!(plan.writes.len(), 1);
+    assert_eq!(plan.writes[0].probes(), [Neighbour::DeviceLists]);
+    assert_eq!(plan.writes[0].due().reason, Reason::DeviceGone);
 }
 
 #[test]

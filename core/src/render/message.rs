@@ -27,8 +27,16 @@ pub fn harmless(text: &str) -> String {
         }
         shown.push(if is_harmless(character) { character } else { '\u{fffd}' });
     }
-    // Push rules look for the word in `body`; a zero-width joiner keeps it readable and inert.
-    shown.replace("@room", "@\u{2060}room")
+    // Push rules look for the word in `body`, in any case; a word joiner keeps it readable and inert.
+    let mut inert = String::with_capacity(shown.len());
+    for (at, character) in shown.char_indices() {
+        inert.push(character);
+        if character == '@' && shown[at + 1..].get(..4).is_some_and(|word| word.eq_ignore_ascii_case("room"))
+        {
+            inert.push('\u{2060}');
+        }
+    }
+    inert
 }
 
 fn is_harmless(character: char) -> bool {
@@ -100,7 +108,7 @@ mod tests {
     fn text_from_outside_is_shown_harmless() {
         assert_eq!(escaped("<b>&\"'</b>"), "&lt;b&gt;&amp;&quot;&#39;&lt;/b&gt;");
         assert_eq!(harmless("a\nb\u{202e}c\u{0}d"), "a\u{fffd}b\u{fffd}c\u{fffd}d");
-        assert!(!harmless("hello @room").contains("@room"));
+        assert!(!harmless("hello @room @ROOM").to_lowercase().contains("@room"));
         assert_eq!(harmless(&"x".repeat(60_000)).chars().count(), LONGEST_NAME + 1);
     }
 

@@ -102,7 +102,7 @@ impl Report {
             plain_rows(&mut text.plain, rows, now);
             // What needs a person stands open, what was done folds away.
             let open = if rows.iter().any(|row| row.obstacle.is_some()) { " open" } else { "" };
-            let _ = write!(text.html, "<details{open}><summary>{}</summary>", heading);
+            let _ = write!(text.html, "<details{open}><summary>{heading}</summary>");
             html_rows(&mut text.html, rows, now);
             text.html.push_str("</details>");
         }
@@ -391,13 +391,16 @@ pub fn removed(
 }
 
 /// A room was upgraded.
-pub fn upgraded(old: &RoomId, name: Option<&str>, new: &RoomId, joined: Result<(), &str>) -> Message {
-    let say = |old: &str, new: &str| match joined {
-        Ok(()) => format!("⬆️ {old} was upgraded; I joined its successor {new}."),
-        Err(_) => format!(
-            "⬆️ {old} was upgraded to {new}, which I cannot join. Invite me there to have its calls looked \
-             after."
-        ),
+pub fn upgraded(old: &RoomId, name: Option<&str>, new: &RoomId, has_joined: bool) -> Message {
+    let say = |old: &str, new: &str| {
+        if has_joined {
+            format!("⬆️ {old} was upgraded; I joined its successor {new}.")
+        } else {
+            format!(
+                "⬆️ {old} was upgraded to {new}, which I cannot join. Invite me there to have its calls \
+                 looked after."
+            )
+        }
     };
     let (old, new) = (message::room(old, name), message::room(new, None));
     Message { plain: say(&old.plain, &new.plain), html: say(&old.html, &new.html) }

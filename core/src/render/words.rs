@@ -43,7 +43,7 @@ pub fn ago(then: Timestamp, now: Timestamp) -> String {
 /// A reason in a few words.
 pub fn reason(reason: Reason) -> &'static str {
     match reason {
-        Reason::NotJoined => "left the room",
+        Reason::NotJoined => "not in the room",
         Reason::Expired => "expired",
         Reason::DeviceGone => "device gone",
         Reason::Superseded => "joined again under another key",
@@ -79,7 +79,7 @@ fn because(
 ) -> String {
     let since = since.map(|since| ago(since, now));
     match (reason, since) {
-        (Reason::NotJoined, Some(since)) => format!("its owner left the room {since}"),
+        (Reason::NotJoined, Some(since)) => format!("its owner is not in the room; that changed {since}"),
         (Reason::NotJoined, None) => "its owner is not in the room".into(),
         (Reason::Expired, _) => format!("it expired {}", ago(membership.expires, now)),
         (Reason::DeviceGone, _) => match evidence.device {

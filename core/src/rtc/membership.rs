@@ -18,6 +18,9 @@ use crate::{
 /// What `expires` counts as when it is absent (`DEFAULT_EXPIRE_DURATION` of matrix-js-sdk).
 pub const DEFAULT_EXPIRES: Duration = Duration::from_hours(4);
 
+/// Two clocks this close together agree: an event from this far in the future is no anomaly.
+const TOLERATED_SKEW: Duration = Duration::from_secs(30);
+
 /// The application of ordinary calls.
 pub const M_CALL: &str = "m.call";
 
@@ -65,10 +68,12 @@ pub enum Form {
 /// How the SFU of a membership is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FocusSelection {
-    /// Its own first focus (`multi_sfu`, and whatever is not known).
+    /// Its own first focus (`multi_sfu`).
     Own,
     /// The first focus of the oldest membership of the call (`oldest_membership`).
     OldestMembership,
+    /// Not by any rule that is known here, so being absent somewhere says nothing.
+    Unknown,
 }
 
 /// A LiveKit focus (MSC4195).
@@ -179,11 +184,13 @@ pub fn read(event: &StateEvent, seen: FirstSeen) -> Content {
     let arrays = ["memberships", "m.calls"].map(|field| content.get(field).and_then(Value::as_array));
     match (reader.session(content), arrays) {
         (Ok(membership), _) => Content::Entries(vec![Ok(membership)]),
-        (Err(_), [Some(entries), _]) => {
-            or_left(entries.iter().map(|entry| reader.array_entry(entry)).collect())
-        }
-        (Err(_), [None, Some(calls)]) => or_left(reader.group_calls(calls)),
         (Err(why), [None, None]) => Content::Malformed(why),
+        (Err(_), [memberships, calls]) => {
+            let mut entries: Vec<_> =
+                memberships.into_iter().flatten().map(|entry| reader.array_entry(entry)).collect();
+            entries.extend(calls.map(|calls| reader.group_calls(calls)).unwrap_or_default());
+            or_left(entries)
+        }
     }
 }
 
@@ -206,7 +213,7 @@ impl<'a> Reader<'a> {
             anomalies.push(Anomaly::SenderDiffersFromKey);
         }
         let sent = event.origin_server_ts.min(seen.at);
-        if event.origin_server_ts > seen.at {
+        if event.origin_server_ts > seen.at + TOLERATED_SKEW {
             anomalies.push(Anomaly::TimestampInFuture);
         }
         let last_sign = if seen.live { sent.max(seen.at) } else { sent };
@@ -237,7 +244,8 @@ impl<'a> Reader<'a> {
         }
         let selection = match active.get("focus_selection").and_then(Value::as_str) {
             Some("oldest_membership") => FocusSelection::OldestMembership,
-            _ => FocusSelection::Own,
+            Some("multi_sfu") => FocusSelection::Own,
+            _ => FocusSelection::Unknown,
         };
         Ok(Membership {
             focus_selection: selection,
@@ -306,7 +314,9 @@ impl<'a> Reader<'a> {
         // Only the old forms have an absolute expiry; clients do not read one in the session form.
         let absolute = if form == Form::Session { None } else { number(fields, "expires_ts") };
         let expires = match (absolute, span) {
-            (Some(at), _) => Timestamp::from_millis(at),
+            // Clients differ in which of the two they read; nobody is late by the later.
+            (Some(at), Some(span)) => Timestamp::from_millis(at).max(start.offset_millis(span)),
+            (Some(at), None) => Timestamp::from_millis(at),
             (None, Some(span)) => start.offset_millis(span),
             (None, None) => start + DEFAULT_EXPIRES,
         };
@@ -345,3 +355,6 @@ fn livekit_focus(focus: &Value) -> Option<Focus> {
         alias: focus.get("livekit_alias").and_then(Value::as_str).map(Into::into),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,6 +52,7 @@ enum Power {
 #[derive(Clone, Debug)]
 pub struct RoomPower {
     version: Box<str>,
+    creator: UserId,
     creators: Vec<UserId>,
     levels: Value,
     /// When the power levels were read.
@@ -72,6 +73,7 @@ impl RoomPower {
         }
         Self {
             version: version.into(),
+            creator: creator.clone(),
             creators,
             levels: power_levels.cloned().unwrap_or(Value::Null),
             read_at,
@@ -124,7 +126,7 @@ impl RoomPower {
         }
         if self.levels.is_null() {
             // Without a power level event the creator has 100 and nobody else anything.
-            return Power::Level(0);
+            return Power::Level(if *user == self.creator { 100 } else { 0 });
         }
         let level = self
             .levels

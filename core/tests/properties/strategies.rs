@@ -22,8 +22,8 @@ use rtc_janitor_core::{
 };
 use serde_json::{Map, Value, json};
 
-pub const NOW_MS: i64 = 1_800_000_000_000;
-pub const NOW: Timestamp = Timestamp::from_millis(NOW_MS);
+pub(crate) const NOW_MS: i64 = 1_800_000_000_000;
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(NOW_MS);
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 
@@ -69,7 +69,7 @@ const FIELDS: &[&str] = &[
     "replaces_state",
 ];
 
-pub fn any_millis() -> impl Strategy<Value = i64> {
+pub(crate) fn any_millis() -> impl Strategy<Value = i64> {
     prop_oneof![
         4 => (NOW_MS - 60 * 24 * HOUR)..(NOW_MS + 48 * HOUR),
         1 => any::<i64>(),
@@ -77,12 +77,12 @@ pub fn any_millis() -> impl Strategy<Value = i64> {
     ]
 }
 
-pub fn any_timestamp() -> impl Strategy<Value = Timestamp> {
+pub(crate) fn any_timestamp() -> impl Strategy<Value = Timestamp> {
     any_millis().prop_map(Timestamp::from_millis)
 }
 
 /// Text with what breaks parsers: separators, sigils, other scripts, directions, nothing.
-pub fn text() -> impl Strategy<Value = String> {
+pub(crate) fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         2 => any::<String>(),
         2 => "[@_:!ab.\\[\\]\u{e9}\u{1f600}\u{202e}<&\"' ]{0,12}",
@@ -91,7 +91,7 @@ pub fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-pub fn wild() -> impl Strategy<Value = Value> {
+pub(crate) fn wild() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -115,7 +115,7 @@ fn field() -> impl Strategy<Value = String> {
 }
 
 /// Membership content: wild, or any of the forms with some of its fields replaced or taken away.
-pub fn wild_content() -> impl Strategy<Value = Value> {
+pub(crate) fn wild_content() -> impl Strategy<Value = Value> {
     let session = json!({
         "application": "m.call", "call_id": "", "scope": "m.room", "device_id": "D", "expires": 4 * HOUR,
         "created_ts": NOW_MS - 9 * HOUR, "membershipID": "m", "focus_active": {"type": "livekit"},
@@ -144,7 +144,7 @@ pub fn wild_content() -> impl Strategy<Value = Value> {
 }
 
 /// Any JSON that calls itself a state event.
-pub fn wild_event() -> impl Strategy<Value = Value> {
+pub(crate) fn wild_event() -> impl Strategy<Value = Value> {
     let kind = select(vec![
         CALL_MEMBER,
         CALL_MEMBER,
@@ -170,14 +170,14 @@ pub fn wild_event() -> impl Strategy<Value = Value> {
 }
 
 /// A neighbour's answer: the right outermost field, and anything within.
-pub fn wild_answer(field: &'static str) -> impl Strategy<Value = Value> {
+pub(crate) fn wild_answer(field: &'static str) -> impl Strategy<Value = Value> {
     let inner = collection::vec((text(), wild()), 0..4)
         .prop_map(|fields| Value::Object(fields.into_iter().collect()));
     (inner, wild()).prop_map(move |(inner, failures)| json!({field: inner, "failures": failures}))
 }
 
 /// A plausible membership, its event at most twelve hours old.
-pub fn membership() -> impl Strategy<Value = Membership> {
+pub(crate) fn membership() -> impl Strategy<Value = Membership> {
     let times = (0..12 * HOUR, option::of(0..60 * HOUR), option::of(-HOUR..70 * HOUR), any::<bool>());
     (times, select(vec!["m.call", "m.call", "org.example.board"])).prop_map(
         |((age, before, expires, live), application)| {
@@ -207,7 +207,7 @@ pub fn membership() -> impl Strategy<Value = Membership> {
     )
 }
 
-pub fn room_member() -> impl Strategy<Value = RoomMember> {
+pub(crate) fn room_member() -> impl Strategy<Value = RoomMember> {
     prop_oneof![
         Just(RoomMember::Unknown),
         Just(RoomMember::Joined),
@@ -216,7 +216,7 @@ pub fn room_member() -> impl Strategy<Value = RoomMember> {
     ]
 }
 
-pub fn device() -> impl Strategy<Value = Device> {
+pub(crate) fn device() -> impl Strategy<Value = Device> {
     let missing = |by| any::<bool>().prop_map(move |seen_before| Device::Missing { by, seen_before });
     prop_oneof![
         Just(Device::NotAsked),
@@ -228,7 +228,7 @@ pub fn device() -> impl Strategy<Value = Device> {
     ]
 }
 
-pub fn sfu() -> impl Strategy<Value = Sfu> {
+pub(crate) fn sfu() -> impl Strategy<Value = Sfu> {
     prop_oneof![
         Just(Sfu::NotOurs),
         Just(Sfu::Unknown),
@@ -237,7 +237,7 @@ pub fn sfu() -> impl Strategy<Value = Sfu> {
     ]
 }
 
-pub fn evidence() -> impl Strategy<Value = Evidence> {
+pub(crate) fn evidence() -> impl Strategy<Value = Evidence> {
     (room_member(), device(), sfu(), option::of((NOW_MS - HOUR)..NOW_MS)).prop_map(
         |(room_member, device, sfu, superseded)| Evidence {
             room_member,
@@ -248,11 +248,11 @@ pub fn evidence() -> impl Strategy<Value = Evidence> {
     )
 }
 
-pub fn grace() -> impl Strategy<Value = Grace> {
+pub(crate) fn grace() -> impl Strategy<Value = Grace> {
     prop_oneof![1 => Just(Grace::Never), 6 => (0..20 * 60_u64).prop_map(|s| Grace::After(Duration::from_secs(s)))]
 }
 
-pub fn policy() -> impl Strategy<Value = Policy> {
+pub(crate) fn policy() -> impl Strategy<Value = Policy> {
     (prop::array::uniform7(grace()), grace(), 1..400_u64, 1..400_u64).prop_map(
         |(grace, device_gone_unseen, silent, idle)| Policy {
             silent_after: Duration::from_mins(silent),
@@ -265,7 +265,7 @@ pub fn policy() -> impl Strategy<Value = Policy> {
 
 /// One thing that happens to a ledger.
 #[derive(Clone, Debug)]
-pub enum Happening {
+pub(crate) enum Happening {
     /// The janitor looks, and this is the evidence.
     Look(Evidence),
     /// A neighbour (or everything) is away.
@@ -273,10 +273,10 @@ pub enum Happening {
 }
 
 /// What happens, each after so many seconds.
-pub type History = Vec<(u64, Happening)>;
+pub(crate) type History = Vec<(u64, Happening)>;
 
 /// Mostly looks, up to ten minutes apart, some of them at the same instant.
-pub fn history(evidence: impl Strategy<Value = Evidence> + 'static) -> impl Strategy<Value = History> {
+pub(crate) fn history(evidence: impl Strategy<Value = Evidence> + 'static) -> impl Strategy<Value = History> {
     let pause = option::of(select(Neighbour::ALL.to_vec())).prop_map(Happening::Pause);
     let happening = prop_oneof![7 => evidence.prop_map(Happening::Look), 1 => pause];
     collection::vec((prop_oneof![1 => Just(0), 8 => 1..600_u64], happening), 1..24)
@@ -284,7 +284,7 @@ pub fn history(evidence: impl Strategy<Value = Evidence> + 'static) -> impl Stra
 
 /// A room as `/state` returns it: the owners, the calls and the devices overlap a lot.
 #[derive(Clone, Debug)]
-pub struct Room {
+pub(crate) struct Room {
     /// The member and membership events, one for each type and key.
     pub state: Vec<Value>,
     pub keys_query: Value,
@@ -344,7 +344,7 @@ fn room_event() -> impl Strategy<Value = Value> {
     })
 }
 
-pub fn room() -> impl Strategy<Value = Room> {
+pub(crate) fn room() -> impl Strategy<Value = Room> {
     let identities = USERS
         .iter()
         .flat_map(|user| DEVICES.map(|device| format!("{user}:{device}")))
@@ -427,7 +427,7 @@ fn entry() -> impl Strategy<Value = Entry> {
     )
 }
 
-pub fn candidate() -> impl Strategy<Value = Candidate> {
+pub(crate) fn candidate() -> impl Strategy<Value = Candidate> {
     let route = prop_oneof![
         1 => Just(None),
         1 => Just(Some(Err(Blocked::OnlyItsOwner))),
@@ -448,7 +448,7 @@ pub fn candidate() -> impl Strategy<Value = Candidate> {
     )
 }
 
-pub fn limits() -> impl Strategy<Value = Limits> {
+pub(crate) fn limits() -> impl Strategy<Value = Limits> {
     (0..6_u32, 0..4_u32, 0..10_u32).prop_map(|(per_sweep, per_room, per_hour)| Limits {
         per_sweep,
         per_room,

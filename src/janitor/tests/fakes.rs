@@ -224,6 +224,7 @@ pub(super) fn settings() -> Settings {
         excluded_owners: UserGlobs::default(),
         accept_invites_from: UserGlobs::default(),
         admin_room: None,
+        bridge: Duration::ZERO,
         retention: Duration::from_hours(90 * 24),
     }
 }

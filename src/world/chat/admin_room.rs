@@ -8,7 +8,6 @@ use matrix_sdk::{
     config::{SyncSettings, SyncToken},
     ruma::{
         OwnedRoomId, OwnedTransactionId, RoomId as RumaRoomId,
-        api::client::filter::{Filter, FilterDefinition, LazyLoadOptions, RoomEventFilter, RoomFilter},
         events::{Mentions, MessageLikeEventType, room::message::RoomMessageEventContent},
         presence::PresenceState,
     },
@@ -19,7 +18,7 @@ use rtc_janitor_core::{
 };
 use tokio::{sync::watch, time::sleep};
 
-use super::ChatConnection;
+use super::{ChatConnection, filter};
 use crate::world::{Chat, NeighbourError, homeserver::failure};
 
 /// How long one `/sync` stays open. Outside the room it is also how often joining is tried.
@@ -73,8 +72,8 @@ impl AdminRoom {
 
     /// Waits until the room has been entered and synced, or for ever.
     pub async fn ready(&self) {
-        // It cannot fail: the sender is part of self.
-        let _ = self.state.subscribe().wait_for(Result::is_ok).await;
+        let mut changes = self.state.subscribe();
+        while self.fresh_room().is_err() && changes.changed().await.is_ok() {}
     }
 
     async fn follow(&self) -> NeighbourError {
@@ -148,7 +147,7 @@ impl AdminRoom {
 
     async fn sync_once(&self, token: SyncToken, long_poll: Duration) -> Result<(), NeighbourError> {
         let settings = SyncSettings::new()
-            .filter(self.filter().into())
+            .filter(filter::of(&self.room_id).into())
             .token(token)
             .timeout(long_poll)
             .set_presence(PresenceState::Offline);
@@ -170,9 +169,9 @@ impl AdminRoom {
 
     /// Keeps the result for [`Chat::reachable`], and says in the log when it has changed.
     fn note(&self, result: Result<(), NeighbourError>) {
-        self.state.send_if_modified(|last| {
+        self.state.send_modify(|last| {
             if *last == result {
-                return false;
+                return;
             }
             match &result {
                 Ok(()) => tracing::info!(room = %self.room_id, "in the admin room"),
@@ -181,43 +180,7 @@ impl AdminRoom {
                 }
             }
             *last = result;
-            true
         });
-    }
-
-    /// The admin room and nothing else; of it, what speaking there needs and what commands will.
-    fn filter(&self) -> FilterDefinition {
-        // Members are followed, or people who join later would never get the keys.
-        let state = [
-            "m.room.create",
-            "m.room.power_levels",
-            "m.room.encryption",
-            "m.room.tombstone",
-            "m.room.name",
-            "m.room.canonical_alias",
-            "m.room.join_rules",
-            "m.room.history_visibility",
-            "m.room.member",
-        ];
-        let messages = ["m.room.message", "m.room.encrypted", "m.reaction", "m.room.redaction"];
-        let lazily = LazyLoadOptions::Enabled { include_redundant_members: false };
-        let types = |types: &[&str]| Some(types.iter().map(ToString::to_string).collect());
-
-        let mut filter = FilterDefinition::default();
-        filter.presence = Filter::ignore_all();
-        // Where the SDK learns of changes to the recovery of the account.
-        filter.account_data.types = types(&["m.secret_storage.*", "m.cross_signing.*", "m.megolm_backup.*"]);
-        let mut room = RoomFilter::default();
-        room.rooms = Some(vec![self.room_id.clone()]);
-        room.ephemeral = RoomEventFilter::ignore_all();
-        room.account_data = RoomEventFilter::ignore_all();
-        room.state.types = types(&state);
-        room.state.lazy_load_options = lazily;
-        // A room of which nothing passes the timeline filter is left out of the answer.
-        room.timeline.types = types(&[&state[..], &messages[..]].concat());
-        room.timeline.lazy_load_options = lazily;
-        filter.room = room;
-        filter
     }
 
     fn joined_room(&self) -> Result<Room, NeighbourError> {

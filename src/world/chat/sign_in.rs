@@ -13,7 +13,7 @@ use super::{ChatConnection, ChatSettings};
 use crate::world::{
     device_lists::{DeviceLists as _, KeysQuery},
     homeserver::{
-        Homeserver, connect, failure, private_file,
+        Homeserver, connect, failure, identity, private_file,
         session::{Session, SessionFile},
         sign_in::{self, Method, SignIn, SignInError},
     },
@@ -52,7 +52,7 @@ async fn by_password(
             let client = keys.open(sign_in).await?;
             file.follow(&client)?;
             keys.restore(&session, &client).await?;
-            if sign_in::still_valid(&client, &session, sign_in).await? {
+            if identity::still_valid(&client, &session, sign_in).await? {
                 return Ok(client);
             }
             tracing::warn!("the homeserver has ended the session of the chat connection: a new device it is");
@@ -96,7 +96,7 @@ async fn by_token(
     let client = keys.open(sign_in).await?;
     let session = sign_in::new_session(&client, sign_in, "").await?;
     keys.restore(&session, &client).await?;
-    sign_in::check_token(&client, sign_in).await?;
+    identity::check_token(&client, sign_in).await?;
     file.save(&session.without_tokens())?;
     Ok(client)
 }
@@ -106,7 +106,7 @@ async fn check_device_is_new(sign_in: &SignIn, device_id: &str) -> Result<(), Si
     let client = connect::client(&sign_in.homeserver).await?;
     let session = sign_in::new_session(&client, sign_in, "").await?;
     session.restore(&client).await.map_err(|error| failure::of_sdk(&error))?;
-    sign_in::check_token(&client, sign_in).await?;
+    identity::check_token(&client, sign_in).await?;
     let me = sign_in.user_id.clone();
     let lists = KeysQuery::new(Homeserver::new(client, me.clone(), device_id.into()));
     let answer = lists.devices_of(&BTreeSet::from([me.clone()])).await.remove(&me);

@@ -7,19 +7,21 @@ use std::{fmt, path::Path};
 
 use matrix_sdk::{
     Client,
-    ruma::api::client::{
-        session::login::v3 as login,
-        uiaa::{MatrixUserIdentifier, UserIdentifier},
+    ruma::{
+        UserId as RumaUserId,
+        api::client::{
+            session::login::v3 as login,
+            uiaa::{MatrixUserIdentifier, UserIdentifier},
+        },
     },
 };
 use rtc_janitor_core::ids::UserId;
-use serde::Deserialize;
 
 use super::{
     Homeserver,
     connect::client,
     failure,
-    request::JsonRequest,
+    identity::{check_token, still_valid},
     session::{Session, SessionFile},
 };
 use crate::world::NeighbourError;
@@ -97,7 +99,7 @@ pub async fn watch(sign_in: &SignIn, store: &Path) -> Result<Homeserver, SignInE
     if let Some(session) = stored.filter(|_| matches!(sign_in.method, Method::Password(_))) {
         let client = client(&sign_in.homeserver).await?;
         file.follow(&client)?;
-        session.restore(&client).await.map_err(|error| failure::of_sdk(&error))?;
+        session.restore(&client).await.map_err(|error| not_usable(&error))?;
         if still_valid(&client, &session, sign_in).await? {
             return Ok(signed_in(client, &session));
         }
@@ -107,7 +109,7 @@ pub async fn watch(sign_in: &SignIn, store: &Path) -> Result<Homeserver, SignInE
     // A client can hold one session in its life, hence a new one.
     let client = client(&sign_in.homeserver).await?;
     let session = new_session(&client, sign_in, "rtc-janitor (watch)").await?;
-    session.restore(&client).await.map_err(|error| failure::of_sdk(&error))?;
+    session.restore(&client).await.map_err(|error| not_usable(&error))?;
     if let Method::Token { .. } = sign_in.method {
         check_token(&client, sign_in).await?;
         file.save(&session.without_tokens())?;
@@ -124,6 +126,9 @@ pub(crate) fn known_session(
     file: &SessionFile,
     store: &Path,
 ) -> Result<Option<Session>, SignInError> {
+    RumaUserId::parse(sign_in.user_id.as_str()).map_err(|error| {
+        SignInError::Mistake(format!("{:?} is not a user id: {error}", sign_in.user_id.as_str()))
+    })?;
     let Some(session) = file.load()? else { return Ok(None) };
     if session.user_id != sign_in.user_id.as_str() {
         return Err(SignInError::Mistake(format!(
@@ -135,31 +140,6 @@ pub(crate) fn known_session(
         )));
     }
     Ok(Some(session).filter(|session| session.access_token.is_some()))
-}
-
-/// Whether the server still knows a restored session; false when it has ended it.
-pub(crate) async fn still_valid(
-    client: &Client,
-    session: &Session,
-    sign_in: &SignIn,
-) -> Result<bool, SignInError> {
-    match whoami(client).await {
-        Ok(me) => {
-            check_identity(&me, sign_in.user_id.as_str(), &session.device_id)?;
-            Ok(true)
-        }
-        // The same server under another address knows the session; another server does not.
-        Err(NeighbourError::SignedOut(_)) if client.homeserver().as_str() != session.homeserver => {
-            Err(SignInError::Mistake(format!(
-                "the stored session was made at {}, and {} does not know it: correct homeserver.url, \
-                 or give store.path another directory",
-                session.homeserver,
-                client.homeserver(),
-            )))
-        }
-        Err(NeighbourError::SignedOut(_)) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// A session that comes from the config: by logging in, or with its token as it stands.
@@ -224,44 +204,7 @@ fn of_login(error: NeighbourError, user_id: &UserId) -> SignInError {
     }
 }
 
-/// Whether the token is the account's and the device's that the config names.
-pub(crate) async fn check_token(client: &Client, sign_in: &SignIn) -> Result<(), SignInError> {
-    let Method::Token { device_id, .. } = &sign_in.method else { return Ok(()) };
-    match whoami(client).await {
-        Ok(me) => check_identity(&me, sign_in.user_id.as_str(), device_id),
-        Err(NeighbourError::SignedOut(why)) => Err(SignInError::Mistake(format!(
-            "the homeserver does not accept the access token of {}: {why}",
-            sign_in.user_id
-        ))),
-        Err(error) => Err(error.into()),
-    }
-}
-
-#[derive(Deserialize)]
-struct WhoAmI {
-    user_id: String,
-    device_id: Option<String>,
-}
-
-async fn whoami(client: &Client) -> Result<WhoAmI, NeighbourError> {
-    let request = JsonRequest::get(&["_matrix", "client", "v3", "account", "whoami"]);
-    request.send(client).await?.json("the answer to whoami")
-}
-
-fn check_identity(me: &WhoAmI, user_id: &str, device_id: &str) -> Result<(), SignInError> {
-    if me.user_id != user_id {
-        return Err(SignInError::Mistake(format!(
-            "the access token belongs to {}; this config says {user_id}: correct one of the two",
-            me.user_id
-        )));
-    }
-    match me.device_id.as_deref() {
-        Some(device) if device != device_id => Err(SignInError::Mistake(format!(
-            "the access token belongs to device {device}; this config says {device_id}: correct one of the two"
-        ))),
-        None => Err(SignInError::Mistake(format!(
-            "the access token of {user_id} belongs to no device: make one that does"
-        ))),
-        Some(_) => Ok(()),
-    }
+/// Restoring asks nothing of the server: what fails here fails for ever.
+fn not_usable(error: &matrix_sdk::Error) -> SignInError {
+    SignInError::Mistake(format!("the session of the watch connection cannot be used: {error}"))
 }

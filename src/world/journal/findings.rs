@@ -182,10 +182,7 @@ impl Journal {
             [before],
         )?;
         transaction.execute("DELETE FROM quarantine WHERE until_ms < ?1", [before])?;
-        transaction.execute(
-            "DELETE FROM devices WHERE last_listed_ms < ?1 AND came_back = 0",
-            [before],
-        )?;
+        transaction.execute("DELETE FROM devices WHERE last_listed_ms < ?1 AND came_back = 0", [before])?;
         Ok(transaction.commit()?)
     }
 }

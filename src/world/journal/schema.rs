@@ -30,14 +30,14 @@ const MIGRATIONS: &[&str] = &[r"
     CREATE TABLE sightings (
         room TEXT NOT NULL, key TEXT NOT NULL, event TEXT NOT NULL, entry INTEGER NOT NULL,
         reason TEXT NOT NULL, held_ms INTEGER NOT NULL, sightings INTEGER NOT NULL,
-        first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL,
+        first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL, running INTEGER NOT NULL,
         PRIMARY KEY (room, key, event, entry, reason)
     ) STRICT, WITHOUT ROWID;
 
     CREATE TABLE quarantine (
         room TEXT NOT NULL, key TEXT NOT NULL,
         reason TEXT NOT NULL, until_ms INTEGER NOT NULL, returns INTEGER NOT NULL,
-        PRIMARY KEY (room, key)
+        PRIMARY KEY (room, key, reason)
     ) STRICT, WITHOUT ROWID;
 
     -- Messages to the admin room. `event` is set once the server has it; `subject` keeps one thing

@@ -18,8 +18,9 @@ impl Journal {
         event: &EventId,
         seen: FirstSeen,
     ) -> Result<FirstSeen> {
-        let mut query =
-            self.db.prepare_cached("SELECT at_ms, live FROM seen WHERE room = ?1 AND key = ?2 AND event = ?3")?;
+        let mut query = self
+            .db
+            .prepare_cached("SELECT at_ms, live FROM seen WHERE room = ?1 AND key = ?2 AND event = ?3")?;
         let earlier = query
             .query_row([room.as_str(), key.as_str(), event.as_str()], |row| {
                 Ok(FirstSeen { at: Timestamp::from_millis(row.get(0)?), live: row.get(1)? })

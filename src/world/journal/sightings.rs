@@ -14,11 +14,13 @@ use rusqlite::params;
 use super::{Journal, Result};
 
 impl Journal {
-    /// The ledger with all clocks paused. A reason that this program does not know is passed over.
-    pub fn ledger(&self) -> Result<Ledger> {
+    /// The ledger as it stood. Clocks whose last sighting is at most `bridge` ago run on, all others
+    /// are paused. A reason that this program does not know is passed over.
+    pub fn ledger(&self, now: Timestamp, bridge: Duration) -> Result<Ledger> {
         let mut ledger = Ledger::default();
         let mut query = self.db.prepare(
-            "SELECT room, key, event, entry, reason, held_ms, sightings, first_ms, last_ms FROM sightings",
+            "SELECT room, key, event, entry, reason, held_ms, sightings, first_ms, last_ms, running
+             FROM sightings",
         )?;
         let mut rows = query.query([])?;
         while let Some(row) = rows.next()? {
@@ -34,8 +36,9 @@ impl Journal {
                 row.get(6)?,
                 Timestamp::from_millis(row.get(7)?),
                 Timestamp::from_millis(row.get(8)?),
+                row.get(9)?,
             );
-            ledger.restore(subject, reason, clock);
+            ledger.restore(subject, reason, clock, now, bridge);
         }
         Ok(ledger)
     }
@@ -55,7 +58,7 @@ impl Journal {
                 .execute(params![room.as_str(), key.as_str(), event.as_str(), entry])?;
             for (reason, clock) in clocks {
                 transaction
-                    .prepare_cached("INSERT INTO sightings VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
+                    .prepare_cached("INSERT INTO sightings VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?
                     .execute(params![
                         room.as_str(),
                         key.as_str(),
@@ -66,6 +69,7 @@ impl Journal {
                         clock.sightings,
                         clock.first.as_millis(),
                         clock.last.as_millis(),
+                        clock.running,
                     ])?;
             }
         }
@@ -89,7 +93,7 @@ impl Journal {
     pub fn save_quarantine(&self, room: &RoomId, key: &StateKey, entry: &Entry) -> Result<()> {
         self.db.execute(
             "INSERT INTO quarantine VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (room, key) DO UPDATE SET reason = ?3, until_ms = ?4, returns = ?5",
+             ON CONFLICT (room, key, reason) DO UPDATE SET until_ms = ?4, returns = ?5",
             params![
                 room.as_str(),
                 key.as_str(),

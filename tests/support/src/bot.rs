@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     fs,
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
@@ -11,12 +12,13 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use serde_json::json;
 use tempfile::TempDir;
 
-use crate::{Device, Message, RoomOptions, Synapse, User, wait_until};
+use crate::{CALL_MEMBER, Device, FaultProxy, Message, RoomOptions, Synapse, User, call_key, wait_until};
 
 /// How long the bot has for what it does within a second or two on an idle machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A bot's account, admin room, settings and store; the program can be started on them again and again.
 #[derive(Debug)]
@@ -47,7 +49,7 @@ impl<'a> BotSetup<'a> {
         let admin_room = synapse.create_room(&admin, room.invite(&account.user_id)).await?;
         let directory = tempfile::tempdir()?;
         let settings = [
-            ("homeserver.url", quoted(&synapse.url())),
+            ("homeserver.url", quoted(synapse.url())),
             ("homeserver.user_id", quoted(&account.user_id)),
             ("login.password", quoted(&account.password)),
             ("store.path", quoted("data")),
@@ -83,8 +85,18 @@ impl<'a> BotSetup<'a> {
 
     /// Sets a key to a TOML value that is no text.
     pub fn set_raw(&self, key: &str, value: &str) -> &Self {
-        self.settings.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(key.into(), value.into());
+        self.settings
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .insert(key.into(), value.into());
         self
+    }
+
+    /// Puts a proxy between the bot and the server.
+    pub fn proxied(&self) -> Result<FaultProxy> {
+        let proxy = FaultProxy::start(self.synapse.url())?;
+        self.set("homeserver.url", proxy.url());
+        Ok(proxy)
     }
 
     /// Takes a key out of the settings.
@@ -102,7 +114,10 @@ impl<'a> BotSetup<'a> {
     pub fn write_config(&self) -> Result<PathBuf> {
         let settings = self.settings.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         // Dotted keys are as good as sections.
-        let text: String = settings.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+        let mut text = String::new();
+        for (key, value) in settings.iter() {
+            writeln!(text, "{key} = {value}")?;
+        }
         let path = self.directory.path().join("config.toml");
         fs::write(&path, text)?;
         Ok(path)
@@ -159,7 +174,9 @@ impl<'a> BotSetup<'a> {
     /// Waits until the bot has said something with these words in it, and returns it.
     pub async fn hear(&self, words: &str) -> Result<Message> {
         wait_until(&format!("the bot to say {words:?}"), PATIENCE, async || {
-            Ok::<_, anyhow::Error>(self.said().await?.into_iter().find(|message| message.body.contains(words)))
+            Ok::<_, anyhow::Error>(
+                self.said().await?.into_iter().find(|message| message.body.contains(words)),
+            )
         })
         .await
     }
@@ -185,6 +202,15 @@ impl<'a> BotSetup<'a> {
         .await
     }
 
+    /// A new person in the call of `host`'s room, on a device that the bot has seen in a device list.
+    pub async fn caller(&self, bot: &Bot, host: &Device, room: &str) -> Result<Device> {
+        let caller = self.synapse.sign_in_new("caller").await?;
+        self.synapse.bring_in(host, room, &caller).await?;
+        self.synapse.join_call(&caller, room).await?;
+        bot.knows(&caller).await?;
+        Ok(caller)
+    }
+
     /// Waits until a key is empty.
     pub async fn wait_until_cleared(&self, room: &str, key: &str) -> Result<()> {
         wait_until(&format!("{key} to be cleared"), PATIENCE, async || {
@@ -197,6 +223,26 @@ impl<'a> BotSetup<'a> {
     pub async fn changes_by_the_bot(&self, room: &str) -> Result<Vec<serde_json::Value>> {
         let events = self.synapse.events_by(room, &self.account.user_id).await?;
         Ok(events.into_iter().filter(|event| event["type"] != "m.room.member").collect())
+    }
+
+    /// The keys of the memberships that the bot has emptied in a room, in order, each as often as it did.
+    ///
+    /// # Errors
+    /// If it has sent anything else there, its own joining aside.
+    pub async fn emptied(&self, room: &str) -> Result<Vec<String>> {
+        let mut keys = Vec::new();
+        for event in self.changes_by_the_bot(room).await? {
+            ensure!(event["type"] == CALL_MEMBER && event["content"] == json!({}), "the bot sent {event}");
+            keys.push(event["state_key"].as_str().context("it is a state event")?.to_owned());
+        }
+        keys.sort();
+        Ok(keys)
+    }
+
+    /// How often the bot has emptied this device's membership of the room's call.
+    pub async fn times_emptied(&self, room: &str, device: &Device) -> Result<usize> {
+        let key = call_key(device);
+        Ok(self.emptied(room).await?.iter().filter(|emptied| **emptied == key).count())
     }
 }
 
@@ -216,13 +262,17 @@ impl Bot {
     /// SIGTERM, and the wait for its end.
     pub async fn stop(mut self) -> Result<ExitStatus> {
         self.signal("TERM")?;
-        let status = wait_until("the bot to stop", Duration::from_secs(30), async || Ok::<_, anyhow::Error>(self.child.try_wait()?)).await;
+        let status = wait_until("the bot to stop", Duration::from_secs(30), async || {
+            Ok::<_, anyhow::Error>(self.child.try_wait()?)
+        })
+        .await;
         status.with_context(|| self.log())
     }
 
     /// Sends a signal by name.
     pub fn signal(&self, name: &str) -> Result<()> {
-        let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status()?;
+        let status =
+            Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status()?;
         ensure!(status.success(), "cannot signal the bot");
         Ok(())
     }
@@ -247,6 +297,18 @@ impl Bot {
         })
         .await
         .with_context(|| self.log())
+    }
+
+    /// Waits until it has made a whole sweep from now on: what was due before is dealt with after it.
+    ///
+    /// It sweeps only while a membership is open in one of its rooms.
+    pub async fn sweeps_again(&self) -> Result<()> {
+        let sweeps = || self.log().lines().filter(|line| line.contains(": swept ")).count();
+        // The first to end may have begun before.
+        let enough = sweeps() + 2;
+        wait_until("the bot to sweep again", PATIENCE, async || sweeps() >= enough)
+            .await
+            .with_context(|| self.log())
     }
 
     /// Waits until it has seen a device in a device list.

@@ -82,7 +82,51 @@ fn those_last_seen_active_over_ten_minutes_ago_do_not_count() {
     let mut breakers = Breakers::default();
     breakers.observe(owners.iter().map(|o| (o, &active)), &Settings::default(), START);
     let late = START + LIVING + Duration::from_millis(1);
+    // Somebody looked meanwhile, and they were neither active nor unknown then.
+    breakers.observe([], &Settings::default(), late);
     assert_eq!(breakers.observe(owners.iter().map(|o| (o, &stale)), &Settings::default(), late), []);
+}
+
+#[test]
+fn time_in_which_nobody_looked_makes_nobody_less_alive() {
+    let (active, stale) = judgements();
+    let owners = owners(10);
+    let mut breakers = Breakers::default();
+    breakers.observe(owners.iter().map(|o| (o, &active)), &Settings::default(), START);
+    let late = START + Duration::from_hours(3);
+    let changes = breakers.observe(owners.iter().map(|o| (o, &stale)), &Settings::default(), late);
+    assert_eq!(changes.len(), 1);
+}
+
+#[test]
+fn those_who_hung_up_do_not_hide_that_all_others_vanish() {
+    let (active, stale) = judgements();
+    let owners = owners(28);
+    let mut breakers = Breakers::default();
+    let settings = Settings::default();
+    breakers.observe(owners.iter().map(|o| (o, &active)), &settings, START);
+    let rest = &owners[20..];
+    let changes =
+        breakers.observe(rest.iter().map(|o| (o, &stale)), &settings, START + Duration::from_mins(1));
+    assert!(matches!(changes[..], [Change::Opened { turned: 8, living: 8, .. }]), "{changes:?}");
+}
+
+#[test]
+fn more_losses_shorten_no_wait_and_forget_no_probe() {
+    let (mut breakers, _) = vanish(10, 6);
+    let (active, stale) = judgements();
+    let settings = Settings::default();
+    let (room, key): (RoomId, StateKey) = ("!r".into(), "k".into());
+    let now = START + Duration::from_mins(6);
+    breakers.probed(Neighbour::DeviceLists, &room, &key, &settings, now);
+    let others: Vec<_> = owners(30).split_off(20);
+    breakers.observe(others.iter().map(|o| (o, &active)), &settings, now);
+    assert_eq!(breakers.observe(others.iter().map(|o| (o, &stale)), &settings, now), []);
+    assert!(breakers.returned(&room, &key, now).is_some(), "the probe is still known");
+    let until = now + Duration::from_mins(10);
+    breakers.observe(others.iter().map(|o| (o, &active)), &settings, now);
+    breakers.observe(others.iter().map(|o| (o, &stale)), &settings, now);
+    assert_eq!(breakers.passage(Neighbour::DeviceLists, until - Duration::from_millis(1)), Passage::Barred);
 }
 
 #[test]

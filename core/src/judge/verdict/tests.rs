@@ -1,4 +1,4 @@
-//! Judgements made by hand for other tests, and the promises of the judge as properties.
+//! Judgements made by hand, for the tests of what is done with them.
 
 use super::*;
 

@@ -1,0 +1,110 @@
+//! The janitor, run in this process as `rtc-janitor run` would run it.
+
+use std::{cell::Cell, time::Duration};
+
+use anyhow::{Result, anyhow, bail};
+use rtc_janitor::{cli, config::Config, janitor::run::Stop};
+use rtc_janitor_test_support::wait_until;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::{screen::Screen, stage::Stage};
+
+/// How long anything may take that takes a few seconds.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The janitor's settings and store, and the admin's eyes on the admin room.
+pub(crate) struct Bot<'a> {
+    stage: &'a Stage,
+    screen: &'a Screen,
+    folder: TempDir,
+    /// How many of its messages have been shown.
+    shown: Cell<usize>,
+}
+
+impl<'a> Bot<'a> {
+    pub(crate) fn new(stage: &'a Stage, screen: &'a Screen) -> Result<Self> {
+        Ok(Self { stage, screen, folder: tempfile::tempdir()?, shown: Cell::new(0) })
+    }
+
+    /// Runs the janitor until `work` is done.
+    pub(crate) async fn run(&self, mode: &str, work: impl Future<Output = Result<()>>) -> Result<()> {
+        let (stopper, stop) = Stop::new();
+        let mut running = Box::pin(cli::run::run(self.config(mode)?, stop));
+        tokio::select! {
+            ended = &mut running => match ended {
+                Ok(_) => bail!("the janitor has ended by itself"),
+                Err(error) => bail!("the janitor has ended: {error}"),
+            },
+            done = Box::pin(work) => done?,
+        }
+        stopper.set();
+        running.await.map(drop).map_err(|error| anyhow!("the janitor did not end well: {error}"))
+    }
+
+    /// Shows what it says, until it has said all of these words in one message. Words from before count too.
+    pub(crate) async fn hear(&self, words: &[&str]) -> Result<()> {
+        let what = format!("the janitor to say {words:?}");
+        wait_until(&what, PATIENCE, async || {
+            let said = self.show_news().await?;
+            anyhow::Ok(said.iter().any(|body| words.iter().all(|word| body.contains(word))))
+        })
+        .await
+    }
+
+    /// Shows what it says until Ctrl-C.
+    pub(crate) async fn listen_until_interrupted(&self) -> Result<()> {
+        let mut interrupted = Box::pin(tokio::signal::ctrl_c());
+        loop {
+            tokio::select! {
+                interrupted = &mut interrupted => return Ok(interrupted?),
+                () = tokio::time::sleep(Duration::from_secs(1)) => {
+                    self.show_news().await?;
+                }
+            }
+        }
+    }
+
+    /// Everything it has said; what is new is shown.
+    async fn show_news(&self) -> Result<Vec<String>> {
+        let messages = self.stage.synapse.messages(&self.stage.admin_room).await?;
+        let said = messages.into_iter().filter(|message| message.sender == self.stage.janitor.user_id);
+        let said: Vec<_> = said.map(|message| message.body).collect();
+        for body in said.iter().skip(self.shown.replace(said.len())) {
+            self.screen.message("janitor", body);
+        }
+        Ok(said)
+    }
+
+    fn config(&self, mode: &str) -> Result<Config> {
+        let Stage { synapse, janitor, admin_room, .. } = self.stage;
+        // JSON's quotes are TOML's.
+        let quoted = |text: &str| json!(text).to_string();
+        let text = format!(
+            r#"
+            [homeserver]
+            url = {url}
+            user_id = {user_id}
+            [login]
+            password = {password}
+            [janitor]
+            mode = "{mode}"
+            sweep_interval = "1s"
+            device_check_interval = "2s"
+            minimum_age = "1s"
+            [grace]
+            default = "4s"
+            [rooms]
+            accept_invites_from = ["*:{server}"]
+            [admin_room]
+            room = {room}
+            "#,
+            url = quoted(synapse.url()),
+            user_id = quoted(&janitor.user_id),
+            password = quoted(&janitor.password),
+            server = synapse.server_name(),
+            room = quoted(admin_room),
+        );
+        Ok(Config::from_toml(&self.folder.path().join("config.toml"), &text)?)
+    }
+}

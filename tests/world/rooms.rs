@@ -1,0 +1,177 @@
+//! Fresh reads, the one write, and what refusals come out as.
+
+use std::time::Duration;
+
+use rtc_janitor::world::{
+    NeighbourError, Rooms as _, StateWriter as _,
+    clock::{Clock as _, SystemClock},
+};
+use rtc_janitor_core::ids::{RoomId, StateKey};
+use rtc_janitor_test_support::{
+    CALL_MEMBER, FaultProxy, RateLimits, RoomOptions, Synapse, SynapseOptions, call_key, matching,
+};
+use serde_json::json;
+use tempfile::tempdir;
+
+use super::{by_password, janitor};
+
+#[tokio::test]
+async fn a_state_event_is_read_with_its_id_and_its_absence_is_no_error() {
+    let synapse = Synapse::shared().await.unwrap();
+    let store = tempdir().unwrap();
+    let (homeserver, bot) = janitor(synapse, store.path()).await;
+    let alice = synapse.sign_in_new("alice").await.unwrap();
+    let room = synapse.create_room(&alice, RoomOptions::new()).await.unwrap();
+    synapse.bring_in(&alice, &room, &bot).await.unwrap();
+    let joined = synapse.join_call(&alice, &room).await.unwrap();
+    let room: RoomId = room.as_str().into();
+
+    let event = homeserver.state_event(&room, CALL_MEMBER, &call_key(&alice)).await.unwrap().unwrap();
+    assert_eq!(event.event_id.as_str(), joined);
+    assert_eq!(event.sender.as_str(), alice.user_id);
+    assert!(!event.redacted);
+
+    assert_eq!(homeserver.state_event(&room, CALL_MEMBER, "_@nobody:hs.test_X").await, Ok(None));
+
+    synapse.redact(&alice, room.as_str(), &joined).await.unwrap();
+    let event = homeserver.state_event(&room, CALL_MEMBER, &call_key(&alice)).await.unwrap().unwrap();
+    assert!(event.redacted);
+}
+
+#[tokio::test]
+async fn keys_with_any_characters_are_read_and_written_as_themselves() {
+    let synapse = Synapse::shared().await.unwrap();
+    let store = tempdir().unwrap();
+    let (homeserver, bot) = janitor(synapse, store.path()).await;
+    let room = synapse.create_room(&bot, RoomOptions::new()).await.unwrap();
+    let me = &bot.user_id;
+    let content = json!({"application": "m.call"});
+    let plain = format!("_{me}_A");
+    synapse.put_state(&bot, &room, CALL_MEMBER, &plain, content.clone()).await.unwrap();
+
+    for ending in ["%41", "a/b", "a\\b", "?x=1#y", "%2F..", "é 😀", "+"] {
+        let key = format!("_{me}_{ending}");
+        let sent = synapse.put_state(&bot, &room, CALL_MEMBER, &key, content.clone()).await.unwrap();
+        let (room, key): (RoomId, StateKey) = (room.as_str().into(), key.as_str().into());
+        let read = homeserver.state_event(&room, CALL_MEMBER, key.as_str()).await.unwrap().unwrap();
+        assert_eq!((read.event_id.as_str(), &read.state_key), (sent.as_str(), &key));
+
+        let written = homeserver.empty_membership(&room, &key).await.unwrap();
+        let read = homeserver.state_event(&room, CALL_MEMBER, key.as_str()).await.unwrap().unwrap();
+        assert_eq!((read.event_id, read.content), (written, json!({})));
+    }
+    assert!(synapse.call_member(&room, &plain).await.unwrap().unwrap()["content"] == content);
+    let room = room.as_str().into();
+    let dots = homeserver.empty_membership(&room, &"..".into()).await;
+    assert!(matches!(dots, Err(NeighbourError::Refused { status: 400, .. })));
+}
+
+#[tokio::test]
+async fn a_refusal_says_what_the_server_said() {
+    let synapse = Synapse::shared().await.unwrap();
+    let store = tempdir().unwrap();
+    let (homeserver, bot) = janitor(synapse, store.path()).await;
+    let alice = synapse.sign_in_new("alice").await.unwrap();
+    let room = synapse.create_room(&alice, RoomOptions::new().call_member_level(50)).await.unwrap();
+    let key: StateKey = call_key(&alice).into();
+    let id: RoomId = room.as_str().into();
+
+    let outside = homeserver.state_event(&id, CALL_MEMBER, key.as_str()).await;
+    assert!(
+        matches!(&outside, Err(NeighbourError::Refused { status: 403, errcode, message })
+        if errcode == "M_FORBIDDEN" && message.contains("not in room")),
+        "{outside:?}"
+    );
+
+    synapse.bring_in(&alice, &room, &bot).await.unwrap();
+    let powerless = homeserver.empty_membership(&id, &key).await;
+    assert!(
+        matches!(&powerless, Err(NeighbourError::Refused { status: 403, errcode, message })
+        if errcode == "M_FORBIDDEN" && message.contains("user_level")),
+        "{powerless:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_route_that_is_not_there_is_not_an_absent_event() {
+    let synapse = Synapse::shared().await.unwrap();
+    let proxy = FaultProxy::start(synapse.url()).unwrap();
+    let user = synapse.register("janitor").await.unwrap();
+    let store = tempdir().unwrap();
+    let sign_in = by_password(proxy.url(), &user);
+    let homeserver = super::sign_in::watch(&sign_in, store.path()).await.unwrap();
+    let room = RoomId::from("!room:hs.test");
+
+    let body = json!({"errcode": "M_UNRECOGNIZED", "error": "Unrecognized request"});
+    let rule = proxy.answer(404, body, matching("GET", "/state/"));
+    let answer = homeserver.state_event(&room, CALL_MEMBER, "key").await;
+    assert!(matches!(answer, Err(NeighbourError::Refused { status: 404, .. })), "{answer:?}");
+    rule.lift();
+
+    // An event under another key than was asked for.
+    let event = json!({"type": CALL_MEMBER, "state_key": "other", "event_id": "$a", "sender": "@a:b",
+        "origin_server_ts": 1, "content": {}});
+    let rule = proxy.answer(200, event, matching("GET", "/state/"));
+    let answer = homeserver.state_event(&room, CALL_MEMBER, "key").await;
+    assert!(matches!(answer, Err(NeighbourError::Unreachable(_))), "{answer:?}");
+    rule.lift();
+
+    // No retries of its own: one request, one failure.
+    let rule = proxy.answer(503, json!({}), matching("GET", "/state/"));
+    let answer = homeserver.state_event(&room, CALL_MEMBER, "key").await;
+    assert!(matches!(answer, Err(NeighbourError::Unreachable(_))), "{answer:?}");
+    assert_eq!(rule.caught().len(), 1);
+    rule.lift();
+
+    let rule = proxy.cut(matching("PUT", "/state/"));
+    let answer = homeserver.empty_membership(&room, &"key".into()).await;
+    assert!(matches!(answer, Err(NeighbourError::Unreachable(_))), "{answer:?}");
+    assert_eq!(rule.caught().len(), 1);
+}
+
+#[tokio::test]
+async fn the_servers_pace_is_told() {
+    let options = SynapseOptions { rate_limits: RateLimits::Default, ..SynapseOptions::default() };
+    let synapse = Synapse::start(options).await.unwrap();
+    let store = tempdir().unwrap();
+    let (homeserver, bot) = janitor(&synapse, store.path()).await;
+    let room = synapse.create_room(&bot, RoomOptions::new()).await.unwrap();
+    let room: RoomId = room.as_str().into();
+
+    for number in 0..30 {
+        let key = format!("_{}_{number}", bot.user_id);
+        match homeserver.empty_membership(&room, &key.into()).await {
+            Ok(_) => {}
+            Err(NeighbourError::RateLimited { retry_after }) => {
+                assert!(retry_after > Duration::ZERO && retry_after < Duration::from_secs(20));
+                return;
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    panic!("never asked to slow down");
+}
+
+#[tokio::test]
+async fn rooms_are_named_joined_and_timed() {
+    let synapse = Synapse::shared().await.unwrap();
+    let store = tempdir().unwrap();
+    let (homeserver, bot) = janitor(synapse, store.path()).await;
+    let alice = synapse.sign_in_new("alice").await.unwrap();
+    let room = synapse.create_room(&alice, RoomOptions::new().name("Stand-up")).await.unwrap();
+    let id: RoomId = room.as_str().into();
+
+    let refused = homeserver.join(&id, &[]).await;
+    assert!(matches!(refused, Err(NeighbourError::Refused { status: 403, .. })), "{refused:?}");
+    synapse.invite(&alice, &room, &bot.user_id).await.unwrap();
+    homeserver.join(&id, &["hs.test".to_owned()]).await.unwrap();
+    assert_eq!(homeserver.room_name(&id).await, Ok(Some("Stand-up".to_owned())));
+
+    let nameless = synapse.create_room(&bot, RoomOptions::new()).await.unwrap();
+    synapse.put_state(&bot, &nameless, "m.room.name", "", json!({"name": "  "})).await.unwrap();
+    assert_eq!(homeserver.room_name(&nameless.as_str().into()).await, Ok(None));
+
+    let server = homeserver.server_time().await.unwrap();
+    let here = SystemClock.now();
+    assert!(here.since(server) < Duration::from_secs(5) && server.since(here) < Duration::from_secs(5));
+}
