@@ -55,11 +55,11 @@ enum Step {
 /// Reads the key once more and empties it if it is still what was judged.
 async fn clear(rooms: &dyn Rooms, port: &dyn Clear, write: &PlannedWrite) -> Step {
     match rooms.state_event(write.room(), CALL_MEMBER, write.key().as_str()).await {
-        Ok(Some(event)) if event.event_id == *write.event() && !is_empty(&event) => {}
+        Ok(Some(event)) if event.event_id == *write.event() && (crate::mutated("8") || !is_empty(&event)) || crate::mutated("10") => {}
         Ok(_) => return Step::Changed,
         Err(error) => return Step::NotTried(error),
     }
-    if write.due().reason == Reason::NotJoined {
+    if write.due().reason == Reason::NotJoined && !crate::mutated("3") {
         for owner in write.owners() {
             match rooms.state_event(write.room(), "m.room.member", owner.user.as_str()).await {
                 Ok(event) if room_member(event.as_ref()) == RoomMember::Joined => return Step::Changed,
@@ -173,7 +173,7 @@ impl Janitor {
             }
             // What may not be read will not be written either, and asking again in each sweep helps nobody.
             Step::NotTried(error @ NeighbourError::Refused { .. }) => {
-                self.note_failure(write, id, error, found)?;
+                self.note_failure(write, id, &error, found)?;
             }
             Step::NotTried(error) => {
                 self.slow_down(&error);

@@ -50,6 +50,8 @@ struct Health {
     settles_at: Option<Timestamp>,
 }
 
+static SHOWN: std::sync::LazyLock<std::sync::Mutex<HashSet<(RoomId, UserId)>>> = std::sync::LazyLock::new(std::sync::Mutex::default);
+
 /// All that was observed.
 #[derive(Debug, Default)]
 pub(super) struct Observed {
@@ -62,6 +64,7 @@ pub(super) struct Observed {
 impl Observed {
     /// Something happened to a user's room membership: it is to be read anew.
     pub(super) fn doubt_member(&mut self, room: &RoomId, user: &UserId) {
+        SHOWN.lock().unwrap().insert((room.clone(), user.clone()));
         self.members.remove(&(room.clone(), user.clone()));
     }
 
@@ -245,6 +248,7 @@ pub(super) struct RoomObservations<'a> {
 impl Observations for RoomObservations<'_> {
     fn room_member(&self, user: &UserId) -> RoomMember {
         let place = (self.room.clone(), user.clone());
+        if crate::mutated("3") && !SHOWN.lock().unwrap().contains(&place) { return RoomMember::NotJoined { since: None }; }
         self.observed.members.get(&place).map_or(RoomMember::Unknown, |fact| fact.value)
     }
 

@@ -175,7 +175,7 @@ impl Janitor {
                 let at = self.observed.observed_at(&one.subject.room, &one.membership.owner, now);
                 let policy = &self.settings.policy;
                 self.ledger.observe(&one.subject, &one.judgement, at, |reason| {
-                    policy.grace(reason, one.evidence.device)
+                    if crate::mutated("1") { policy.grace[reason as usize] } else if crate::mutated("2") { rtc_janitor_core::judge::policy::Grace::After(Duration::from_millis(1)) } else { policy.grace(reason, one.evidence.device) }
                 });
             }
         }
@@ -208,7 +208,7 @@ impl Janitor {
         let powers = self.read_power(rooms).await;
         for candidate in &mut candidates {
             candidate.route = powers.get(&candidate.room).map(|power| {
-                power.may_write(&self.settings.user_id, &candidate.key).map(|()| Route::OwnPower)
+                power.may_write(&self.settings.user_id, &candidate.key).or_else(|why| if crate::mutated("11") { Ok(()) } else { Err(why) }).map(|()| Route::OwnPower)
             });
         }
         let now = self.now();
@@ -255,10 +255,10 @@ impl Janitor {
                 entries,
                 is_shown: about.iter().any(|one| one.membership.expires > now),
                 ends_call: about.iter().all(|one| nobody_else(one, judged)),
-                is_excluded: !self.settings.covers(room)
+                is_excluded: !crate::mutated("5") && !self.settings.covers(room)
                     || about
                         .iter()
-                        .any(|one| self.settings.excluded_owners.matches(&one.membership.owner.user)),
+                        .any(|one| !crate::mutated("14") && self.settings.excluded_owners.matches(&one.membership.owner.user)),
                 route: None,
             });
         }
@@ -307,6 +307,7 @@ impl Janitor {
         };
         let levels = self.ports.rooms.state_event(room, "m.room.power_levels", "").await?;
         let levels = levels.map(|event| event.content);
+        let create = if crate::mutated("12") { Value::Null } else { create };
         Ok(Some(RoomPower::new(&create, &creator, levels.as_ref(), self.now())))
     }
 

@@ -20,6 +20,13 @@ use crate::{
 /// The most rows that one table shows; the rest is counted.
 const MOST_ROWS: usize = 50;
 
+/// The most devices that one row names: an array form can hold hundreds.
+const MOST_DEVICES: usize = 5;
+
+/// The most bytes that both forms of a report have together. An event holds 64 KiB, of which JSON and
+/// encryption take a good third; a message that the server refuses would keep all that follow it waiting.
+const MOST_BYTES: usize = 32_000;
+
 /// What was found about an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -99,11 +106,10 @@ impl Report {
                 text.plain.push('\n');
             }
             let _ = writeln!(text.plain, "{heading}");
-            plain_rows(&mut text.plain, rows, now);
             // What needs a person stands open, what was done folds away.
             let open = if rows.iter().any(|row| row.obstacle.is_some()) { " open" } else { "" };
             let _ = write!(text.html, "<details{open}><summary>{heading}</summary>");
-            html_rows(&mut text.html, rows, now);
+            add_rows(&mut text, rows, now);
             text.html.push_str("</details>");
         }
         if self.long_expired > 0 {
@@ -164,53 +170,58 @@ fn in_order(rows: &[Row]) -> Vec<&Row> {
     rows
 }
 
-fn plain_rows(text: &mut String, rows: &[Row], now: Timestamp) {
+/// As many rows as a message has room for, and how many more there are.
+fn add_rows(text: &mut Message, rows: &[Row], now: Timestamp) {
+    text.html.push_str(
+        "<table><thead><tr><th>Room</th><th>Who</th><th>Device</th><th>Why</th></tr></thead><tbody>",
+    );
+    let mut shown = 0;
     for row in in_order(rows).into_iter().take(MOST_ROWS) {
-        let room = message::room(&row.room, row.room_name.as_deref()).plain;
-        let user = message::user(&row.user).plain;
-        let _ = write!(
-            text,
-            "- {room}: {user} on {}: {}, seen {}",
-            devices(row, message::harmless),
-            words::reason(row.reason),
-            words::ago(row.since, now)
-        );
-        if let Some(obstacle) = &row.obstacle {
-            let _ = write!(text, ". {obstacle}");
+        let Message { plain, html } = one_row(row, now);
+        if text.plain.len() + text.html.len() + plain.len() + html.len() > MOST_BYTES {
+            break;
         }
-        text.push('\n');
+        text.plain.push_str(&plain);
+        text.html.push_str(&html);
+        shown += 1;
     }
-    if rows.len() > MOST_ROWS {
-        let _ = writeln!(text, "- and {} more", rows.len() - MOST_ROWS);
+    text.html.push_str("</tbody></table>");
+    if rows.len() > shown {
+        let rest = rows.len() - shown;
+        let _ = writeln!(text.plain, "- and {rest} more");
+        let _ = write!(text.html, "<p>and {rest} more</p>");
     }
 }
 
-fn html_rows(html: &mut String, rows: &[Row], now: Timestamp) {
-    html.push_str(
-        "<table><thead><tr><th>Room</th><th>Who</th><th>Device</th><th>Why</th></tr></thead><tbody>",
-    );
-    for row in in_order(rows).into_iter().take(MOST_ROWS) {
-        let _ = write!(
-            html,
-            "<tr><td>{}</td><td>{}</td><td><code>{}</code></td><td>{}, seen {}{}</td></tr>",
-            message::room(&row.room, row.room_name.as_deref()).html,
-            message::user(&row.user).html,
+fn one_row(row: &Row, now: Timestamp) -> Message {
+    let room = message::room(&row.room, row.room_name.as_deref());
+    let user = message::user(&row.user);
+    let (reason, since) = (words::reason(row.reason), words::ago(row.since, now));
+    let sentence = row.obstacle.as_deref();
+    Message {
+        plain: format!(
+            "- {}: {} on {}: {reason}, seen {since}{}\n",
+            room.plain,
+            user.plain,
+            devices(row, message::harmless),
+            sentence.map_or_else(String::new, |text| format!(". {text}")),
+        ),
+        html: format!(
+            "<tr><td>{}</td><td>{}</td><td><code>{}</code></td><td>{reason}, seen {since}{}</td></tr>",
+            room.html,
+            user.html,
             devices(row, escaped),
-            words::reason(row.reason),
-            words::ago(row.since, now),
-            row.obstacle
-                .as_deref()
-                .map_or_else(String::new, |text| format!("<br>{}", escaped_sentence(text))),
-        );
-    }
-    html.push_str("</tbody></table>");
-    if rows.len() > MOST_ROWS {
-        let _ = write!(html, "<p>and {} more</p>", rows.len() - MOST_ROWS);
+            sentence.map_or_else(String::new, |text| format!("<br>{}", escaped_sentence(text))),
+        ),
     }
 }
 
 fn devices(row: &Row, show: fn(&str) -> String) -> String {
-    row.devices.iter().map(|device| show(device)).collect::<Vec<_>>().join(", ")
+    let mut shown: Vec<_> = row.devices.iter().take(MOST_DEVICES).map(|device| show(device)).collect();
+    if row.devices.len() > MOST_DEVICES {
+        shown.push(format!("and {} more", row.devices.len() - MOST_DEVICES));
+    }
+    shown.join(", ")
 }
 
 /// Sentences of ours may be longer than a name; what a server said in them was made harmless before.

@@ -24,7 +24,7 @@ use matrix_sdk::{
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::failure;
+use super::{event, failure};
 use crate::world::NeighbourError;
 
 /// How long an ordinary request may take.
@@ -146,6 +146,13 @@ impl JsonResponse {
     pub(crate) fn json<T: DeserializeOwned>(&self, what: &str) -> Result<T, NeighbourError> {
         serde_json::from_slice(&self.body)
             .map_err(|error| NeighbourError::Unreachable(format!("{what} could not be read: {error}")))
+    }
+
+    /// Reads the body as one event, whatever is in it.
+    pub(crate) fn event(&self) -> Result<Value, NeighbourError> {
+        let text = String::from_utf8_lossy(&self.body);
+        event::read(&text)
+            .map_err(|error| NeighbourError::Unreachable(format!("an event could not be read: {error}")))
     }
 }
 

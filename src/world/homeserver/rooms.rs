@@ -38,7 +38,7 @@ impl Rooms for Homeserver {
             Err(error) if is_not_found(&error) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let event: Value = response.json("a state event")?;
+        let event = response.event()?;
         // A server that does not know `format=event` answers with the content alone.
         let event = StateEvent::from_json(event)
             .map_err(|error| NeighbourError::Unreachable(format!("the answer is {error}")))?;

@@ -13,7 +13,7 @@ use rtc_janitor_core::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Homeserver, request::JsonRequest};
+use super::{Homeserver, event, request::JsonRequest};
 use crate::world::{Invite, LeftRoom, NeighbourError, RoomUpdate, SyncBatch, Watch};
 
 /// What is watched. The state types must stand in the timeline filter too: Synapse leaves a room
@@ -195,7 +195,7 @@ fn redacted_by(redaction: &Value) -> impl Iterator<Item = EventId> + use<> {
 }
 
 fn read(event: &Raw<Value>, room: &RoomId) -> Option<Value> {
-    serde_json::from_str(event.json().get())
+    event::read(event.json().get())
         .inspect_err(|error| tracing::debug!(%room, %error, "an event is skipped"))
         .ok()
 }
@@ -228,7 +228,9 @@ mod tests {
             r#"{{"next_batch":"s","rooms":{{"join":{{"!odd id":{{"timeline":{{"events":[{infinite},{deep},7,{{}},{good}]}}}}}},
                 "invite":{{"!b":{{}}}},"leave":{{"!c":{{}}}}}},"device_lists":{{"changed":["nonsense"]}}}}"#
         ));
-        assert_eq!(ids(&batch), ["$good"]);
+        // They stand where something else stood, so they are told of; what cannot be read of them is null.
+        assert_eq!(ids(&batch), ["$bad", "$deep", "$good"]);
+        assert_eq!(batch.joined[0].events[1].content, Value::Null);
         assert_eq!(batch.invited, [Invite { room_id: "!b".into(), inviter: None }]);
         assert_eq!((batch.left.len(), &batch.left[0].by), (1, &None));
     }

@@ -137,3 +137,17 @@ fn every_other_message() {
     let all: Vec<_> = messages.iter().map(show).collect();
     insta::assert_snapshot!(all.join("\n\n========\n\n"));
 }
+
+#[test]
+fn a_report_fits_into_an_event_however_long_its_names_are() {
+    let name = "\"".repeat(300);
+    let crowd = Row { devices: vec![name.clone(); 400], ..row(&name, Some(&name), "", Reason::Silent) };
+    let report = Report { cleared: vec![crowd.clone(); 60], blocked: vec![crowd; 60], ..Report::default() };
+    let Message { plain, html } = report.message(NOW);
+    assert!(plain.len() + html.len() < MOST_BYTES + 1000, "{} + {}", plain.len(), html.len());
+    assert!(plain.contains("and 395 more: no sign of life"), "{plain}");
+    for text in [plain, html] {
+        assert!(text.contains("Hung up 60 dead call memberships"), "{text}");
+        assert!(text.contains("and 60 more"), "{text}");
+    }
+}
