@@ -112,8 +112,8 @@ async fn loop_over(
     let due = Instant::now();
     stream::iter(ghosts)
         .map(|(room, key)| async move {
-            let path = ["rooms", room, "state", CALL_MEMBER, key];
-            synapse.as_device(writer, Method::PUT, &path).body(&json!({})).send().await?;
+            let path = ["rooms", room.as_str(), "state", CALL_MEMBER, key.as_str()];
+            synapse.as_device(writer, Method::PUT, &path).body(json!({})).send().await?;
             anyhow::Ok(millis(due.elapsed()))
         })
         .buffer_unordered(concurrency)

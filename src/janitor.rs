@@ -78,6 +78,7 @@ pub enum AdminRoomState {
 }
 
 /// Everything the janitor knows, and the ports through which it learns and acts.
+#[expect(clippy::struct_excessive_bools, reason = "each says one independent thing about the present")]
 pub struct Janitor {
     settings: Settings,
     ports: Ports,
@@ -96,6 +97,10 @@ pub struct Janitor {
     retry_at: HashMap<(RoomId, StateKey), (Timestamp, u32)>,
     /// Nothing is written before this: the server asked to slow down.
     hold_writes_until: Option<Timestamp>,
+    /// The server has lately asked to slow down: writes are made one at a time.
+    is_slowed: bool,
+    /// A write was made of which nobody knows what came of it.
+    is_unsettled: bool,
     admin_room: AdminRoomState,
     first_sync_is_over: bool,
     /// When a sweep last looked at everything.
@@ -138,6 +143,8 @@ impl Janitor {
             dealt_with: HashSet::new(),
             retry_at: HashMap::new(),
             hold_writes_until: None,
+            is_slowed: false,
+            is_unsettled: false,
             first_sync_is_over: false,
             last_look: None,
             wants_look: false,

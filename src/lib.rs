@@ -6,6 +6,3 @@ pub mod cli;
 pub mod config;
 pub mod janitor;
 pub mod world;
-
-#[doc(hidden)]
-pub fn mutated(n: &str) -> bool { std::env::var("MUT").as_deref() == Ok(n) }

@@ -242,7 +242,7 @@ fn pass(
     refuse_if(candidate.is_excluded, HeldBack::Excluded)?;
     refuse_if(!circumstances.first_sync_is_over, HeldBack::FirstSync)?;
     let mut chosen: Option<Due> = None;
-    let mut probes = Vec::new();
+    let mut tests = Vec::new();
     let mut owners = Vec::new();
     for entry in &candidate.entries {
         let entry = entry.as_ref().filter(|entry| !entry.due.is_empty()).ok_or(HeldBack::OthersInEvent)?;
@@ -254,7 +254,7 @@ fn pass(
         if chosen.is_none_or(|other| rank(due) < rank(other)) {
             chosen = Some(due);
         }
-        probes.extend(probe.filter(|probe| !probes.contains(probe)));
+        tests.extend(probe.filter(|probe| !tests.contains(probe)));
         owners.push(entry.owner.clone());
     }
     let due = chosen.ok_or(HeldBack::OthersInEvent)?;
@@ -270,7 +270,7 @@ fn pass(
         owners,
         due,
         route,
-        probes,
+        probes: tests,
         is_shown: candidate.is_shown,
     })
 }

@@ -1,5 +1,12 @@
 //! Mistakes that were made once, each as the promise that must hold.
-#![expect(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    clippy::unnecessary_wraps,
+    reason = "tests"
+)]
 use rtc_janitor_core::{
     export::{Export, participants},
     guard::{
@@ -12,7 +19,7 @@ use rtc_janitor_core::{
         evidence::{Device, DeviceHistory, Evidence, ListKind, Listing, RoomMember, Sfu},
         policy::{Grace, Neighbour, Policy, Reason},
         room::{Observations, Placed, SfuRoom, gather},
-        verdict::{Judgement, Verdict, judge},
+        verdict::{Judgement, judge},
     },
     ledger::{Due, Ledger, ObservedAt, ReasonClock, Subject},
     plan::{Candidate, Circumstances, Entry, Plan, Route},

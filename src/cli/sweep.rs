@@ -92,7 +92,7 @@ pub async fn main(args: Args, config: Config) -> Result<ExitCode, CliError> {
     } else {
         super::print(&text(&swept, &remaining, &report, SystemClock.now()))?;
     }
-    Ok(if remaining.is_empty() { ExitCode::SUCCESS } else { remains() })
+    Ok(if remaining.is_empty() && !stop.is_set() { ExitCode::SUCCESS } else { remains() })
 }
 
 /// The report, what is still to come, and a line that sums up.

@@ -88,13 +88,11 @@ impl Janitor {
                     self.observed.doubt_member(&room, &event.state_key.as_str().into());
                 }
                 "m.room.power_levels" => self.retry_at.retain(|(other, _), _| *other != room),
-                "m.room.tombstone" if crate::mutated("7") => {}
                 "m.room.tombstone" => self.follow(&room, &event).await?,
                 _ => {}
             }
         }
         for event in update.redacted {
-            if crate::mutated("8") { continue; }
             // A redaction is no state change: the event stays, and what is in it is gone.
             if let Some(key) = self.tracker.key_of(&room, &event).cloned() {
                 self.close(&room, &key)?;
@@ -110,7 +108,7 @@ impl Janitor {
         seen: FirstSeen,
     ) -> Result<(), JournalError> {
         let key = event.state_key.clone();
-        if self.tracker.is_open(room, &key, &event.event_id) || crate::mutated("10") && self.tracker.get(room, &key).is_some() {
+        if self.tracker.is_open(room, &key, &event.event_id) {
             return Ok(());
         }
         self.verify(room, &event)?;
@@ -151,7 +149,7 @@ impl Janitor {
         }
         let name = self.room_names.remove(room).flatten();
         self.journal.remove_room(room)?;
-        if !crate::mutated("13") && was_known && left.by.as_ref() != Some(&self.settings.user_id) {
+        if was_known && left.by.as_ref() != Some(&self.settings.user_id) {
             tracing::warn!(%room, by = ?left.by, "removed from a room");
             let message =
                 report::removed(room, name.as_deref(), left.by.as_ref(), left.reason.as_deref(), left.banned);
@@ -165,7 +163,7 @@ impl Janitor {
         let is_admin_room = self.settings.admin_room.as_ref() == Some(&room_id);
         let is_welcome =
             inviter.as_ref().is_some_and(|inviter| self.settings.accept_invites_from.matches(inviter));
-        if !is_admin_room && !is_welcome && !crate::mutated("9") {
+        if !is_admin_room && !is_welcome {
             tracing::info!(room = %room_id, ?inviter, "invitation not accepted: see rooms.accept_invites_from");
             return;
         }

@@ -1,5 +1,7 @@
 //! Findings into messages, and messages on their way.
 
+use std::time::Duration;
+
 use rtc_janitor_core::{
     plan::PlannedWrite,
     render::{
@@ -12,6 +14,9 @@ use serde_json::Value;
 
 use super::{AdminRoomState, Janitor, Judged, sweep::naming_reason};
 use crate::world::journal::{Finding, JournalError};
+
+/// How long a report may wait for the writes that the server puts off.
+const LONGEST_UNTOLD: Duration = Duration::from_mins(1);
 
 impl Janitor {
     /// Puts a message on its way to the admin room; one of the same subject is said once.
@@ -35,7 +40,9 @@ impl Janitor {
             return Ok(());
         }
         let findings = self.journal.unreported()?;
-        if findings.is_empty() {
+        let Some(first) = findings.first() else { return Ok(()) };
+        // A server that takes few events at a time is to take the clears first: one message tells of all.
+        if self.hold_writes_until.is_some() && self.now().since(first.at) < LONGEST_UNTOLD {
             return Ok(());
         }
         let mut report = Report { long_expired, ..Report::default() };

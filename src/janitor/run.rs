@@ -113,14 +113,17 @@ impl Janitor {
         let mut said_hello = false;
         let mut pruned = self.now();
         while !stop.is_set() {
-            let look_in = self.time_to_next_look();
+            let knows_admin_room = inbox.admin_room.borrow().is_some();
+            let may_look = self.first_sync_is_over && knows_admin_room;
+            let look_in = self.time_to_next_look().filter(|_| may_look);
             tokio::select! {
                 biased;
                 () = stop.wait() => break,
                 Some(news) = inbox.news.recv() => {
-                    self.hear(news).await?;
+                    // What is broken off here is read again after the next start.
+                    stop.or(self.hear(news)).await.transpose()?;
                     while let Ok(news) = inbox.news.try_recv() {
-                        self.hear(news).await?;
+                        stop.or(self.hear(news)).await.transpose()?;
                     }
                 }
                 Some((txn, event)) = inbox.sent.recv() => self.journal.sent(&txn, &event)?,
@@ -171,7 +174,7 @@ impl Janitor {
                 self.observed.answered(Neighbour::Homeserver, now);
                 let touches_calls = batch.full || batch.joined.iter().any(|update| !update.is_quiet());
                 self.take_in(batch, live).await?;
-                self.wants_look |= touches_calls && self.tracker.calls().next().is_some();
+                self.wants_look |= touches_calls && self.next_look().is_some();
             }
             News::CaughtUp => {
                 self.first_sync_is_over = true;
@@ -223,6 +226,9 @@ impl Janitor {
     }
 
     fn time_to_next_look(&self) -> Option<Duration> {
+        if self.observed.is_away(Neighbour::Homeserver) {
+            return None; // it is looked again when it answers
+        }
         let now = self.now();
         let soon = self.last_look.filter(|_| self.wants_look).map(|last| last + SETTLE);
         let at: Timestamp = [self.next_look(), soon].into_iter().flatten().min()?;

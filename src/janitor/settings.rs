@@ -85,7 +85,7 @@ impl Settings {
 
     /// Whether a room is looked after. Exclusion wins.
     pub fn covers(&self, room: &RoomId) -> bool {
-        crate::mutated("5") || !self.exclude.contains(room) && (self.include.is_empty() || self.include.contains(room))
+        !self.exclude.contains(room) && (self.include.is_empty() || self.include.contains(room))
     }
 }
 

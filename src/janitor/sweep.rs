@@ -27,7 +27,7 @@ use crate::world::{
 };
 
 /// By how much our clock and the server's may differ. `Date` counts whole seconds.
-const MOST_SKEW: Duration = Duration::from_secs(30);
+pub(super) const MOST_SKEW: Duration = Duration::from_secs(30);
 
 /// How long a comparison of the clocks is good for.
 const CLOCK_CHECK: Duration = Duration::from_mins(5);
@@ -100,7 +100,8 @@ impl Janitor {
     pub async fn sweep(&mut self, stop: &Stop) -> Result<SweepSummary, JournalError> {
         let summary = self.sweep_untold(stop).await?;
         let long_expired = summary.held.iter().filter(|(.., why)| *why == HeldBack::LongExpired).count();
-        self.report(long_expired).await?;
+        // What is not told now waits in the journal.
+        stop.or(self.report(long_expired)).await.transpose()?;
         Ok(summary)
     }
 
@@ -116,7 +117,11 @@ impl Janitor {
         if self.hold_writes_until.is_some_and(|until| now >= until) {
             self.hold_writes_until = None;
         }
-        if let Err(error) = self.settle_open_intents().await? {
+        // Reading may be broken off at any time; only a write is always finished.
+        let Some(settled) = stop.or(self.settle_open_intents()).await else {
+            return Ok(SweepSummary::default());
+        };
+        if let Err(error) = settled? {
             tracing::warn!("the outcome of an earlier write is not known yet: {error}");
             self.ledger.pause(None);
             return Ok(SweepSummary::default());
@@ -124,11 +129,13 @@ impl Janitor {
         for change in self.breakers.settle(now) {
             self.say(&report::breaker(&change, now), None, now)?;
         }
-        self.observe().await?;
+        let Some(observed) = stop.or(self.observe()).await else { return Ok(SweepSummary::default()) };
+        observed?;
         let judged = self.judge_all();
         self.remember(&judged)?;
         let judged = self.with_deadlines(judged);
-        let plan = self.plan(&judged).await?;
+        let Some(plan) = stop.or(self.plan(&judged)).await else { return Ok(SweepSummary::default()) };
+        let plan = plan?;
         self.journal_held(&plan, &judged)?;
         if !stop.is_set() && self.hold_writes_until.is_none() {
             self.act(&plan.writes, &judged, stop).await?;
@@ -175,7 +182,7 @@ impl Janitor {
                 let at = self.observed.observed_at(&one.subject.room, &one.membership.owner, now);
                 let policy = &self.settings.policy;
                 self.ledger.observe(&one.subject, &one.judgement, at, |reason| {
-                    if crate::mutated("1") { policy.grace[reason as usize] } else if crate::mutated("2") { rtc_janitor_core::judge::policy::Grace::After(Duration::from_millis(1)) } else { policy.grace(reason, one.evidence.device) }
+                    policy.grace(reason, one.evidence.device)
                 });
             }
         }
@@ -208,7 +215,7 @@ impl Janitor {
         let powers = self.read_power(rooms).await;
         for candidate in &mut candidates {
             candidate.route = powers.get(&candidate.room).map(|power| {
-                power.may_write(&self.settings.user_id, &candidate.key).or_else(|why| if crate::mutated("11") { Ok(()) } else { Err(why) }).map(|()| Route::OwnPower)
+                power.may_write(&self.settings.user_id, &candidate.key).map(|()| Route::OwnPower)
             });
         }
         let now = self.now();
@@ -255,10 +262,10 @@ impl Janitor {
                 entries,
                 is_shown: about.iter().any(|one| one.membership.expires > now),
                 ends_call: about.iter().all(|one| nobody_else(one, judged)),
-                is_excluded: !crate::mutated("5") && !self.settings.covers(room)
+                is_excluded: !self.settings.covers(room)
                     || about
                         .iter()
-                        .any(|one| !crate::mutated("14") && self.settings.excluded_owners.matches(&one.membership.owner.user)),
+                        .any(|one| self.settings.excluded_owners.matches(&one.membership.owner.user)),
                 route: None,
             });
         }
@@ -307,7 +314,6 @@ impl Janitor {
         };
         let levels = self.ports.rooms.state_event(room, "m.room.power_levels", "").await?;
         let levels = levels.map(|event| event.content);
-        let create = if crate::mutated("12") { Value::Null } else { create };
         Ok(Some(RoomPower::new(&create, &creator, levels.as_ref(), self.now())))
     }
 
@@ -361,11 +367,16 @@ impl Janitor {
         Ok(())
     }
 
-    /// When to look again if nothing happens; never while nobody is in a call.
+    /// When to look again if nothing happens; while nobody is in a call, only for what is left to be
+    /// found out and said.
     pub(super) fn next_look(&self) -> Option<Timestamp> {
-        self.tracker.calls().next()?;
         let now = self.now();
         let regular = self.last_look.map_or(now, |last| last + self.settings.sweep_interval);
+        if self.tracker.calls().next().is_none() {
+            let unsettled = self.is_unsettled.then_some(regular);
+            let others = [unsettled, self.hold_writes_until, self.breakers.next_change(now)];
+            return others.into_iter().flatten().min();
+        }
         let others = [
             self.ledger.next_due(now),
             self.breakers.next_change(now),

@@ -15,7 +15,7 @@ use rtc_janitor_core::{
     time::Timestamp,
 };
 
-use super::{Janitor, act, tracker::OpenEvent};
+use super::{Janitor, act, sweep::MOST_SKEW, tracker::OpenEvent};
 use crate::world::{
     NeighbourError,
     journal::{Finding, FindingKind, JournalError, WriteOutcome, WriteRecord},
@@ -27,13 +27,34 @@ impl Janitor {
         if event.sender != self.settings.user_id {
             return Ok(());
         }
-        let Some(write) = self.journal.unverified(room, &event.event_id)? else { return Ok(()) };
+        let write = match self.journal.unverified(room, &event.event_id)? {
+            Some(write) => write,
+            None => match self.unanswered(room, event)? {
+                Some(write) => write,
+                None => return Ok(()),
+            },
+        };
         self.journal.verified(write.id)?;
         if event.replaces_state.as_ref().is_some_and(|replaced| *replaced != write.event) {
             tracing::warn!(%room, key = %write.key, "a write overwrote a newer membership");
             self.was_alive(&write, |row, _, _| report::overwrote(row))?;
         }
         Ok(())
+    }
+
+    /// The write that `event` is when its answer was lost: then this is how its outcome is known.
+    fn unanswered(&mut self, room: &RoomId, event: &StateEvent) -> Result<Option<WriteRecord>, JournalError> {
+        if !act::is_empty(event) {
+            return Ok(None);
+        }
+        let is_it = |write: &WriteRecord| {
+            write.room == *room
+                && write.key == event.state_key
+                && event.origin_server_ts + MOST_SKEW >= write.intended
+        };
+        let Some(write) = self.journal.open_intents()?.into_iter().rfind(is_it) else { return Ok(None) };
+        self.settle(&write, Some(event))?;
+        Ok(Some(write))
     }
 
     /// When `open` stands where something was cleared a moment ago: it was alive.
@@ -48,6 +69,8 @@ impl Janitor {
             write.room == *room
                 && write.key == *key
                 && write.event != open.event.event_id
+                // What replaced the judged event itself came before the write, which overwrote it.
+                && open.event.replaces_state.as_ref() != Some(&write.event)
                 && same_owner(write)
         });
         let Some(write) = write else { return Ok(()) };
@@ -97,6 +120,7 @@ impl Janitor {
     /// Finds out what came of writes that nobody saw the end of: the process was killed, or the
     /// server's answer was lost. Nothing new is written before that is known.
     pub(super) async fn settle_open_intents(&mut self) -> Result<Result<(), NeighbourError>, JournalError> {
+        self.is_unsettled = true;
         for write in self.journal.open_intents()? {
             let read = self.ports.rooms.state_event(&write.room, CALL_MEMBER, write.key.as_str()).await;
             let current = match read {
@@ -105,29 +129,39 @@ impl Janitor {
                 Err(NeighbourError::Refused { .. }) => None,
                 Err(error) => return Ok(Err(error)),
             };
-            let now = self.now();
-            let outcome = match &current {
-                Some(event) if event.event_id == write.event => {
-                    WriteOutcome::NotWritten("no answer, and nothing was written".into())
-                }
-                Some(event) if event.sender == self.settings.user_id && act::is_empty(event) => {
-                    WriteOutcome::Cleared(event.event_id.clone())
-                }
-                _ => WriteOutcome::Changed,
-            };
-            let finding = matches!(outcome, WriteOutcome::Cleared(_)).then(|| Finding {
-                room: write.room.clone(),
-                key: write.key.clone(),
-                event: write.event.clone(),
-                kind: FindingKind::Cleared,
-                at: now,
-                details: serde_json::to_value(self.row(&write)).unwrap_or_default(),
-            });
-            self.journal.finish(write.id, &outcome, finding.as_ref(), now)?;
-            if finding.is_some() {
-                self.close(&write.room, &write.key)?;
+            self.settle(&write, current.as_ref())?;
+            if let Some(event) = &current {
+                self.verify(&write.room, event)?;
             }
         }
+        self.is_unsettled = false;
         Ok(Ok(()))
+    }
+
+    /// Writes down what came of a write, by what stands under its key.
+    fn settle(&mut self, write: &WriteRecord, current: Option<&StateEvent>) -> Result<(), JournalError> {
+        let now = self.now();
+        let outcome = match current {
+            Some(event) if event.event_id == write.event => {
+                WriteOutcome::NotWritten("no answer, and nothing was written".into())
+            }
+            Some(event) if event.sender == self.settings.user_id && act::is_empty(event) => {
+                WriteOutcome::Cleared(event.event_id.clone())
+            }
+            _ => WriteOutcome::Changed,
+        };
+        let finding = matches!(outcome, WriteOutcome::Cleared(_)).then(|| Finding {
+            room: write.room.clone(),
+            key: write.key.clone(),
+            event: write.event.clone(),
+            kind: FindingKind::Cleared,
+            at: now,
+            details: serde_json::to_value(self.row(write)).unwrap_or_default(),
+        });
+        self.journal.finish(write.id, &outcome, finding.as_ref(), now)?;
+        if finding.is_some() {
+            self.close(&write.room, &write.key)?;
+        }
+        Ok(())
     }
 }

@@ -50,7 +50,7 @@ impl Watcher {
     }
 
     async fn follow_on(&mut self, since: Option<String>) -> Ended {
-        if let Some(since) = since.filter(|_| !crate::mutated("6"))
+        if let Some(since) = since
             && let Err(ended) = self.catch_up(&since).await
         {
             return ended;

@@ -129,6 +129,7 @@ pub enum Grace {
 
 impl Grace {
     /// The longer of two.
+    #[must_use]
     pub fn longer(self, other: Self) -> Self {
         match (self, other) {
             (Self::After(one), Self::After(other)) => Self::After(one.max(other)),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use matrix_sdk::ruma::serde::Raw;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Reads one event. What is nested deeper than a parser follows is null in it: a membership whose content
 /// is null is none, and that is something to be known. The event after one that is just not too deep holds
@@ -12,22 +12,22 @@ use serde_json::Value;
 /// # Errors
 /// When it is no JSON object.
 pub(super) fn read(json: &str) -> serde_json::Result<Value> {
-    serde_json::from_str(json)
-        .or_else(|_| by_parts(json, |unsigned| by_parts(unsigned, serde_json::from_str)))
+    serde_json::from_str(json).or_else(|_| {
+        let mut parts = parts(json)?;
+        let unsigned = parts.remove("unsigned").and_then(|part| self::parts(part.json().get()).ok());
+        let mut event: Map<String, Value> = readable(parts).collect();
+        event.extend(unsigned.map(|parts| ("unsigned".to_owned(), readable(parts).collect())));
+        Ok(event.into())
+    })
 }
 
 /// Cutting JSON into its parts follows no nesting.
-fn by_parts(
-    json: &str,
-    read_unsigned: impl Fn(&str) -> serde_json::Result<Value>,
-) -> serde_json::Result<Value> {
-    let parts: BTreeMap<String, Raw<Value>> = serde_json::from_str(json)?;
-    let read = |(name, part): (String, Raw<Value>)| {
-        let text = part.json().get();
-        let value = if name == "unsigned" { read_unsigned(text) } else { serde_json::from_str(text) };
-        (name, value.unwrap_or_default())
-    };
-    Ok(parts.into_iter().map(read).collect())
+fn parts(json: &str) -> serde_json::Result<BTreeMap<String, Raw<Value>>> {
+    serde_json::from_str(json)
+}
+
+fn readable(parts: BTreeMap<String, Raw<Value>>) -> impl Iterator<Item = (String, Value)> {
+    parts.into_iter().map(|(name, part)| (name, serde_json::from_str(part.json().get()).unwrap_or_default()))
 }
 
 #[cfg(test)]

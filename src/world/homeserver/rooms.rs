@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::DateTime;
 use rtc_janitor_core::{ids::RoomId, rtc::state_event::StateEvent, time::Timestamp};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Homeserver, request::JsonRequest};
 use crate::world::{NeighbourError, Rooms};

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     fs,
-    os::unix::process::ExitStatusExt,
+    os::unix::{fs::PermissionsExt, process::ExitStatusExt},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::Mutex,
@@ -120,6 +120,8 @@ impl<'a> BotSetup<'a> {
         }
         let path = self.directory.path().join("config.toml");
         fs::write(&path, text)?;
+        // There is a password in it, and the bot warns of it where others can read that.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
         Ok(path)
     }
 

@@ -70,14 +70,10 @@ async fn a_server_that_cannot_start_says_why() {
     assert!(error.contains("max_event_delay_duration"), "{error}");
 }
 
-/// The test starts its own binary again, as the process that is to be killed.
 #[tokio::test]
 async fn nothing_is_left_when_the_test_process_is_killed() -> Result<()> {
     let started = std::env::temp_dir().join(rtc_janitor_test_support::unique("started"));
-    let mut child = Command::new(std::env::current_exe()?)
-        .args(["--exact", "a_process_that_waits_to_be_killed", "--ignored"])
-        .env("SAY_IT_STARTED", &started)
-        .spawn()?;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hold-a-synapse")).arg(&started).spawn()?;
     let url = wait_until("the other process's server", Duration::from_mins(2), async || {
         fs::read_to_string(&started).ok().filter(|url| url.ends_with('\n'))
     })
@@ -99,16 +95,4 @@ async fn nothing_is_left_when_the_test_process_is_killed() -> Result<()> {
     wait_until("its data to be removed", Duration::from_secs(10), async || Ok(!fs::exists(data)?)).await?;
     fs::remove_file(&started)?;
     Ok(())
-}
-
-#[tokio::test]
-#[ignore = "it is run by nothing_is_left_when_the_test_process_is_killed"]
-async fn a_process_that_waits_to_be_killed() -> Result<()> {
-    let Some(started) = std::env::var_os("SAY_IT_STARTED") else {
-        return Ok(());
-    };
-    let synapse = Synapse::shared().await?;
-    let data = synapse.data_directory().display();
-    fs::write(started, format!("{} {data}\n", synapse.url()))?;
-    std::future::pending().await
 }
