@@ -5,7 +5,7 @@
 //!
 //! `cargo bench --bench clearing` (release), or quicker to build `cargo bench --profile dev --bench clearing`.
 
-#![expect(clippy::print_stdout, reason = "it prints what it measured")]
+#![expect(clippy::cast_precision_loss, reason = "milliseconds and counts")]
 
 use std::{
     collections::BTreeMap,
@@ -36,7 +36,7 @@ async fn main() -> Result<()> {
     let program = env!("CARGO_BIN_EXE_rtc-janitor");
     let setup = BotSetup::new(&synapse, program).await?;
     let proxy = FaultProxy::start(synapse.url())?;
-    setup.set("homeserver.url", &proxy.url()).set("grace.expired", &format!("{}s", GRACE.as_secs()));
+    setup.set("homeserver.url", proxy.url()).set("grace.expired", &format!("{}s", GRACE.as_secs()));
     let admin = &setup.admin;
     // The bot's own account, on a device of the loop's.
     let writer = synapse.login(&setup.account).await?;
@@ -93,8 +93,8 @@ async fn stage(synapse: &Synapse, rooms: &[String]) -> Result<Vec<(String, Strin
         for _ in 0..PER_ROOM {
             let device = format!("D{}", COUNT.fetch_add(1, Ordering::Relaxed));
             let membership = Membership::session(&owner.user_id, &device)
-                .aged(Duration::from_secs(3600))
-                .expires(Duration::from_secs(60));
+                .aged(Duration::from_hours(1))
+                .expires(Duration::from_mins(1));
             ghosts.push((room.clone(), membership.state_key()));
             synapse.write_membership(room, membership).await?;
         }
@@ -126,7 +126,7 @@ async fn janitor(setup: &BotSetup<'_>, ghosts: &[(String, String)]) -> Result<La
     let bot = setup.start().await?;
     let journal = setup.directory().join("data/journal.sqlite3");
     let keys: Vec<_> = ghosts.iter().map(|(_, key)| key.clone()).collect();
-    let cleared = wait_until("all to be cleared", Duration::from_secs(120), async || {
+    let cleared = wait_until("all to be cleared", Duration::from_mins(2), async || {
         let cleared = cleared(&journal, &keys)?;
         anyhow::Ok((cleared.len() == keys.len()).then_some(cleared))
     })

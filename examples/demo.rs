@@ -47,7 +47,7 @@ async fn main() -> ExitCode {
         } else if !stays.get() {
             return;
         }
-        future::pending().await
+        future::pending::<()>().await;
     };
     tokio::select! {
         ended = Box::pin(demo(stay, &stays)) => match ended {

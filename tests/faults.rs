@@ -329,12 +329,11 @@ async fn spared_while_the_list_is(listed_before: bool, changed: fn(&mut Value, &
         synapse.join_call(device, &room).await?;
     }
     let control = setup.caller(&bot, &host, &room).await?;
-    let rule = match rule {
-        Some(rule) => rule,
-        None => {
-            bot.knows(&ghost).await?;
-            lay_down(user.user_id.clone())
-        }
+    let rule = if let Some(rule) = rule {
+        rule
+    } else {
+        bot.knows(&ghost).await?;
+        lay_down(user.user_id.clone())
     };
     let caught = rule.caught().len();
     synapse.logout(&ghost).await?;

@@ -4,7 +4,7 @@ use std::{process::Output, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use rtc_janitor_test_support::{
-    BotSetup, Device, Membership, PATIENCE, RoomOptions, Synapse, call_key, unique, wait_until,
+    BotSetup, CALL_MEMBER, Device, Membership, PATIENCE, RoomOptions, Synapse, call_key, unique, wait_until,
 };
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
@@ -225,8 +225,12 @@ async fn of_several_rooms_only_the_named_ones_are_swept() -> Result<()> {
 
 #[tokio::test]
 async fn what_it_may_not_write_is_told_with_the_cure_and_remains() -> Result<()> {
-    let setup = BotSetup::new(Synapse::shared().await?, PROGRAM).await?;
-    let haunted = Haunted::new(&setup, RoomOptions::new().call_member_level(50)).await?;
+    let synapse = Synapse::shared().await?;
+    let setup = BotSetup::new(synapse, PROGRAM).await?;
+    let haunted = Haunted::new(&setup, RoomOptions::new()).await?;
+    let mut levels = synapse.power_levels(&haunted.room).await?;
+    levels["events"][CALL_MEMBER] = json!(50);
+    synapse.put_power_levels(&haunted.host, &haunted.room, levels).await?;
     let told = sweep(&setup, &["--clean", "--wait"], 3).await?;
     assert!(told.contains("🚫 Cannot hang up 1 dead call membership"), "{told}");
     assert!(told.contains("My power level here is 0 and call memberships need 50"), "{told}");
