@@ -156,7 +156,10 @@ impl Janitor {
         });
         let regular = (goes_on || self.hold_writes_until.is_some())
             .then(|| now + self.settings.sweep_interval.min(Duration::from_secs(5)));
-        let at = [self.ledger.next_due(now), self.hold_writes_until, regular].into_iter().flatten().min()?;
+        // What is due by one reason need not wait for the graces of others.
+        let undue = summary.judged.iter().filter(|one| one.due.is_empty());
+        let next_due = undue.filter_map(|one| one.due_at).filter(|at| *at > now).min();
+        let at = [next_due, self.hold_writes_until, regular].into_iter().flatten().min()?;
         Some(at.since(now) + Duration::from_millis(10))
     }
 }
