@@ -9,7 +9,8 @@ use crate::config::{Log, LogFormat};
 
 /// The SDK reports what the janitor expects and handles itself, and its HTTP client logs every
 /// request. `matrix_sdk` stands for every target that begins so.
-const QUIET: &str = "matrix_sdk=warn,matrix_sdk_crypto=error,matrix_sdk::http_client=off";
+const QUIET: &str =
+    "matrix_sdk=warn,matrix_sdk_crypto=error,matrix_sdk_base::room=error,matrix_sdk::http_client=off";
 
 /// Starts logging as `[log]` says. To be called once, by `run` and `sweep`.
 ///

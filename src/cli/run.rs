@@ -19,7 +19,7 @@ use crate::{
         watcher::{Ended, Watcher},
     },
     world::{
-        Chat, Rooms,
+        Chat, NeighbourError, Rooms,
         chat::{AdminRoom, ChatConnection, KeySetUp},
         clock::SystemClock,
         journal::Journal,
@@ -90,8 +90,8 @@ pub async fn run(config: Config, stop: Stop) -> Result<ExitCode, CliError> {
         let admin_room = admin_room.clone();
         async move { admin_room.ready().await }
     };
+    let mut chatting = tokio::spawn(follow_chat(admin_room.clone(), stop.clone()));
     let tasks = [
-        tokio::spawn(follow_chat(admin_room.clone(), stop.clone())),
         tokio::spawn(admin_room::watch_reachability(Arc::clone(&port), ready, reachable, stop.clone())),
         tokio::spawn(speak(chat, admin_room, port, messages, sent, announce, stop.clone())),
     ];
@@ -103,13 +103,16 @@ pub async fn run(config: Config, stop: Stop) -> Result<ExitCode, CliError> {
     let outcome = tokio::select! {
         done = &mut running => finished(done),
         ended = watching => match ended {
-            Ok(Ended::SignedOut(why)) => Err(CliError::Unexpected(format!(
-                "the homeserver has ended the session of the watch device ({why}); start me again to sign in anew"
-            ))),
+            Ok(Ended::SignedOut(why)) => Err(session_ended("watch", &why)),
             _ => finished(running.await),
         },
+        // Without it nobody can be told of anything, so nothing would ever be written again.
+        Ok(Err(error)) = &mut chatting => Err(session_ended("chat", &error.to_string())),
     };
     say_goodbye(tasks).await;
+    if !chatting.is_finished() && timeout(GOODBYE, &mut chatting).await.is_err() {
+        chatting.abort();
+    }
     outcome
 }
 
@@ -120,8 +123,15 @@ fn finished(
     Ok(ExitCode::SUCCESS)
 }
 
+/// A new sign-in begins with a new start, which is for whoever supervises this process to make.
+fn session_ended(device: &str, why: &str) -> CliError {
+    CliError::Unexpected(format!(
+        "the homeserver has ended the session of the {device} device ({why}); start me again to sign in anew"
+    ))
+}
+
 /// The helping tasks hear of the stop themselves; one that hangs is not waited for.
-async fn say_goodbye(tasks: [JoinHandle<()>; 3]) {
+async fn say_goodbye(tasks: [JoinHandle<()>; 2]) {
     for mut task in tasks {
         if timeout(GOODBYE, &mut task).await.is_err() {
             task.abort();
@@ -147,13 +157,9 @@ async fn find_admin_room(
     Ok(found)
 }
 
-/// Keeps the chat device in sync.
-async fn follow_chat(room: AdminRoom, stop: Stop) {
-    if let Err(error) = room.run(stop.wait()).await {
-        tracing::error!(
-            "the chat device: {error}; start me again to sign in anew. Nothing is written meanwhile"
-        );
-    }
+/// Keeps the chat device in sync, until told to stop or until the server ends its session.
+async fn follow_chat(room: AdminRoom, stop: Stop) -> Result<(), NeighbourError> {
+    room.run(stop.wait()).await
 }
 
 /// Sees to the keys of the chat device, so that nobody sees it as unverified, and then posts.

@@ -1,10 +1,10 @@
 //! What can heal: it is warned of and tried again, and asked to end meanwhile the program ends at once.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
-use anyhow::Result;
-use rtc_janitor_test_support::{BotSetup, PATIENCE, Synapse, matching, wait_until};
-use serde_json::json;
+use anyhow::{Context as _, Result};
+use rtc_janitor_test_support::{BotSetup, Method, PATIENCE, Synapse, matching, wait_until};
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::PROGRAM;
@@ -46,6 +46,29 @@ async fn a_server_that_asks_for_patience_at_sign_in_gets_it() -> Result<()> {
     limit.lift();
     setup.hear("is watching").await?;
     assert!(bot.stop().await?.success());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_session_that_the_server_has_ended_ends_it_with_1_and_the_next_start_signs_in_anew() -> Result<()> {
+    let synapse = Synapse::shared().await?;
+    let setup = BotSetup::new(synapse, PROGRAM).await?;
+    for device in ["watch", "chat"] {
+        let mut bot = setup.start().await?;
+        let session = fs::read_to_string(setup.directory().join(format!("data/session-{device}.json")))?;
+        let session: Value = serde_json::from_str(&session)?;
+        let id = session["device_id"].as_str().context("a session has a device")?;
+        let delete = ["v2", "users", &setup.account.user_id, "devices", id];
+        synapse.admin_request(Method::DELETE, &delete).send().await?;
+        assert_eq!(bot.ended().await?.code(), Some(1));
+        let log = bot.log();
+        let last = log.lines().last().unwrap_or_default();
+        let expected = format!("error: the homeserver has ended the session of the {device} device (");
+        assert!(last.starts_with(&expected) && last.ends_with("start me again to sign in anew"), "{last}");
+    }
+    let bot = setup.start().await?;
+    assert!(bot.stop().await?.success());
+    assert_eq!(synapse.devices(&setup.account.user_id).await?.len(), 2);
     Ok(())
 }
 
