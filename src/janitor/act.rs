@@ -44,8 +44,10 @@ pub(super) fn is_empty(event: &StateEvent) -> bool {
 #[derive(Debug)]
 enum Step {
     Written(Written),
-    /// It is no longer what was judged.
-    Changed,
+    /// Something else stands under the key now, or nothing.
+    Replaced(Option<StateEvent>),
+    /// Its owner is in the room after all.
+    OwnerIsBack,
     /// It was not reached, so nothing was written.
     NotTried(NeighbourError),
     /// It was tried and failed.
@@ -56,13 +58,13 @@ enum Step {
 async fn clear(rooms: &dyn Rooms, port: &dyn Clear, write: &PlannedWrite) -> Step {
     match rooms.state_event(write.room(), CALL_MEMBER, write.key().as_str()).await {
         Ok(Some(event)) if event.event_id == *write.event() && !is_empty(&event) => {}
-        Ok(_) => return Step::Changed,
+        Ok(current) => return Step::Replaced(current),
         Err(error) => return Step::NotTried(error),
     }
     if write.due().reason == Reason::NotJoined {
         for owner in write.owners() {
             match rooms.state_event(write.room(), "m.room.member", owner.user.as_str()).await {
-                Ok(event) if room_member(event.as_ref()) == RoomMember::Joined => return Step::Changed,
+                Ok(event) if room_member(event.as_ref()) == RoomMember::Joined => return Step::OwnerIsBack,
                 Ok(_) => {}
                 Err(error) => return Step::NotTried(error),
             }
@@ -172,9 +174,21 @@ impl Janitor {
                     self.dealt_with.insert((write.event().clone(), finding.kind));
                 }
             }
-            Step::Changed => {
+            Step::Replaced(current) => {
                 tracing::info!(%room, %key, "changed since it was judged: left alone");
                 self.journal.finish(id, &WriteOutcome::Changed, None, now)?;
+                // Sync may be late with it, or never say so.
+                match current {
+                    Some(event) => self.take_in_membership(room, event, FirstSeen { at: now, live: true })?,
+                    None => self.close(room, key)?,
+                }
+            }
+            Step::OwnerIsBack => {
+                tracing::info!(%room, %key, "its owner is back in the room: left alone");
+                self.journal.finish(id, &WriteOutcome::Changed, None, now)?;
+                for owner in write.owners() {
+                    self.observed.doubt_member(room, &owner.user);
+                }
             }
             // What may not be read will not be written either, and asking again in each sweep helps nobody.
             Step::NotTried(error @ NeighbourError::Refused { .. }) => {

@@ -66,6 +66,8 @@ impl Janitor {
         seen: FirstSeen,
     ) -> Result<(), JournalError> {
         let room = update.room_id;
+        // What stands in a room that was just entered came before anybody looked.
+        let seen = FirstSeen { live: seen.live && self.tracker.knows(&room), ..seen };
         self.tracker.add_room(&room);
         self.room_names.entry(room.clone()).or_default();
         if full {
@@ -101,7 +103,7 @@ impl Janitor {
         Ok(())
     }
 
-    fn take_in_membership(
+    pub(super) fn take_in_membership(
         &mut self,
         room: &RoomId,
         event: StateEvent,

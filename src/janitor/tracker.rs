@@ -44,10 +44,14 @@ pub(super) struct Tracker {
 
 impl Tracker {
     pub(super) fn add_room(&mut self, room: &RoomId) -> &mut OpenKeys {
-        if !self.rooms.contains_key(room) {
+        if !self.knows(room) {
             self.rooms.insert(room.clone(), OpenKeys::new());
         }
         self.rooms.entry(room.clone()).or_default()
+    }
+
+    pub(super) fn knows(&self, room: &RoomId) -> bool {
+        self.rooms.contains_key(room)
     }
 
     pub(super) fn remove_room(&mut self, room: &RoomId) -> Option<OpenKeys> {

@@ -5,7 +5,10 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::fakes::{BOT, ROOM, Story, content, key, settings};
-use crate::{janitor::AdminRoomState, world::journal::FindingKind};
+use crate::{
+    janitor::{AdminRoomState, tracker::Tracker},
+    world::journal::FindingKind,
+};
 use rtc_janitor_core::rtc::state_event::{CALL_MEMBER, StateEvent};
 
 const ALICE: &str = "@alice:hs";
@@ -109,6 +112,24 @@ async fn condition_3_a_key_that_somebody_else_emptied_is_neither_written_nor_cou
     story.minutes(LONG_ENOUGH).await;
     assert_eq!((story.writes(), story.times_found(FindingKind::Cleared)), (0, 0));
     assert_eq!(story.said(), Vec::<String>::new());
+    // Sync never said so, but the read before the write did.
+    assert_eq!(story.janitor.size(), (1, 0), "nobody is in a call any more");
+}
+
+#[tokio::test]
+async fn what_stands_in_a_room_that_was_just_entered_was_not_seen_to_arrive() {
+    let mut story = Story::new();
+    let (old, new) = (story.world.join_call(ALICE, "OLD"), story.world.join_call("@bob:hs", "NEW"));
+    story.world.pass(Duration::from_hours(1));
+    story.janitor.tracker = Tracker::default();
+    story.hear([old.clone()]).await;
+    story.hear([new.clone()]).await;
+    let last_sign = |event: &StateEvent| {
+        let open = story.janitor.tracker.get(&ROOM.into(), &event.state_key).expect("open");
+        open.memberships().next().expect("one").last_sign
+    };
+    assert_eq!(last_sign(&old), old.origin_server_ts);
+    assert_eq!(last_sign(&new), story.world.now(), "the control: seen to arrive in a room that was known");
 }
 
 #[tokio::test]

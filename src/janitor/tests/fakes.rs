@@ -264,6 +264,7 @@ impl Story {
         let mut janitor = Janitor::new(settings, ports, journal, outbox).expect("a janitor");
         janitor.first_sync_is_over = true;
         janitor.admin_room = AdminRoomState::Reachable;
+        janitor.tracker.add_room(&ROOM.into());
         let (stopper, stop) = Stop::new();
         Self { world, janitor, stop, stopper, messages }
     }
