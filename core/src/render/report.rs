@@ -441,6 +441,14 @@ pub fn clock_agrees() -> Message {
     paragraphs(&["🕰️ My clock and the homeserver's agree again; I go on."])
 }
 
+/// The homeserver would not take a message as it was.
+pub fn not_taken(why: &str) -> Message {
+    paragraphs(&[&format!(
+        "I had something to say here that the homeserver does not take ({}); my log says when.",
+        message::harmless(why)
+    )])
+}
+
 /// The first start of the chat device.
 pub fn first_start(recovery_key_file: &str) -> Message {
     paragraphs(&[&format!(

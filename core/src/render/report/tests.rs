@@ -133,6 +133,8 @@ fn every_other_message() {
         clock_skew(NOW + Duration::from_secs(95), NOW),
         clock_agrees(),
         first_start("/data/recovery-key"),
+        keys_incomplete("the key does not open <it>"),
+        not_taken("event too large"),
     ];
     let all: Vec<_> = messages.iter().map(show).collect();
     insta::assert_snapshot!(all.join("\n\n========\n\n"));
