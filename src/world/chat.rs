@@ -6,10 +6,7 @@
 use std::{fmt, path::PathBuf};
 
 use matrix_sdk::{Client, ruma::OwnedUserId};
-use rtc_janitor_core::ids::{RoomId, UserId};
-use serde::Deserialize;
-
-use super::{NeighbourError, homeserver::request::JsonRequest};
+use rtc_janitor_core::ids::UserId;
 
 mod admin_room;
 mod filter;
@@ -56,29 +53,9 @@ impl fmt::Debug for ChatConnection {
     }
 }
 
-#[derive(Deserialize)]
-struct Directory {
-    room_id: String,
-}
-
 impl ChatConnection {
     /// The account that speaks in the admin room.
     pub fn user_id(&self) -> UserId {
         self.user_id.as_str().into()
-    }
-
-    /// The id of a room given by id or alias. An alias can be moved to another room by others, so
-    /// it is to be resolved once and the id kept.
-    ///
-    /// # Errors
-    ///
-    /// [`NeighbourError::Refused`] with 404 when there is no such alias.
-    pub async fn resolve(&self, id_or_alias: &str) -> Result<RoomId, NeighbourError> {
-        if id_or_alias.starts_with('!') {
-            return Ok(id_or_alias.into());
-        }
-        let request = JsonRequest::get(&["_matrix", "client", "v3", "directory", "room", id_or_alias]);
-        let directory: Directory = request.send(&self.client).await?.json("the room directory")?;
-        Ok(directory.room_id.into())
     }
 }
