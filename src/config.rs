@@ -24,13 +24,13 @@ mod warnings;
 pub(crate) use parse::{room_text, user_id_text};
 
 pub use error::{ConfigError, Origin};
-pub use rtc_janitor_core::judge::policy::Grace;
+pub use rtc_janitor_core::{judge::policy::Grace, mode::Mode};
 pub use secret::Secret;
 pub use sections::{
     AdminRoom, Breaker, Graces, Homeserver, HomeserverAddress, Janitor, Limits, Log, Login, Owners, Rooms,
     Rules, Store,
 };
-pub use types::{LogFormat, Mode, RoomRef, UserGlobs};
+pub use types::{LogFormat, RoomRef, UserGlobs};
 
 use reader::Reader;
 use source::Settings;

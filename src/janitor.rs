@@ -11,26 +11,35 @@
 //! | `act` | the plan's writes, each after a fresh read |
 //! | `verify` | own writes seen again, and memberships that come back |
 //! | `news` | what a sync brought: rooms gained, lost, upgraded |
-//! | `report` | findings into messages |
+//! | `plans` | what a person approves, and how far it came |
+//! | `wishes` | what was set by command |
+//! | `report` | findings and notes into messages |
+//! | `desk`, `outbox` | how others ask, and how answers leave |
 //! | `run` | the loop |
 
 mod act;
+pub mod desk;
 mod news;
 mod observe;
 pub mod once;
+mod outbox;
+pub(crate) mod plans;
 mod report;
 pub mod run;
 pub mod settings;
 mod sweep;
+pub(crate) mod tell;
 mod tracker;
 mod verify;
 pub mod watcher;
+pub(crate) mod wishes;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
+pub use outbox::{Mail, Outbox};
 use rtc_janitor_core::{
     guard::{breaker::Breakers, quarantine::Quarantine},
     ids::{EventId, RoomId, StateKey},
@@ -39,8 +48,6 @@ use rtc_janitor_core::{
     rtc::membership::Owner,
     time::Timestamp,
 };
-use tokio::sync::mpsc;
-
 pub use settings::Settings;
 pub use sweep::{Judged, SweepSummary};
 
@@ -49,11 +56,13 @@ use crate::world::{
     clock::Clock,
     device_lists::DeviceLists,
     dry_run::{Armed, Clear, DryRun},
-    journal::{FindingKind, Journal, JournalError, StoredMessage},
+    journal::{FindingKind, Journal, JournalError},
 };
 use observe::Observed;
-use sweep::{ClockCheck, Create};
+use plans::Plans;
+use sweep::ClockCheck;
 use tracker::Tracker;
+use wishes::Wishes;
 
 /// The neighbours, behind their ports.
 #[derive(Clone)]
@@ -80,11 +89,16 @@ pub enum AdminRoomState {
 /// Everything the janitor knows, and the ports through which it learns and acts.
 #[expect(clippy::struct_excessive_bools, reason = "each says one independent thing about the present")]
 pub struct Janitor {
+    /// What holds: `file` and `wishes` together.
     settings: Settings,
+    /// What the settings of the machine say.
+    file: Settings,
+    /// What was set by command.
+    wishes: Wishes,
     ports: Ports,
     journal: Journal,
     /// Messages on their way; the journal has them too.
-    outbox: mpsc::UnboundedSender<StoredMessage>,
+    outbox: Outbox,
     tracker: Tracker,
     observed: Observed,
     ledger: Ledger,
@@ -110,9 +124,15 @@ pub struct Janitor {
     /// The admin room could be spoken in at some time since the start.
     admin_room_was_there: bool,
     clock_check: Option<ClockCheck>,
-    /// The create events of rooms with something to clear; they never change.
-    creates: HashMap<RoomId, Create>,
     room_names: BTreeMap<RoomId, Option<String>>,
+    /// Approved plans of which the last word is not said.
+    plans: Plans,
+    /// How many expired over 30 days ago.
+    long_expired: usize,
+    /// When something was last said that nobody asked for.
+    last_word: Option<Timestamp>,
+    /// There are notes or findings to be told.
+    has_more_to_say: bool,
 }
 
 impl Janitor {
@@ -125,13 +145,13 @@ impl Janitor {
         settings: Settings,
         ports: Ports,
         journal: Journal,
-        outbox: mpsc::UnboundedSender<StoredMessage>,
+        outbox: Outbox,
     ) -> Result<Self, JournalError> {
         for message in journal.unsent()? {
-            // The receiver lives as long as the program.
-            let _ = outbox.send(message);
+            outbox.put(message);
         }
-        Ok(Self {
+        let wishes = Wishes::read(&journal.settings()?);
+        let mut janitor = Self {
             ledger: journal.ledger(ports.clock.now(), settings.bridge)?,
             breakers: journal.breakers()?,
             quarantine: journal.quarantine()?,
@@ -150,15 +170,22 @@ impl Janitor {
             wants_look: false,
             admin_room_was_there: false,
             clock_check: None,
-            creates: HashMap::new(),
-            settings,
+            plans: Plans::new(),
+            long_expired: 0,
+            last_word: None,
+            has_more_to_say: true,
+            settings: wishes.over(&settings),
+            file: settings,
+            wishes,
             ports,
             journal,
             outbox,
-        })
+        };
+        janitor.pick_up_plans()?;
+        Ok(janitor)
     }
 
-    fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.ports.clock.now()
     }
 

@@ -64,8 +64,8 @@ pub trait Rooms: Send + Sync {
     /// What the homeserver's clock says (`Date` of an answer), in whole seconds.
     async fn server_time(&self) -> Result<Timestamp, NeighbourError>;
 
-    /// A name for people: canonical alias, else `m.room.name`, else `None`.
-    async fn room_name(&self, room: &RoomId) -> Result<Option<String>, NeighbourError>;
+    /// Every membership event that stands in a room now, also the empty ones.
+    async fn memberships(&self, room: &RoomId) -> Result<Vec<StateEvent>, NeighbourError>;
 
     /// The room that an alias leads to, `None` when there is no such alias. An alias can be moved to
     /// another room, so it is resolved once and the id kept.
@@ -73,6 +73,9 @@ pub trait Rooms: Send + Sync {
 
     /// Joins a room, through the given servers where this server is not in it.
     async fn join(&self, room: &RoomId, via: &[String]) -> Result<(), NeighbourError>;
+
+    /// Leaves a room.
+    async fn leave(&self, room: &RoomId) -> Result<(), NeighbourError>;
 }
 
 /// The one place that changes other people's state.
@@ -148,12 +151,122 @@ pub trait Watch: Send {
 /// Something to say to people, in both forms.
 pub use rtc_janitor_core::render::Message;
 
+/// What goes into the admin room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Post {
+    /// A notice.
+    Notice {
+        /// The text.
+        message: Message,
+        /// The event that it answers.
+        reply_to: Option<EventId>,
+        /// Who is pinged; nobody else ever is.
+        mentions: Vec<UserId>,
+    },
+    /// Another text for an earlier notice.
+    Edit {
+        /// The text.
+        message: Message,
+        /// The notice.
+        of: EventId,
+        /// Who is pinged.
+        mentions: Vec<UserId>,
+    },
+    /// A reaction.
+    Reaction {
+        /// What to.
+        to: EventId,
+        /// Which.
+        key: String,
+    },
+}
+
+/// Something that somebody did in the admin room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// The event.
+    pub event: EventId,
+    /// Who did it.
+    pub sender: UserId,
+    /// When, by the clock of the sender's server.
+    pub at: Timestamp,
+    /// What it is.
+    pub what: What,
+    /// What vouches for the sender.
+    pub trust: Trust,
+    /// Whether it had been there before the bot could have heard it: nobody waits for an answer.
+    pub is_backlog: bool,
+}
+
+/// What somebody did in the admin room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// An `m.text` that was never edited.
+    Text {
+        /// `body`
+        body: String,
+        /// `formatted_body`, where it is HTML.
+        html: Option<String>,
+    },
+    /// A reaction.
+    Reaction {
+        /// What to.
+        to: EventId,
+        /// Which.
+        key: String,
+    },
+    /// Something encrypted whose key did not come.
+    Undecryptable,
+    /// The room went on elsewhere.
+    Upgrade {
+        /// Where.
+        successor: RoomId,
+    },
+}
+
+/// What vouches for the sender of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// As much as the room asks for.
+    Enough,
+    /// The room is encrypted, and this was not.
+    InTheClear,
+    /// The sender was verified once and has another identity now.
+    IdentityViolated,
+    /// It cannot be told which device it came from.
+    Unattributable,
+}
+
+/// How somebody stands in the admin room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Not in the room.
+    Outside,
+    /// In the room, with this power level (`i64::MAX` for a creator since room version 12).
+    Inside(i64),
+}
+
+/// Several things that were heard, in order, and how to say that they need not be told again.
+#[derive(Debug)]
+pub struct Delivery {
+    /// What was heard.
+    pub heard: Vec<Heard>,
+    /// To be used once all of them are in the journal.
+    pub taken: tokio::sync::oneshot::Sender<()>,
+}
+
 /// The admin room.
 #[async_trait]
 pub trait Chat: Send + Sync {
-    /// Posts a notice. The transaction id makes a repeated call harmless: the server posts it once.
-    async fn post(&self, transaction: &str, message: &Message) -> Result<EventId, NeighbourError>;
+    /// Posts something. The transaction id makes a repeated call harmless: the server posts it once.
+    async fn post(&self, transaction: &str, post: &Post) -> Result<EventId, NeighbourError>;
 
     /// Whether the bot is in the admin room and may speak there.
     async fn reachable(&self) -> Result<(), NeighbourError>;
+
+    /// How somebody stands in the room, by its state as it is known now.
+    async fn standing(&self, user: &UserId) -> Standing;
+
+    /// What the bot is called in the room, where it has a name there.
+    async fn own_name(&self) -> Option<String>;
 }

@@ -49,7 +49,8 @@ fn expired(owner: &Device) -> Membership {
 /// How many messages of the bot have both in them.
 async fn times_said_of(setup: &BotSetup<'_>, words: &str, device: &str) -> Result<usize> {
     let said = setup.said().await?;
-    Ok(said.iter().filter(|message| message.body.contains(words) && message.body.contains(device)).count())
+    let lines = said.iter().flat_map(|message| message.body.lines());
+    Ok(lines.filter(|line| line.contains(words) && line.contains(device)).count())
 }
 
 #[tokio::test]

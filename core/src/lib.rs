@@ -10,13 +10,16 @@
 //! | [`ledger`] | what is stale since when, what is due, when to look again |
 //! | [`guard`] | limits, breaker, quarantine: may this be written now |
 //! | [`plan`] | what one sweep would write, and what it holds back and why |
+//! | [`command`] | the grammar of the admin room |
 //! | [`render`] | all of it in words, as plain text and HTML |
 
+pub mod command;
 pub mod export;
 pub mod guard;
 pub mod ids;
 pub mod judge;
 pub mod ledger;
+pub mod mode;
 pub mod plan;
 pub mod render;
 pub mod rtc;

@@ -7,6 +7,10 @@
 
 use std::time::Duration;
 
+mod approved;
+
+pub use approved::{Approval, FRESH, Proposal};
+
 use crate::{
     guard::{
         breaker::{Breakers, Passage},
@@ -83,14 +87,16 @@ pub struct Candidate {
     pub route: Option<Result<Route, Blocked>>,
 }
 
-/// A key that is to be emptied. It can only be made from a candidate that passed.
+/// A key that is to be emptied. It can only be made from a candidate that passed, or from what a person
+/// has approved.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedWrite {
     room: RoomId,
     key: StateKey,
     event: EventId,
     owners: Vec<Owner>,
-    due: Due,
+    reason: Option<Reason>,
+    since: Timestamp,
     route: Route,
     probes: Vec<Neighbour>,
     is_shown: bool,
@@ -113,9 +119,13 @@ impl PlannedWrite {
     pub fn owners(&self) -> &[Owner] {
         &self.owners
     }
-    /// The reason that it is cleared for.
-    pub fn due(&self) -> Due {
-        self.due
+    /// The reason that it is cleared for; `None` when a person wants it, whatever is known about it.
+    pub fn reason(&self) -> Option<Reason> {
+        self.reason
+    }
+    /// Since when that has been seen.
+    pub fn since(&self) -> Timestamp {
+        self.since
     }
     /// The route.
     pub fn route(&self) -> Route {
@@ -166,6 +176,8 @@ pub enum HeldBack {
     RouteUnknown,
     /// A limit is reached; it goes on with the next sweep.
     Limit(Limit),
+    /// The approved plan is too old.
+    TooOld,
 }
 
 /// What holds for the whole sweep.
@@ -268,7 +280,8 @@ fn pass(
         key: candidate.key.clone(),
         event: candidate.event.clone(),
         owners,
-        due,
+        reason: Some(due.reason),
+        since: due.first,
         route,
         probes: tests,
         is_shown: candidate.is_shown,

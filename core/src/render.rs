@@ -1,5 +1,6 @@
 //! Everything a person reads, as plain text and as HTML. Whatever comes from outside is escaped.
 
+pub mod answer;
 pub mod explained;
 pub mod message;
 pub mod report;

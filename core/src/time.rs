@@ -75,7 +75,87 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// A time of day, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeOfDay(Duration);
+
+impl TimeOfDay {
+    const DAY: Duration = Duration::from_hours(24);
+
+    /// The first instant after `at` at which it is this time.
+    pub fn next_after(self, at: Timestamp) -> Timestamp {
+        let day = millis(Self::DAY);
+        let midnight = Timestamp(at.0 - at.0.rem_euclid(day));
+        let today = midnight + self.0;
+        if today > at { today } else { today + Self::DAY }
+    }
+}
+
+impl std::str::FromStr for TimeOfDay {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let time = chrono::NaiveTime::parse_from_str(text.trim(), "%H:%M");
+        let time = time.map_err(|_| "is not a time of day; write one such as \"08:00\" (UTC)".to_owned())?;
+        let seconds = chrono::Timelike::num_seconds_from_midnight(&time);
+        Ok(Self(Duration::from_secs(seconds.into())))
+    }
+}
+
+/// Ten years: longer spans only hide a slip, and calendar arithmetic stays safe.
+const LONGEST: Duration = Duration::from_hours(24 * 3653);
+
+/// A span as people write it: `90s`, `5m`, `4h15m`; at least 1 s.
+///
+/// # Errors
+///
+/// What is wrong, as the second half of a sentence that begins with the text.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    const EXAMPLES: &str = "write a duration such as \"90s\", \"5m\" or \"4h15m\"";
+    let text = text.trim();
+    let wrong = || format!("is not a duration; {EXAMPLES}");
+    // humantime knows more units; its "M" is a month, which nobody means who writes 5M.
+    if !text.chars().all(|c| c.is_ascii_digit() || "smhdw ".contains(c)) {
+        return Err(wrong());
+    }
+    let too_long = || "is longer than ten years".to_owned();
+    let duration = humantime::parse_duration(text).map_err(|error| match error {
+        humantime::DurationError::NumberOverflow => too_long(),
+        _ if !text.is_empty() && text.chars().all(|c| c.is_ascii_digit()) => {
+            format!("has no unit; {EXAMPLES}")
+        }
+        _ => wrong(),
+    })?;
+    if duration < Duration::from_secs(1) {
+        return Err("is too short; the least is \"1s\"".to_owned());
+    }
+    if duration > LONGEST {
+        return Err(too_long());
+    }
+    Ok(duration)
+}
+
 /// A span in milliseconds, saturating.
 fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_of_day_comes_once_a_day() {
+        let eight: TimeOfDay = "08:00".parse().expect("a time");
+        let at = |text: &str| -> Timestamp { text.parse::<DateTime<Utc>>().expect("an instant").into() };
+        for (now, next) in [
+            ("2026-11-23T07:59:59Z", "2026-11-23T08:00:00Z"),
+            ("2026-11-23T08:00:00Z", "2026-11-24T08:00:00Z"),
+            ("2026-11-23T23:00:00Z", "2026-11-24T08:00:00Z"),
+        ] {
+            assert_eq!(eight.next_after(at(now)), at(next), "{now}");
+        }
+        assert!("25:00".parse::<TimeOfDay>().is_err());
+        assert!("8".parse::<TimeOfDay>().is_err());
+    }
 }

@@ -11,15 +11,16 @@ use tokio::{
 
 use super::{CliError, logging, set_up};
 use crate::{
-    admin_room,
-    config::Config,
+    admin_room::{self, FrontDesk, House},
+    config::{AdminRoom as AdminRoomSettings, Config},
     janitor::{
-        Janitor,
+        Janitor, Mail, Outbox,
+        desk::Desk,
         run::{Announcement, Inbox, Stop},
         watcher::{Ended, Watcher},
     },
     world::{
-        Chat, NeighbourError, Rooms,
+        Chat, Delivery, NeighbourError, Rooms,
         chat::{AdminRoom, ChatConnection, KeySetUp},
         clock::SystemClock,
         journal::Journal,
@@ -34,6 +35,9 @@ pub struct Args {}
 
 /// How many batches of sync may wait for the loop; the watch waits when it is full.
 const NEWS: usize = 16;
+
+/// How many deliveries from the admin room may wait for the front desk.
+const DELIVERIES: usize = 16;
 
 /// How long the helping tasks may take to end.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -77,7 +81,10 @@ pub async fn run(config: Config, stop: Stop) -> Result<ExitCode, CliError> {
     tracing::info!(user = %homeserver.user_id(), mode = %config.janitor.mode, %room, "signed in");
 
     let (news, heard) = mpsc::channel(NEWS);
-    let (outbox, messages) = mpsc::unbounded_channel();
+    let (outbox, mail) = Outbox::new();
+    let (desk, jobs) = Desk::new();
+    let (ears, deliveries) = mpsc::channel(DELIVERIES);
+    let (moved, successors) = mpsc::unbounded_channel();
     let (sent, acknowledged) = mpsc::unbounded_channel();
     let (reachable, reachability) = watch::channel(None);
     let (announce, announcements) = mpsc::unbounded_channel();
@@ -90,20 +97,37 @@ pub async fn run(config: Config, stop: Stop) -> Result<ExitCode, CliError> {
         let admin_room = admin_room.clone();
         async move { admin_room.ready().await }
     };
-    let mut chatting = tokio::spawn(follow_chat(admin_room.clone(), stop.clone()));
+    let house = House {
+        desk: desk.clone(),
+        rooms: Arc::new(homeserver.clone()),
+        chat: Arc::clone(&port),
+        clock: Arc::new(SystemClock),
+        me: chat.user_id(),
+        prefix: config.admin_room.command_prefix.clone(),
+        settings: config.effective().into(),
+        moved,
+    };
+    let AdminRoomSettings { power_level, admins, .. } = &config.admin_room;
+    let front_desk = FrontDesk::new(house, *power_level, admins.iter().cloned());
+    let mut chatting = tokio::spawn(follow_chat(admin_room.clone(), ears, stop.clone()));
     let tasks = [
         tokio::spawn(admin_room::watch_reachability(Arc::clone(&port), ready, reachable, stop.clone())),
-        tokio::spawn(speak(chat, admin_room, port, messages, sent, announce, stop.clone())),
+        tokio::spawn(speak(chat, admin_room.clone(), port, mail, sent, announce, stop.clone())),
+        tokio::spawn(front_desk.serve(deliveries, stop.clone())),
+        tokio::spawn(follow_upgrades(admin_room, successors, desk.clone(), stop.clone())),
     ];
     let watching = tokio::spawn(watcher.follow(since, stop.clone()));
 
     let janitor = Janitor::new(settings, set_up::ports(&homeserver), journal, outbox)?;
-    let inbox = Inbox { news: heard, sent: acknowledged, admin_room: reachability, announcements };
+    let inbox = Inbox { news: heard, sent: acknowledged, admin_room: reachability, announcements, jobs };
     let mut running = tokio::spawn(janitor.run(inbox, stop.clone()));
     let outcome = tokio::select! {
         done = &mut running => finished(done),
         ended = watching => match ended {
-            Ok(Ended::SignedOut(why)) => Err(session_ended("watch", &why)),
+            Ok(Ended::SignedOut(why)) => {
+                say_last_word(&desk, &why).await;
+                Err(session_ended("watch", &why))
+            }
             _ => finished(running.await),
         },
         // Without it nobody can be told of anything, so nothing would ever be written again.
@@ -131,7 +155,7 @@ fn session_ended(device: &str, why: &str) -> CliError {
 }
 
 /// The helping tasks hear of the stop themselves; one that hangs is not waited for.
-async fn say_goodbye(tasks: [JoinHandle<()>; 2]) {
+async fn say_goodbye(tasks: [JoinHandle<()>; 4]) {
     for mut task in tasks {
         if timeout(GOODBYE, &mut task).await.is_err() {
             task.abort();
@@ -158,8 +182,43 @@ async fn find_admin_room(
 }
 
 /// Keeps the chat device in sync, until told to stop or until the server ends its session.
-async fn follow_chat(room: AdminRoom, stop: Stop) -> Result<(), NeighbourError> {
-    room.run(stop.wait()).await
+async fn follow_chat(
+    room: AdminRoom,
+    ears: mpsc::Sender<Delivery>,
+    stop: Stop,
+) -> Result<(), NeighbourError> {
+    room.run(ears, stop.wait()).await
+}
+
+/// Goes on in the room that an upgrade of the admin room names.
+async fn follow_upgrades(
+    room: AdminRoom,
+    mut successors: mpsc::UnboundedReceiver<RoomId>,
+    desk: Desk,
+    stop: Stop,
+) {
+    while let Some(Some(successor)) = stop.or(successors.recv()).await {
+        let before = room.id();
+        if let Err(error) = room.move_to(&successor) {
+            tracing::warn!(%successor, "the admin room was upgraded to no room: {error}");
+            continue;
+        }
+        tracing::info!(%before, %successor, "the admin room was upgraded");
+        let moved =
+            desk.ask(move |janitor| Box::pin(async move { janitor.move_admin_room(&before, &successor) }));
+        if moved.await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Says in the admin room that the session is over, while the chat device can still speak.
+async fn say_last_word(desk: &Desk, why: &str) {
+    let message = report::signed_out("watch", why);
+    let said = desk.ask(move |janitor| Box::pin(async move { janitor.say_at_once(&message) }));
+    if timeout(GOODBYE, said).await.is_ok() {
+        sleep(GOODBYE).await;
+    }
 }
 
 /// Sees to the keys of the chat device, so that nobody sees it as unverified, and then posts.
@@ -167,7 +226,7 @@ async fn speak(
     chat: ChatConnection,
     room: AdminRoom,
     port: Arc<dyn Chat>,
-    messages: mpsc::UnboundedReceiver<crate::world::journal::StoredMessage>,
+    mail: Mail,
     sent: mpsc::UnboundedSender<(String, rtc_janitor_core::ids::EventId)>,
     announce: mpsc::UnboundedSender<Announcement>,
     stop: Stop,
@@ -196,5 +255,5 @@ async fn speak(
             return;
         }
     }
-    admin_room::post_messages(port, messages, sent, stop).await;
+    admin_room::post_messages(port, mail, sent, stop).await;
 }

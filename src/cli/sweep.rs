@@ -2,23 +2,21 @@
 
 use std::{collections::BTreeSet, fmt::Write as _, process::ExitCode};
 
-use rtc_janitor_core::{
-    render::{Message, message, words},
-    time::Timestamp,
-};
-use tokio::sync::mpsc;
-
 use super::{CliError, logging, set_up};
 use crate::{
     config::{Config, RoomRef, room_text},
     janitor::{
-        Janitor,
+        Janitor, Outbox,
         once::{LONGEST_GAP, OnceError, Swept},
     },
     world::{
         clock::{Clock as _, SystemClock},
         journal::FindingKind,
     },
+};
+use rtc_janitor_core::{
+    render::{Message, message, words},
+    time::Timestamp,
 };
 
 /// Make one sweep and print its report; writes only with --clean
@@ -76,7 +74,7 @@ pub async fn main(args: Args, config: Config) -> Result<ExitCode, CliError> {
         settings.include = only;
     }
     // Nothing is said in the admin room: whoever runs this reads it here.
-    let (outbox, _unsent) = mpsc::unbounded_channel();
+    let (outbox, _mail) = Outbox::new();
     let mut janitor = Janitor::new(settings, set_up::ports(&homeserver), journal, outbox)?;
     let (swept, report) =
         janitor.sweep_once(&mut homeserver.watch(), args.wait, &stop).await.map_err(|error| match error {

@@ -169,15 +169,21 @@ fn admin_room(
         parse::room,
         "write the id or alias of the room to report in, such as \"#janitor:example.org\"",
     );
+    let command_prefix = reader.value("admin_room.command_prefix", parse::command_prefix);
     let power_level = reader.value("admin_room.power_level", parse::power_level);
+    let admins = reader.value("admin_room.admins", parse::users);
     let alert = reader.value("admin_room.alert", parse::users);
+    let digest = reader.value("admin_room.digest", parse::time_of_day);
     let recovery_key = reader.secret("admin_room.recovery_key");
     let chat = sign_in::chat(reader, homeserver, login);
     let (user_id, login) = chat?;
     Ok(AdminRoom {
         room: room?,
+        command_prefix: command_prefix?,
         power_level: power_level?,
+        admins: admins?,
         alert: alert?,
+        digest: digest?,
         recovery_key: recovery_key?,
         user_id,
         login,

@@ -81,8 +81,11 @@ pub(super) const KEYS: &[Key] = &[
     set("rooms.accept_invites_from", Kind::List, ""),
     set("owners.exclude", Kind::List, ""),
     unset("admin_room.room", Kind::Text),
+    set("admin_room.command_prefix", Kind::Text, "!janitor"),
     set("admin_room.power_level", Kind::Whole, "50"),
+    set("admin_room.admins", Kind::List, ""),
     set("admin_room.alert", Kind::List, ""),
+    set("admin_room.digest", Kind::Text, "08:00"),
     unset("admin_room.recovery_key", Kind::Secret),
     unset("admin_room.recovery_key_file", Kind::Path),
     unset("admin_room.login.user_id", Kind::Text),
@@ -159,7 +162,7 @@ mod tests {
             ("admin_room.login.passwrd_file", Some("admin_room.login.password_file")),
             ("livekit", None),
             ("http", None),
-            ("admin_room.command_prefix", None),
+            ("admin_room.command_prefx", Some("admin_room.command_prefix")),
             ("janitor.clear_call_event", None),
         ] {
             assert_eq!(nearest(wrong).as_deref(), right, "{wrong}");

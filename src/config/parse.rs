@@ -10,7 +10,7 @@ use super::{LogFormat, Mode, Secret};
 mod amounts;
 mod matrix;
 
-pub(super) use amounts::{count, duration, grace, power_level, share};
+pub(super) use amounts::{count, duration, grace, power_level, share, time_of_day};
 pub(super) use matrix::{device_id, room, rooms, server_name, url, user_globs, user_id, users};
 pub(crate) use matrix::{room_text, user_id_text};
 
@@ -45,6 +45,15 @@ fn text(value: &ValueKind) -> Parsed<&str> {
         }
         _ => Err(format!("must be text: write \"{}\" in quotes", shown(value))),
     }
+}
+
+/// What commands begin with: one word.
+pub(super) fn command_prefix(value: &ValueKind) -> Parsed<String> {
+    let text = text(value)?.trim();
+    if text.contains(char::is_whitespace) {
+        return Err(format!("{} has a space in it; write one word, such as \"!janitor\"", shown(value)));
+    }
+    Ok(text.to_owned())
 }
 
 /// Text that may hold anything, and is not shown.

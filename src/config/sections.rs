@@ -5,7 +5,10 @@
 use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 use matrix_sdk::reqwest::Url;
-use rtc_janitor_core::ids::{DeviceId, UserId};
+use rtc_janitor_core::{
+    ids::{DeviceId, UserId},
+    time::TimeOfDay,
+};
 
 use super::{Grace, LogFormat, Mode, RoomRef, Secret, UserGlobs};
 
@@ -148,10 +151,16 @@ pub struct Owners {
 pub struct AdminRoom {
     /// The room.
     pub room: RoomRef,
+    /// What commands begin with.
+    pub command_prefix: String,
     /// The power level from which a member has a say.
     pub power_level: i64,
+    /// Who has a say; empty: whoever has the power level.
+    pub admins: Vec<UserId>,
     /// Who is mentioned when a human is needed at once; empty: nobody.
     pub alert: Vec<UserId>,
+    /// When the daily digest is sent; `None` when none is wanted.
+    pub digest: Option<TimeOfDay>,
     /// Recovers the chat account's cross-signing on a new device.
     pub recovery_key: Option<Secret>,
     /// The account that chats; `homeserver.user_id` unless `admin_room.login.user_id` says otherwise.

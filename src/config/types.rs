@@ -5,24 +5,6 @@ use std::fmt;
 use rtc_janitor_core::ids::{RoomId, UserId};
 use wildmatch::WildMatch;
 
-/// What the janitor does with what it finds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Writes nothing and says what it would do.
-    Report,
-    /// Clears.
-    Clean,
-}
-
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Report => "report",
-            Self::Clean => "clean",
-        })
-    }
-}
-
 /// A room as a person names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RoomRef {
@@ -53,6 +35,11 @@ impl UserGlobs {
     /// Whether one of them fits the whole id.
     pub fn matches(&self, user: &UserId) -> bool {
         self.0.iter().any(|glob| glob.matches(user.as_str()))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// Whether there are none, so that nobody is meant.

@@ -4,7 +4,9 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use rtc_janitor_core::{
+    command::PlanId,
     export::room_member,
+    ids::{EventId, UserId},
     judge::{
         evidence::RoomMember,
         policy::{Neighbour, Reason},
@@ -61,7 +63,7 @@ async fn clear(rooms: &dyn Rooms, port: &dyn Clear, write: &PlannedWrite) -> Ste
         Ok(current) => return Step::Replaced(current),
         Err(error) => return Step::NotTried(error),
     }
-    if write.due().reason == Reason::NotJoined {
+    if write.reason() == Some(Reason::NotJoined) {
         for owner in write.owners() {
             match rooms.state_event(write.room(), "m.room.member", owner.user.as_str()).await {
                 Ok(event) if room_member(event.as_ref()) == RoomMember::Joined => return Step::OwnerIsBack,
@@ -76,19 +78,44 @@ async fn clear(rooms: &dyn Rooms, port: &dyn Clear, write: &PlannedWrite) -> Ste
     }
 }
 
+/// On whose behalf keys are emptied.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Errand<'a> {
+    /// A sweep's, which judged all this.
+    Sweep(&'a [Judged]),
+    /// A plan's, and of whoever approved it.
+    Plan(&'a PlanId, &'a UserId),
+}
+
+/// What came of one write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Done {
+    /// The key is empty.
+    Cleared,
+    /// It would be, were this no dry run.
+    Spared,
+    /// It was no longer what was judged.
+    Changed,
+    /// The server said no.
+    Refused(String),
+    /// It is to be tried again, or nobody knows yet.
+    Later,
+}
+
 impl Janitor {
     /// Carries out a plan. When told to stop, it begins nothing new and finishes what is in flight.
     pub(super) async fn act(
         &mut self,
         plan: &[PlannedWrite],
-        judged: &[Judged],
+        errand: Errand<'_>,
+        port: &dyn Clear,
         stop: &Stop,
-    ) -> Result<(), JournalError> {
+    ) -> Result<Vec<(EventId, Done)>, JournalError> {
+        let mut all = Vec::new();
         if plan.is_empty() {
-            return Ok(());
+            return Ok(all);
         }
-        let port = self.writer();
-        let intents: Vec<_> = plan.iter().map(|write| self.intent(write, judged)).collect();
+        let intents: Vec<_> = plan.iter().map(|write| self.intent(write, errand)).collect();
         let ids = self.journal.intend(&intents)?;
         let rooms = Arc::clone(&self.ports.rooms);
         let at_once = if std::mem::take(&mut self.is_slowed) { 1 } else { CONCURRENCY };
@@ -101,7 +128,7 @@ impl Janitor {
         });
         loop {
             while begun < plan.len() && in_flight.len() < at_once && self.may_begin(stop) {
-                let (rooms, port, index) = (&*rooms, &*port, begun);
+                let (rooms, index) = (&*rooms, begun);
                 in_flight.push(async move { (index, clear(rooms, port, &plan[index]).await) });
                 begun += 1;
             }
@@ -111,16 +138,22 @@ impl Janitor {
                 () = &mut too_late => None,
             };
             let Some((index, reached)) = next else { break };
-            self.note(&plan[index], ids[index], &intents[index], reached, port.finding(), judged)?;
+            let done = self.note(&plan[index], ids[index], reached, port.finding(), errand)?;
+            all.push((plan[index].event().clone(), done));
         }
-        self.journal.withdraw(&ids[begun..])
+        self.journal.withdraw(&ids[begun..])?;
+        Ok(all)
     }
 
     fn may_begin(&self, stop: &Stop) -> bool {
         !stop.is_set() && self.hold_writes_until.is_none()
     }
 
-    fn intent(&self, write: &PlannedWrite, judged: &[Judged]) -> Intent {
+    fn intent(&self, write: &PlannedWrite, errand: Errand<'_>) -> Intent {
+        let (judged, plan) = match errand {
+            Errand::Sweep(judged) => (judged, None),
+            Errand::Plan(plan, by) => (&[][..], Some((plan.clone(), by.clone()))),
+        };
         let about: Vec<_> = judged.iter().filter(|judged| judged.is_about(write)).collect();
         let old_content = self.tracker.get(write.room(), write.key());
         Intent {
@@ -128,7 +161,8 @@ impl Janitor {
             key: write.key().clone(),
             event: write.event().clone(),
             owners: write.owners().to_vec(),
-            reason: write.due().reason,
+            reason: write.reason(),
+            plan,
             route: write.route().as_str(),
             evidence: about.iter().map(|judged| judged.evidence_json()).collect(),
             old_content: old_content.map_or(Value::Null, |open| open.event.content.clone()),
@@ -140,38 +174,44 @@ impl Janitor {
         &mut self,
         write: &PlannedWrite,
         id: i64,
-        intent: &Intent,
         step: Step,
-        done: FindingKind,
-        judged: &[Judged],
-    ) -> Result<(), JournalError> {
+        kind: FindingKind,
+        errand: Errand<'_>,
+    ) -> Result<Done, JournalError> {
         let now = self.now();
         let (room, key) = (write.room(), write.key());
-        let found = |kind, obstacle: Option<String>| Finding {
-            room: room.clone(),
-            key: key.clone(),
-            event: write.event().clone(),
-            kind,
-            at: now,
-            details: Self::details(write, judged, obstacle),
+        // What a plan does is told with the plan.
+        let found = |kind, obstacle: Option<String>| match errand {
+            Errand::Plan(..) => None,
+            Errand::Sweep(judged) => Some(Finding {
+                room: room.clone(),
+                key: key.clone(),
+                event: write.event().clone(),
+                kind,
+                at: now,
+                details: Self::details(write, judged, obstacle),
+            }),
         };
-        match step {
+        Ok(match step {
             Step::Written(written) => {
-                let finding = found(done, None);
+                let finding = found(kind, None);
                 let outcome = match written {
                     Written::Event(event) => WriteOutcome::Cleared(event),
                     Written::Nothing => WriteOutcome::Spared,
                 };
-                tracing::info!(%room, %key, reason = %intent.reason, outcome = ?outcome, "dealt with");
-                self.journal.finish(id, &outcome, Some(&finding), now)?;
+                tracing::info!(%room, %key, reason = ?write.reason(), outcome = ?outcome, "dealt with");
+                self.journal.finish(id, &outcome, finding.as_ref(), now)?;
+                self.has_more_to_say |= finding.is_some();
                 for neighbour in write.probes().iter().copied() {
                     self.breakers.probed(neighbour, room, key, &self.settings.breaker, now);
                     self.journal.save_breakers(&self.breakers)?;
                 }
                 if matches!(outcome, WriteOutcome::Cleared(_)) {
                     self.close(room, key)?;
+                    Done::Cleared
                 } else {
-                    self.dealt_with.insert((write.event().clone(), finding.kind));
+                    self.dealt_with.insert((write.event().clone(), kind));
+                    Done::Spared
                 }
             }
             Step::Replaced(current) => {
@@ -182,6 +222,7 @@ impl Janitor {
                     Some(event) => self.take_in_membership(room, event, FirstSeen { at: now, live: true })?,
                     None => self.close(room, key)?,
                 }
+                Done::Changed
             }
             Step::OwnerIsBack => {
                 tracing::info!(%room, %key, "its owner is back in the room: left alone");
@@ -189,19 +230,20 @@ impl Janitor {
                 for owner in write.owners() {
                     self.observed.doubt_member(room, &owner.user);
                 }
+                Done::Changed
             }
             // What may not be read will not be written either, and asking again in each sweep helps nobody.
             Step::NotTried(error @ NeighbourError::Refused { .. }) => {
-                self.note_failure(write, id, &error, found)?;
+                self.note_failure(write, id, &error, found)?
             }
             Step::NotTried(error) => {
                 self.slow_down(&error);
                 self.journal.finish(id, &WriteOutcome::NotWritten(error.to_string()), None, now)?;
                 tracing::warn!(%room, %key, "could not be read again before the write: {error}");
+                Done::Later
             }
             Step::Failed(error) => self.note_failure(write, id, &error, found)?,
-        }
-        Ok(())
+        })
     }
 
     fn note_failure(
@@ -209,8 +251,8 @@ impl Janitor {
         write: &PlannedWrite,
         id: i64,
         error: &NeighbourError,
-        found: impl Fn(FindingKind, Option<String>) -> Finding,
-    ) -> Result<(), JournalError> {
+        found: impl Fn(FindingKind, Option<String>) -> Option<Finding>,
+    ) -> Result<Done, JournalError> {
         let now = self.now();
         let place = (write.room().clone(), write.key().clone());
         tracing::warn!(room = %place.0, key = %place.1, "not cleared: {error}");
@@ -223,14 +265,21 @@ impl Janitor {
             }
             NeighbourError::Refused { errcode, message, .. } => {
                 let said = rtc_janitor_core::render::message::harmless(&format!("{errcode}: {message}"));
-                let finding = found(FindingKind::Refused, Some(said));
-                self.journal.finish(id, &WriteOutcome::NotWritten(error.to_string()), Some(&finding), now)?;
+                let finding = found(FindingKind::Refused, Some(said.clone()));
+                self.journal.finish(
+                    id,
+                    &WriteOutcome::NotWritten(error.to_string()),
+                    finding.as_ref(),
+                    now,
+                )?;
+                self.has_more_to_say |= finding.is_some();
                 let tries = self.retry_at.get(&place).map_or(0, |(_, tries)| *tries);
                 let pause = RETRY.0.saturating_mul(1 << tries.min(10)).min(RETRY.1);
                 self.retry_at.insert(place, (now + pause, tries + 1));
+                return Ok(Done::Refused(said));
             }
         }
-        Ok(())
+        Ok(Done::Later)
     }
 
     /// Obeys a server that asks for less, or does not answer: only writes wait, everything else goes on.

@@ -71,17 +71,7 @@ impl Janitor {
         self.tracker.add_room(&room);
         self.room_names.entry(room.clone()).or_default();
         if full {
-            let named: BTreeSet<_> = update
-                .events
-                .iter()
-                .filter(|event| event.event_type == CALL_MEMBER)
-                .map(|event| event.state_key.clone())
-                .collect();
-            let keys = self.tracker.add_room(&room);
-            let gone: Vec<_> = keys.keys().filter(|key| !named.contains(*key)).cloned().collect();
-            for key in gone {
-                self.close(&room, &key)?;
-            }
+            self.close_all_but(&room, &update.events)?;
         }
         for event in update.events {
             match event.event_type.as_str() {
@@ -89,9 +79,7 @@ impl Janitor {
                 "m.room.member" => {
                     self.observed.doubt_member(&room, &event.state_key.as_str().into());
                 }
-                "m.room.power_levels" => self.retry_at.retain(|(other, _), _| *other != room),
-                "m.room.tombstone" => self.follow(&room, &event).await?,
-                _ => {}
+                _ => self.take_in_about(&room, &event, seen.live).await?,
             }
         }
         for event in update.redacted {
@@ -99,6 +87,71 @@ impl Janitor {
             if let Some(key) = self.tracker.key_of(&room, &event).cloned() {
                 self.close(&room, &key)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Takes in a fresh view of all memberships of one room.
+    pub(super) async fn take_in_memberships(
+        &mut self,
+        room: &RoomId,
+        events: Vec<StateEvent>,
+    ) -> Result<(), JournalError> {
+        let update = RoomUpdate { room_id: room.clone(), events, redacted: Vec::new() };
+        self.take_in_room(update, true, FirstSeen { at: self.now(), live: false }).await
+    }
+
+    /// A full view of a room names every key: what it does not name is gone.
+    fn close_all_but(&mut self, room: &RoomId, events: &[StateEvent]) -> Result<(), JournalError> {
+        let named: BTreeSet<_> = events
+            .iter()
+            .filter(|event| event.event_type == CALL_MEMBER)
+            .map(|event| event.state_key.clone())
+            .collect();
+        let keys = self.tracker.add_room(room);
+        let gone: Vec<_> = keys.keys().filter(|key| !named.contains(*key)).cloned().collect();
+        for key in gone {
+            self.close(room, &key)?;
+        }
+        Ok(())
+    }
+
+    /// What a room is called, who may do what there, and whether it goes on elsewhere.
+    async fn take_in_about(
+        &mut self,
+        room: &RoomId,
+        event: &StateEvent,
+        live: bool,
+    ) -> Result<(), JournalError> {
+        let now = self.now();
+        let may_clear = |janitor: &Self| {
+            janitor.tracker.about(room).and_then(|about| about.may_clear(&janitor.settings.user_id, now))
+        };
+        let before = may_clear(self);
+        let about = self.tracker.about_mut(room);
+        if !about.take_in(event) {
+            return Ok(());
+        }
+        match event.event_type.as_str() {
+            "m.room.power_levels" => {
+                self.retry_at.retain(|(other, _), _| other != room);
+                if let (Some(Ok(())), Some(Err(blocked))) = (before, may_clear(self))
+                    && live
+                {
+                    tracing::warn!(%room, ?blocked, "lost the power to clear keys");
+                    let message = report::lost_power(room, self.name_of(room).as_deref(), blocked);
+                    self.alarm(&message, Some(&format!("lost power {}", event.event_id)), now)?;
+                }
+            }
+            "m.room.name" | "m.room.canonical_alias" => {
+                let shown = about.shown().map(str::to_owned);
+                if self.room_names.get(room) != Some(&shown) {
+                    self.journal.name_room(room, shown.as_deref())?;
+                    self.room_names.insert(room.clone(), shown);
+                }
+            }
+            "m.room.tombstone" => self.follow(room, event).await?,
+            _ => {}
         }
         Ok(())
     }

@@ -1,61 +1,133 @@
-//! Findings into messages, and messages on their way.
+//! Findings and notes into messages: what the janitor says without being asked.
+//!
+//! At most one such message in [`PACE`]; what comes in between is said together.
 
 use std::time::Duration;
 
 use rtc_janitor_core::{
+    ids::RoomId,
     plan::PlannedWrite,
     render::{
         Message,
-        report::{Report, Row},
+        report::{self, Digest, Report, Row},
     },
     time::Timestamp,
 };
 use serde_json::Value;
 
 use super::{AdminRoomState, Janitor, Judged, sweep::naming_reason};
-use crate::world::journal::{Finding, JournalError};
+use crate::world::journal::{Draft, Finding, JournalError};
+
+/// The least time between two messages that nobody asked for.
+const PACE: Duration = Duration::from_secs(10);
 
 /// How long a report may wait for the writes that the server puts off.
 const LONGEST_UNTOLD: Duration = Duration::from_mins(1);
 
+/// For how long a report takes in what is found again.
+const OPEN_REPORT: Duration = Duration::from_hours(24);
+
 impl Janitor {
-    /// Puts a message on its way to the admin room; one of the same subject is said once.
+    /// Notes something to be said; one of the same subject is said once.
     pub(super) fn say(
         &mut self,
         message: &Message,
         subject: Option<&str>,
         now: Timestamp,
     ) -> Result<(), JournalError> {
-        if let Some(stored) = self.journal.say(message, subject, &[], now)? {
-            // The receiver lives as long as the program.
-            let _ = self.outbox.send(stored);
-        }
+        self.has_more_to_say |= self.journal.note(message, subject, false, now)?;
         Ok(())
     }
 
-    /// Says what was found since the last report, in one message. While nobody can be told, findings
-    /// gather in the journal and are summed up afterwards.
-    pub(super) async fn report(&mut self, long_expired: usize) -> Result<(), JournalError> {
-        if self.admin_room != AdminRoomState::Reachable {
+    /// Notes something that needs a person at once: those who are to be alerted are mentioned.
+    pub(super) fn alarm(
+        &mut self,
+        message: &Message,
+        subject: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        self.has_more_to_say |= self.journal.note(message, subject, true, now)?;
+        Ok(())
+    }
+
+    /// When something may be said unasked, if there is something to say.
+    pub(super) fn next_word(&self) -> Option<Timestamp> {
+        let may = self.has_more_to_say && self.admin_room == AdminRoomState::Reachable;
+        may.then(|| self.last_word.map_or(self.now(), |last| last + PACE))
+    }
+
+    /// Says what is to be said, if it may now. While nobody can be told, it gathers in the journal and
+    /// is summed up afterwards.
+    pub(super) fn speak(&mut self) -> Result<(), JournalError> {
+        let now = self.now();
+        if self.admin_room != AdminRoomState::Reachable
+            || self.last_word.is_some_and(|last| now < last + PACE)
+        {
             return Ok(());
         }
+        let notes = self.journal.untold()?;
+        if notes.is_empty() {
+            self.report()?;
+            return Ok(());
+        }
+        let texts: Vec<_> = notes.iter().map(|note| &note.message).collect();
+        let is_alarm = notes.iter().any(|note| note.is_alarm);
+        let draft = Draft {
+            notes: notes.iter().map(|note| note.id).collect(),
+            mentions: if is_alarm { self.settings.alert.clone() } else { Vec::new() },
+            ..Draft::of(report::together(&texts))
+        };
+        self.post(&draft)?;
+        self.last_word = Some(now);
+        // There may be findings, too.
+        self.has_more_to_say = true;
+        Ok(())
+    }
+
+    /// Puts a message into the journal and on its way.
+    pub(super) fn post(&mut self, draft: &Draft) -> Result<(), JournalError> {
+        let stored = self.journal.post(draft, self.now())?;
+        self.outbox.put(stored);
+        Ok(())
+    }
+
+    /// Says what was found since the last report, in one message; what was all found before is edited
+    /// into that report.
+    fn report(&mut self) -> Result<(), JournalError> {
+        let now = self.now();
         let findings = self.journal.unreported()?;
-        let Some(first) = findings.first() else { return Ok(()) };
+        let Some(first) = findings.first() else {
+            self.has_more_to_say = false;
+            return Ok(());
+        };
         // A server that takes few events at a time is to take the clears first: one message tells of all.
-        if self.hold_writes_until.is_some() && self.now().since(first.at) < LONGEST_UNTOLD {
+        if self.hold_writes_until.is_some() && now.since(first.at) < LONGEST_UNTOLD {
             return Ok(());
         }
-        let mut report = Report { long_expired, ..Report::default() };
-        for finding in &findings {
+        let last = self.journal.last_report(now - OPEN_REPORT)?;
+        let repeated =
+            last.filter(|(_, told)| findings.iter().all(|new| told.iter().any(|old| same(old, new))));
+        let draft = match repeated {
+            Some((report, told)) => {
+                let all: Vec<_> = told.iter().chain(&findings).collect();
+                Draft { target: Some(report), ..Draft::of(self.report_of(&all).message(now)) }
+            }
+            None => Draft::of(self.report_of(&findings.iter().collect::<Vec<_>>()).message(now)),
+        };
+        self.post(&Draft { findings, ..draft })?;
+        self.last_word = Some(now);
+        self.has_more_to_say = false;
+        Ok(())
+    }
+
+    pub(super) fn report_of(&self, findings: &[&Finding]) -> Report {
+        let mut report = Report { long_expired: self.long_expired, ..Report::default() };
+        for finding in findings {
             let Some(mut row) = Self::row_of(finding) else { continue };
-            row.room_name = self.name_of(&finding.room).await?;
+            row.room_name = self.name_of(&finding.room);
             report.add(finding.kind, row);
         }
-        let now = self.now();
-        if let Some(stored) = self.journal.say(&report.message(now), None, &findings, now)? {
-            let _ = self.outbox.send(stored);
-        }
-        Ok(())
+        report
     }
 
     pub(super) fn row_of(finding: &Finding) -> Option<Row> {
@@ -64,31 +136,46 @@ impl Janitor {
             .ok()
     }
 
-    /// A name for people, asked for once.
-    async fn name_of(
-        &mut self,
-        room: &rtc_janitor_core::ids::RoomId,
-    ) -> Result<Option<String>, JournalError> {
-        if let Some(Some(name)) = self.room_names.get(room) {
-            return Ok(Some(name.clone()));
-        }
-        let name = match self.ports.rooms.room_name(room).await {
-            Ok(name) => name,
-            Err(error) => {
-                tracing::debug!(%room, "no name: {error}");
-                None
-            }
+    /// A name for people, where there is one.
+    pub(crate) fn name_of(&self, room: &RoomId) -> Option<String> {
+        self.room_names.get(room).cloned().flatten()
+    }
+
+    /// When the next digest is due; `None` when none is wanted.
+    pub(super) fn next_digest(&self) -> Result<Option<Timestamp>, JournalError> {
+        let Some(time) = self.settings.digest else { return Ok(None) };
+        let Some(last) = self.journal.last_digest()? else {
+            // The first one tells of a whole day.
+            self.journal.set_last_digest(self.now())?;
+            return Ok(Some(time.next_after(self.now())));
         };
-        self.journal.name_room(room, name.as_deref())?;
-        self.room_names.insert(room.clone(), name.clone());
-        Ok(name)
+        Ok(Some(time.next_after(last)))
+    }
+
+    /// Sums up the time since the last digest, when it is time to; nothing to tell is not told.
+    pub(super) fn digest(&mut self) -> Result<(), JournalError> {
+        let now = self.now();
+        if self.next_digest()?.is_none_or(|due| now < due) {
+            return Ok(());
+        }
+        let since = self.journal.last_digest()?.unwrap_or(now);
+        let mut digest = Digest { since, now, problems: self.rooms_answer(true), ..Digest::default_at(now) };
+        for finding in self.journal.findings_since(since)? {
+            let Some(row) = Self::row_of(&finding) else { continue };
+            digest.add(finding.kind, row.reason, finding.at.since(row.since));
+        }
+        self.journal.set_last_digest(now)?;
+        if let Some(message) = digest.message() {
+            self.say(&message, None, now)?;
+        }
+        Ok(())
     }
 
     pub(super) fn details(write: &PlannedWrite, judged: &[Judged], obstacle: Option<String>) -> Value {
         let about: Vec<_> = judged.iter().filter(|one| one.is_about(write)).collect();
         let mut row = Self::row_about(&about, obstacle);
-        row.reason = write.due().reason;
-        row.since = write.due().first;
+        row.reason = write.reason().unwrap_or(row.reason);
+        row.since = write.since();
         serde_json::to_value(row).unwrap_or_default()
     }
 
@@ -113,6 +200,12 @@ impl Janitor {
                 .unwrap_or(Timestamp::from_millis(0)),
             is_shown: first.is_some_and(|one| !one.judgement.reasons().any(|(r, _)| r.as_str() == "expired")),
             obstacle,
+            times: 1,
         }
     }
+}
+
+/// Whether the same was found of the same key.
+fn same(one: &Finding, other: &Finding) -> bool {
+    (one.kind, &one.room, &one.key) == (other.kind, &other.room, &other.key)
 }

@@ -5,7 +5,7 @@ use std::{future::Future, time::Duration};
 use rtc_janitor_core::{
     ids::EventId,
     judge::policy::Neighbour,
-    render::{Message, report},
+    render::{Message, answer, report},
     time::Timestamp,
 };
 use tokio::{
@@ -13,7 +13,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{AdminRoomState, Janitor};
+use super::{AdminRoomState, Janitor, desk::Jobs, wishes::Wish};
 use crate::world::{NeighbourError, SyncBatch, journal::JournalError};
 
 /// Sync brings things in bursts; a sweep waits this long for the rest of one.
@@ -101,6 +101,8 @@ pub struct Inbox {
     pub admin_room: watch::Receiver<Option<Result<(), String>>>,
     /// What others want said in the admin room, each once.
     pub announcements: mpsc::UnboundedReceiver<Announcement>,
+    /// What others ask of the janitor.
+    pub jobs: Jobs,
 }
 
 impl Janitor {
@@ -116,6 +118,7 @@ impl Janitor {
             let knows_admin_room = inbox.admin_room.borrow().is_some();
             let may_look = self.first_sync_is_over && knows_admin_room;
             let look_in = self.time_to_next_look().filter(|_| may_look);
+            let chore_in = self.time_to_next_chore()?;
             tokio::select! {
                 biased;
                 () = stop.wait() => break,
@@ -130,6 +133,10 @@ impl Janitor {
                 Some(Announcement { subject, message }) = inbox.announcements.recv() => {
                     self.say(&message, Some(&subject), self.now())?;
                 }
+                Some(job) = inbox.jobs.0.recv() => {
+                    // What is broken off here is answered after the next start.
+                    stop.or(job(&mut self)).await.transpose()?;
+                }
                 Ok(()) = inbox.admin_room.changed() => {
                     let state = inbox.admin_room.borrow_and_update().clone();
                     self.hear_of_admin_room(state)?;
@@ -137,6 +144,7 @@ impl Janitor {
                 () = sleep(look_in.unwrap_or(PRUNE)) => {
                     self.wants_look = look_in.is_some();
                 }
+                () = sleep(chore_in.unwrap_or(PRUNE)) => {}
             }
             let knows_admin_room = inbox.admin_room.borrow().is_some();
             if !(self.first_sync_is_over && knows_admin_room) {
@@ -146,14 +154,37 @@ impl Janitor {
                 said_hello = true;
                 self.say_hello()?;
             }
+            self.end_pause()?;
+            self.go_on_with_plans(&stop).await?;
             if self.wants_look && self.look_is_due() {
                 self.wants_look = false;
                 self.sweep_unless_stopped(&stop).await?;
             }
+            self.digest()?;
+            self.speak()?;
             if self.now().since(pruned) >= PRUNE {
                 pruned = self.now();
                 self.journal.prune(pruned - self.settings.retention)?;
             }
+        }
+        Ok(())
+    }
+
+    /// How long until something is to be done that is no look at calls.
+    fn time_to_next_chore(&self) -> Result<Option<Duration>, JournalError> {
+        let now = self.now();
+        let pause_ends = self.wishes().pause.flatten();
+        let at = [self.next_word(), self.next_plan_step(), pause_ends, self.next_digest()?];
+        // Never in a busy loop, whatever the deadlines say.
+        Ok(at.into_iter().flatten().min().map(|at| at.since(now).max(Duration::from_millis(10))))
+    }
+
+    /// A pause that was set for a time ends by itself.
+    fn end_pause(&mut self) -> Result<(), JournalError> {
+        let now = self.now();
+        if self.wishes().pause.flatten().is_some_and(|until| now >= until) {
+            self.unwish(&Wish::Pause(None))?;
+            self.say(&answer::pause_over(), None, now)?;
         }
         Ok(())
     }
@@ -213,10 +244,15 @@ impl Janitor {
         let (rooms, open) = self.size();
         let start = report::Start {
             version: env!("CARGO_PKG_VERSION"),
-            is_clean: self.settings.is_clean,
+            mode: self.mode(),
+            mode_of_file: self.mode_of_file(),
+            mode_by_command: self.wishes().mode,
+            paused: self.wishes().pause,
             rooms,
             open,
             silent_after: self.settings.policy.silent_after,
+            prefix: &self.settings.command_prefix,
+            now: self.now(),
         };
         self.say(&start.message(), None, self.now())
     }

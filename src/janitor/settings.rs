@@ -6,6 +6,7 @@ use rtc_janitor_core::{
     guard::{breaker, limits::Limits},
     ids::{RoomId, UserId},
     judge::policy::{Policy, Reason},
+    time::TimeOfDay,
 };
 
 use crate::config::{Config, Mode, UserGlobs};
@@ -39,10 +40,18 @@ pub struct Settings {
     pub exclude: BTreeSet<RoomId>,
     /// These users' memberships are left alone.
     pub excluded_owners: UserGlobs,
+    /// And those of these.
+    pub excluded_users: BTreeSet<UserId>,
     /// Whose invitations are accepted.
     pub accept_invites_from: UserGlobs,
     /// The admin room, once it is known.
     pub admin_room: Option<RoomId>,
+    /// Who is mentioned when a person is needed at once.
+    pub alert: Vec<UserId>,
+    /// What commands begin with.
+    pub command_prefix: String,
+    /// When the daily digest is sent.
+    pub digest: Option<TimeOfDay>,
     /// Up to how long before the start a sighting may lie for its clock to run on: zero, unless
     /// somebody outside repeats single sweeps and is the janitor's loop.
     pub bridge: Duration,
@@ -76,11 +85,20 @@ impl Settings {
             include,
             exclude,
             excluded_owners: config.owners.exclude.clone(),
+            excluded_users: BTreeSet::new(),
             accept_invites_from: config.rooms.accept_invites_from.clone(),
             admin_room: None,
+            alert: config.admin_room.alert.clone(),
+            command_prefix: config.admin_room.command_prefix.clone(),
+            digest: config.admin_room.digest,
             bridge: Duration::ZERO,
             retention: config.store.retention,
         }
+    }
+
+    /// Whether somebody's memberships are left alone.
+    pub fn leaves_alone(&self, user: &UserId) -> bool {
+        self.excluded_owners.matches(user) || self.excluded_users.contains(user)
     }
 
     /// Whether a room is looked after. Exclusion wins.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use rtc_janitor_core::{
     guard::limits::Budget,
-    ids::{EventId, RoomId, StateKey, UserId},
+    ids::{EventId, RoomId, StateKey},
     judge::{
         evidence::Evidence,
         policy::{Neighbour, Reason},
@@ -20,7 +20,7 @@ use rtc_janitor_core::{
 use serde_json::{Value, json};
 use std::time::Duration;
 
-use super::{Janitor, observe::RoomObservations, run::Stop};
+use super::{Janitor, act::Errand, observe::RoomObservations, run::Stop};
 use crate::world::{
     NeighbourError,
     journal::{Finding, FindingKind, JournalError},
@@ -99,9 +99,7 @@ impl Janitor {
     /// have said is unknown.
     pub async fn sweep(&mut self, stop: &Stop) -> Result<SweepSummary, JournalError> {
         let summary = self.sweep_untold(stop).await?;
-        let long_expired = summary.held.iter().filter(|(.., why)| *why == HeldBack::LongExpired).count();
-        // What is not told now waits in the journal.
-        stop.or(self.report(long_expired)).await.transpose()?;
+        self.speak()?;
         Ok(summary)
     }
 
@@ -115,7 +113,9 @@ impl Janitor {
         }
         self.last_look = Some(now);
         if self.hold_writes_until.is_some_and(|until| now >= until) {
-            self.hold_writes_until = None;
+            // Somebody waits for an answer: that goes first where the server takes few events.
+            let goes_first = self.is_slowed && self.outbox.is_awaited();
+            self.hold_writes_until = goes_first.then(|| now + Duration::from_secs(1));
         }
         // Reading may be broken off at any time; only a write is always finished.
         let Some(settled) = stop.or(self.settle_open_intents()).await else {
@@ -127,7 +127,7 @@ impl Janitor {
             return Ok(SweepSummary::default());
         }
         for change in self.breakers.settle(now) {
-            self.say(&report::breaker(&change, now), None, now)?;
+            self.alarm(&report::breaker(&change, now), None, now)?;
         }
         let Some(observed) = stop.or(self.observe()).await else { return Ok(SweepSummary::default()) };
         observed?;
@@ -138,14 +138,16 @@ impl Janitor {
         let plan = plan?;
         self.journal_held(&plan, &judged)?;
         if !stop.is_set() && self.hold_writes_until.is_none() {
-            self.act(&plan.writes, &judged, stop).await?;
+            let port = self.writer();
+            self.act(&plan.writes, Errand::Sweep(&judged), &*port, stop).await?;
         }
+        self.long_expired = plan.held.iter().filter(|(_, why)| *why == HeldBack::LongExpired).count();
         self.journal.save_breakers(&self.breakers)?;
         let held = plan.held.into_iter().map(|(c, why)| (c.room, c.key, why)).collect();
         Ok(SweepSummary { judged, held })
     }
 
-    fn judge_all(&self) -> Vec<Judged> {
+    pub(super) fn judge_all(&self) -> Vec<Judged> {
         let now = self.now();
         let mut by_room: BTreeMap<RoomId, Vec<(Subject, &Membership)>> = BTreeMap::new();
         for (subject, membership) in self.subjects() {
@@ -171,7 +173,7 @@ impl Janitor {
     }
 
     /// Takes the judgements into the ledger and the breakers.
-    fn remember(&mut self, judged: &[Judged]) -> Result<(), JournalError> {
+    pub(super) fn remember(&mut self, judged: &[Judged]) -> Result<(), JournalError> {
         let now = self.now();
         let tracker = &self.tracker;
         self.ledger.retain(|subject| tracker.is_open(&subject.room, &subject.key, &subject.event));
@@ -191,12 +193,12 @@ impl Janitor {
         for change in self.breakers.observe(owners, &self.settings.breaker, now) {
             tracing::warn!(?change, "breaker");
             self.journal.save_breakers(&self.breakers)?;
-            self.say(&report::breaker(&change, now), None, now)?;
+            self.alarm(&report::breaker(&change, now), None, now)?;
         }
         Ok(())
     }
 
-    fn with_deadlines(&self, mut judged: Vec<Judged>) -> Vec<Judged> {
+    pub(super) fn with_deadlines(&self, mut judged: Vec<Judged>) -> Vec<Judged> {
         let now = self.now();
         for one in &mut judged {
             one.due = self.ledger.due(&one.subject, now);
@@ -211,18 +213,31 @@ impl Janitor {
             return Ok(Plan::default());
         }
         let clock_is_skewed = self.clock_is_skewed().await?;
+        self.find_routes(&mut candidates).await;
+        let budget = Budget::new(self.settings.limits, self.in_last_hour()?);
+        Ok(Plan::make(candidates, self.circumstances(clock_is_skewed), budget))
+    }
+
+    /// How many keys were emptied in the last hour, or would have been.
+    pub(crate) fn in_last_hour(&self) -> Result<u32, JournalError> {
+        self.journal.count_since(self.writer().finding(), self.now() - Duration::from_hours(1))
+    }
+
+    /// Reads by which route each key can be emptied.
+    pub(super) async fn find_routes(&mut self, candidates: &mut [Candidate]) {
         let rooms: BTreeSet<_> = candidates.iter().map(|candidate| candidate.room.clone()).collect();
         let powers = self.read_power(rooms).await;
-        for candidate in &mut candidates {
+        for candidate in candidates {
             candidate.route = powers.get(&candidate.room).map(|power| {
                 power.may_write(&self.settings.user_id, &candidate.key).map(|()| Route::OwnPower)
             });
         }
+    }
+
+    pub(super) fn circumstances(&self, clock_is_skewed: bool) -> Circumstances<'_> {
         let now = self.now();
-        let in_last_hour =
-            self.journal.count_since(self.writer().finding(), now - Duration::from_hours(1))?;
-        let circumstances = Circumstances {
-            is_paused: self.journal.is_paused()?,
+        Circumstances {
+            is_paused: self.wishes.is_paused(now),
             first_sync_is_over: self.first_sync_is_over,
             clock_is_skewed,
             minimum_age: self.settings.minimum_age,
@@ -230,14 +245,32 @@ impl Janitor {
             breakers: &self.breakers,
             quarantine: &self.quarantine,
             now,
-        };
-        Ok(Plan::make(candidates, circumstances, Budget::new(self.settings.limits, in_last_hour)))
+        }
     }
 
     /// Events with something due that was not dealt with before.
     fn candidates(&self, judged: &[Judged]) -> Vec<Candidate> {
         let now = self.now();
         let done = self.writer().finding();
+        let mut candidates = self.due_candidates(judged);
+        candidates.retain(|candidate| {
+            let place = (candidate.room.clone(), candidate.key.clone());
+            let waits = self.retry_at.get(&place).is_some_and(|(at, _)| now < *at);
+            !waits && !self.dealt_with.contains(&(candidate.event.clone(), done))
+        });
+        candidates
+    }
+
+    /// Events with something due.
+    pub(super) fn due_candidates(&self, judged: &[Judged]) -> Vec<Candidate> {
+        let mut candidates = self.open_candidates(judged);
+        candidates.retain(|candidate| candidate.entries.iter().flatten().any(|entry| !entry.due.is_empty()));
+        candidates
+    }
+
+    /// Every open event, with what was concluded of it.
+    pub(super) fn open_candidates(&self, judged: &[Judged]) -> Vec<Candidate> {
+        let now = self.now();
         let mut by_event: HashMap<(&RoomId, &EventId), Vec<&Judged>> = HashMap::new();
         for one in judged {
             by_event.entry((&one.subject.room, &one.subject.event)).or_default().push(one);
@@ -246,11 +279,6 @@ impl Janitor {
         for (room, key, open) in self.tracker.open() {
             let event = &open.event.event_id;
             let Some(about) = by_event.get(&(room, event)) else { continue };
-            let waits = self.retry_at.get(&(room.clone(), key.clone())).is_some_and(|(at, _)| now < *at);
-            let is_done = self.dealt_with.contains(&(event.clone(), done));
-            if waits || is_done || about.iter().all(|one| one.due.is_empty()) {
-                continue;
-            }
             let entries = (0..open.entries.len())
                 .map(|index| about.iter().find(|one| one.subject.entry as usize == index))
                 .map(|one| one.map(|one| self.entry(one)))
@@ -262,14 +290,16 @@ impl Janitor {
                 entries,
                 is_shown: about.iter().any(|one| one.membership.expires > now),
                 ends_call: about.iter().all(|one| nobody_else(one, judged)),
-                is_excluded: !self.settings.covers(room)
-                    || about
-                        .iter()
-                        .any(|one| self.settings.excluded_owners.matches(&one.membership.owner.user)),
+                is_excluded: about.iter().any(|one| self.leaves_alone(one)),
                 route: None,
             });
         }
         candidates
+    }
+
+    /// Whether the room or the owner is left alone by wish.
+    pub(super) fn leaves_alone(&self, one: &Judged) -> bool {
+        !self.settings.covers(&one.subject.room) || self.settings.leaves_alone(&one.membership.owner.user)
     }
 
     fn entry(&self, one: &Judged) -> Entry {
@@ -286,7 +316,7 @@ impl Janitor {
     }
 
     /// Reads who may write what, afresh; the create event of a room never changes.
-    async fn read_power(&mut self, rooms: BTreeSet<RoomId>) -> HashMap<RoomId, RoomPower> {
+    pub(super) async fn read_power(&mut self, rooms: BTreeSet<RoomId>) -> HashMap<RoomId, RoomPower> {
         let mut powers = HashMap::new();
         for room in rooms {
             match self.read_power_of(&room).await {
@@ -301,14 +331,14 @@ impl Janitor {
     }
 
     async fn read_power_of(&mut self, room: &RoomId) -> Result<Option<RoomPower>, NeighbourError> {
-        let (create, creator) = match self.creates.get(room) {
-            Some(known) => known.clone(),
+        let known = self.tracker.about(room).and_then(|about| about.create.clone());
+        let (create, creator) = match known {
+            Some(known) => known,
             None => match self.ports.rooms.state_event(room, "m.room.create", "").await? {
                 None => return Ok(None),
                 Some(event) => {
-                    let known = (event.content, event.sender);
-                    self.creates.insert(room.clone(), known.clone());
-                    known
+                    self.tracker.about_mut(room).take_in(&event);
+                    (event.content, event.sender)
                 }
             },
         };
@@ -318,7 +348,7 @@ impl Janitor {
     }
 
     /// Compares the clocks when the last comparison is old. Not being able to is reason to wait.
-    async fn clock_is_skewed(&mut self) -> Result<bool, JournalError> {
+    pub(super) async fn clock_is_skewed(&mut self) -> Result<bool, JournalError> {
         let before = self.clock_check;
         let now = self.now();
         if let Some(check) = before.filter(|check| !check.is_skewed && now.since(check.at) < CLOCK_CHECK) {
@@ -355,7 +385,7 @@ impl Janitor {
             };
             let about: Vec<_> = judged.iter().filter(|one| one.subject.event == candidate.event).collect();
             let details = Self::details_of(&about, None, Some(obstacle));
-            self.journal.find(&Finding {
+            self.has_more_to_say |= self.journal.find(&Finding {
                 room: candidate.room.clone(),
                 key: candidate.key.clone(),
                 event: candidate.event.clone(),
@@ -409,6 +439,3 @@ pub(super) fn naming_reason(judged: &[&Judged]) -> Reason {
         .min()
         .unwrap_or(Reason::Silent)
 }
-
-/// A room's `m.room.create`: its content and its sender.
-pub(super) type Create = (Value, UserId);

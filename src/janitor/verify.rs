@@ -74,12 +74,15 @@ impl Janitor {
                 && same_owner(write)
         });
         let Some(write) = write else { return Ok(()) };
-        tracing::warn!(%room, %key, reason = %write.reason, "a cleared membership came back: it was alive");
+        if self.returned_from_plan(&write)? {
+            return Ok(());
+        }
+        tracing::warn!(%room, %key, reason = ?write.reason, "a cleared membership came back: it was alive");
         if let Some(change) = self.breakers.returned(room, key, now) {
             self.journal.save_breakers(&self.breakers)?;
-            self.say(&report::breaker(&change, now), None, now)?;
+            self.alarm(&report::breaker(&change, now), None, now)?;
         }
-        if write.reason == Reason::DeviceGone {
+        if write.reason == Some(Reason::DeviceGone) {
             for owner in &write.owners {
                 self.journal.device_came_back(owner)?;
                 self.devices.entry(owner.clone()).or_default().came_back = true;
@@ -98,22 +101,25 @@ impl Janitor {
         if self.journal.has_said(&subject)? {
             return Ok(());
         }
+        // Cleared because a person wanted it: no reason was wrong.
+        let Some(reason) = write.reason else { return Ok(()) };
         let now = self.now();
-        let entry = self.quarantine.returned(&write.room, &write.key, write.reason, now);
+        let entry = self.quarantine.returned(&write.room, &write.key, reason, now);
         self.journal.save_quarantine(&write.room, &write.key, &entry)?;
-        self.say(&message(&self.row(write), entry.until, now), Some(&subject), now)
+        self.alarm(&message(&self.row(write, reason), entry.until, now), Some(&subject), now)
     }
 
-    fn row(&self, write: &WriteRecord) -> Row {
+    fn row(&self, write: &WriteRecord, reason: Reason) -> Row {
         Row {
             room: write.room.clone(),
-            room_name: self.room_names.get(&write.room).cloned().flatten(),
+            room_name: self.name_of(&write.room),
             user: write.owners.first().map_or_else(|| "?".into(), |owner| owner.user.clone()),
             devices: write.owners.iter().map(|owner| owner.device.to_string()).collect(),
-            reason: write.reason,
+            reason,
             since: write.intended,
             is_shown: true,
             obstacle: None,
+            times: 1,
         }
     }
 
@@ -150,16 +156,20 @@ impl Janitor {
             }
             _ => WriteOutcome::Changed,
         };
-        let finding = matches!(outcome, WriteOutcome::Cleared(_)).then(|| Finding {
+        let is_cleared = matches!(outcome, WriteOutcome::Cleared(_));
+        // What a plan did is told with the plan.
+        let reason = write.reason.filter(|_| is_cleared && write.plan.is_none());
+        let finding = reason.map(|reason| Finding {
             room: write.room.clone(),
             key: write.key.clone(),
             event: write.event.clone(),
             kind: FindingKind::Cleared,
             at: now,
-            details: serde_json::to_value(self.row(write)).unwrap_or_default(),
+            details: serde_json::to_value(self.row(write, reason)).unwrap_or_default(),
         });
         self.journal.finish(write.id, &outcome, finding.as_ref(), now)?;
-        if finding.is_some() {
+        self.has_more_to_say |= finding.is_some();
+        if is_cleared {
             self.close(&write.room, &write.key)?;
         }
         Ok(())

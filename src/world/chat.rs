@@ -11,6 +11,7 @@ use rtc_janitor_core::ids::UserId;
 mod admin_room;
 mod filter;
 mod keys;
+mod listen;
 mod sign_in;
 
 pub use admin_room::AdminRoom;

@@ -6,9 +6,12 @@
 
 mod devices;
 mod findings;
+mod messages;
 mod meta;
+mod plans;
 mod schema;
 mod seen;
+mod settings;
 mod sightings;
 mod writes;
 
@@ -21,9 +24,12 @@ use std::{
 use rtc_janitor_core::ids::UserId;
 use rusqlite::Connection;
 
-pub use findings::{Finding, StoredMessage};
+pub use findings::Finding;
+pub use messages::{Draft, Note, StoredMessage};
+pub use plans::{PlanOutcome, StoredPlan};
 pub use rtc_janitor_core::render::report::FindingKind;
-pub use writes::{Intent, WriteOutcome, WriteRecord};
+pub use settings::StoredSetting;
+pub use writes::{Intent, Past, WriteOutcome, WriteRecord};
 
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]

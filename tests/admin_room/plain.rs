@@ -58,8 +58,7 @@ async fn the_start_line_says_the_mode_what_is_not_seen_and_how_to_go_on() -> Res
     let synapse = Synapse::shared().await?;
     let setup = BotSetup::new(synapse, PROGRAM).await?;
     let version = env!("CARGO_PKG_VERSION");
-    for (mode, next) in
-        [("report", "set janitor.mode = \"clean\""), ("clean", "set janitor.mode = \"report\"")]
+    for (mode, next) in [("report", "set janitor.mode = \"clean\""), ("clean", "say `!janitor mode report`")]
     {
         let bot = setup.set("janitor.mode", mode).start().await?;
         let said = setup.said().await?;

@@ -8,7 +8,7 @@ use matrix_sdk::{
     ruma::{EventId as RumaEventId, RoomId as RumaRoomId, UserId as RumaUserId},
 };
 use rtc_janitor::world::{
-    Chat as _, NeighbourError,
+    Chat as _, NeighbourError, Post,
     chat::{self, AdminRoom, ChatConnection, ChatSettings, KeySetUp},
     homeserver::sign_in::SignIn,
 };
@@ -16,7 +16,10 @@ use rtc_janitor_core::{ids::RoomId, render::Message};
 use rtc_janitor_test_support::{Device, Method, RoomOptions, Synapse, User, wait_until};
 use serde_json::{Value, json};
 use tempfile::tempdir;
-use tokio::{sync::oneshot, task::JoinHandle};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
 
 use super::{LIMIT, by_password, by_token, janitor};
 
@@ -40,7 +43,14 @@ impl Running {
         let (stop, stopped) = oneshot::channel::<()>();
         let runs = room.clone();
         let task = tokio::spawn(async move {
-            runs.run(async {
+            // What is said there is nobody's business here.
+            let (ears, mut heard) = mpsc::channel::<rtc_janitor::world::Delivery>(1);
+            tokio::spawn(async move {
+                while let Some(delivery) = heard.recv().await {
+                    let _ = delivery.taken.send(());
+                }
+            });
+            runs.run(ears, async {
                 let _ = stopped.await;
             })
             .await
@@ -59,8 +69,9 @@ impl Running {
     }
 }
 
-pub(crate) fn message(text: &str) -> Message {
-    Message { plain: text.to_owned(), html: format!("<b>{text}</b>") }
+pub(crate) fn message(text: &str) -> Post {
+    let message = Message { plain: text.to_owned(), html: format!("<b>{text}</b>") };
+    Post::Notice { message, reply_to: None, mentions: Vec::new() }
 }
 
 /// A person with an encrypting client, in the room or on the way there.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rtc_janitor::world::{
-    NeighbourError, Rooms as _, StateWriter as _,
+    NeighbourError, Rooms as _, StateWriter as _, Watch as _,
     clock::{Clock as _, SystemClock},
 };
 use rtc_janitor_core::ids::{RoomId, StateKey};
@@ -153,7 +153,7 @@ async fn the_servers_pace_is_told() {
 }
 
 #[tokio::test]
-async fn rooms_are_named_joined_and_timed() {
+async fn rooms_are_named_joined_left_and_timed() {
     let synapse = Synapse::shared().await.unwrap();
     let store = tempdir().unwrap();
     let (homeserver, bot) = janitor(synapse, store.path()).await;
@@ -165,13 +165,52 @@ async fn rooms_are_named_joined_and_timed() {
     assert!(matches!(refused, Err(NeighbourError::Refused { status: 403, .. })), "{refused:?}");
     synapse.invite(&alice, &room, &bot.user_id).await.unwrap();
     homeserver.join(&id, &["hs.test".to_owned()]).await.unwrap();
-    assert_eq!(homeserver.room_name(&id).await, Ok(Some("Stand-up".to_owned())));
+    // What a room is called comes with the full view.
+    let view = homeserver.watch().sync(None, Duration::ZERO).await.unwrap();
+    let about = view.joined.iter().find(|update| update.room_id == id).unwrap();
+    let name = about.events.iter().find(|event| event.event_type == "m.room.name").unwrap();
+    assert_eq!(name.content["name"], "Stand-up");
 
-    let nameless = synapse.create_room(&bot, RoomOptions::new()).await.unwrap();
-    synapse.put_state(&bot, &nameless, "m.room.name", "", json!({"name": "  "})).await.unwrap();
-    assert_eq!(homeserver.room_name(&nameless.as_str().into()).await, Ok(None));
+    homeserver.leave(&id).await.unwrap();
+    let view = homeserver.watch().sync(None, Duration::ZERO).await.unwrap();
+    assert!(view.joined.iter().all(|update| update.room_id != id));
 
     let server = homeserver.server_time().await.unwrap();
     let here = SystemClock.now();
     assert!(here.since(server) < Duration::from_secs(5) && server.since(here) < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn all_memberships_of_one_room_are_read_afresh_and_of_no_other() {
+    let synapse = Synapse::shared().await.unwrap();
+    let store = tempdir().unwrap();
+    let (homeserver, bot) = janitor(synapse, store.path()).await;
+    let alice = synapse.sign_in_new("alice").await.unwrap();
+    let mut rooms = Vec::new();
+    for _ in 0..2 {
+        let room = synapse.create_room(&alice, RoomOptions::new()).await.unwrap();
+        synapse.bring_in(&alice, &room, &bot).await.unwrap();
+        rooms.push(room);
+    }
+    let read = async |room: &str| homeserver.memberships(&room.into()).await;
+    let keys = async |room: &str| -> Vec<_> {
+        let mut keys: Vec<_> =
+            read(room).await.unwrap().into_iter().map(|event| event.state_key.to_string()).collect();
+        keys.sort();
+        keys
+    };
+    assert_eq!(keys(&rooms[0]).await, Vec::<String>::new());
+    for (device, room) in [(&alice, &rooms[0]), (&bot, &rooms[0]), (&alice, &rooms[1])] {
+        synapse.join_call(device, room).await.unwrap();
+    }
+    let mut both = vec![call_key(&alice), call_key(&bot)];
+    both.sort();
+    assert_eq!(keys(&rooms[0]).await, both);
+    assert_eq!(keys(&rooms[1]).await, [call_key(&alice)]);
+    synapse.leave_call(&alice, &rooms[1]).await.unwrap();
+    let now = read(&rooms[1]).await.unwrap();
+    assert_eq!(now[0].content.get("application"), None, "the newest, not one from a cache");
+
+    let elsewhere = synapse.create_room(&alice, RoomOptions::new()).await.unwrap();
+    assert!(matches!(read(&elsewhere).await, Err(NeighbourError::Refused { .. })));
 }

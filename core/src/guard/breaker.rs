@@ -220,6 +220,18 @@ impl Breakers {
         self.states.get(&neighbour).unwrap_or(&State::Closed)
     }
 
+    /// Closes the breakers of a neighbour, or all, by a person's word; returns which were open.
+    pub fn close(&mut self, only: Option<Neighbour>) -> Vec<Neighbour> {
+        let mut closed = Vec::new();
+        for (neighbour, state) in &mut self.states {
+            if *state != State::Closed && only.is_none_or(|only| only == *neighbour) {
+                *state = State::Closed;
+                closed.push(*neighbour);
+            }
+        }
+        closed
+    }
+
     /// Notes that the probe was cleared.
     pub fn probed(
         &mut self,

@@ -60,6 +60,11 @@ impl Quarantine {
         self.entries.remove(&(room.clone(), key.clone()));
     }
 
+    /// How many keys are left alone.
+    pub fn count(&self, now: Timestamp) -> usize {
+        self.entries.values().filter(|reasons| reasons.values().any(|entry| now < entry.until)).count()
+    }
+
     /// Whether `reason` may be used against a key at `now`. Another reason may be, unless it rests on
     /// the same neighbour's word.
     pub fn believes(&self, room: &RoomId, key: &StateKey, reason: Reason, now: Timestamp) -> bool {

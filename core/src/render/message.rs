@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use crate::ids::{RoomId, UserId};
 
 /// A message in the two forms of `m.room.message`.
@@ -65,22 +67,45 @@ fn escape_html(text: &str) -> String {
     html
 }
 
-/// An identifier in a matrix.to link: everything but unreserved characters percent-encoded.
-fn percent_encoded(text: &str) -> String {
-    let mut encoded = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
-        }
+/// Everything but the unreserved characters is percent-encoded in a matrix.to link.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Sentences of ours may be longer than a name; [`harmless`] would cut them.
+pub fn harmless_sentence(text: &str) -> String {
+    text.chars().map(|character| if is_harmless(character) { character } else { '\u{fffd}' }).collect()
+}
+
+/// A sentence of ours in HTML, with `code` between backquotes; what is from outside was made harmless
+/// before.
+pub fn sentence_html(text: &str) -> String {
+    let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let mut html = String::with_capacity(escaped.len());
+    let mut rest = escaped.as_str();
+    while let Some((before, code, after)) = code_in(rest) {
+        let _ = write!(html, "{before}<code>{code}</code>");
+        rest = after;
     }
-    encoded
+    html + rest
+}
+
+/// The first text between backquotes, with what is before and after.
+fn code_in(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = text.split_once('`')?;
+    let (code, after) = rest.split_once('`')?;
+    Some((before, code, after))
+}
+
+/// One paragraph after the other, all of it our own words or made harmless before.
+pub fn sentences(texts: &[&str]) -> Message {
+    Message {
+        plain: texts.join("\n"),
+        html: texts.iter().fold(String::new(), |html, text| html + "<p>" + &sentence_html(text) + "</p>"),
+    }
 }
 
 /// A room: its name with a link, and its id.
 pub fn room(id: &RoomId, name: Option<&str>) -> Message {
-    let link = percent_encoded(id.as_str());
+    let link = utf8_percent_encode(id.as_str(), RESERVED);
     let shown_id = harmless(id.as_str());
     let (plain, label) = match name {
         Some(name) => (format!("{} ({shown_id})", harmless(name)), escaped(name)),

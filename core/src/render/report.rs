@@ -1,18 +1,20 @@
 //! What the janitor says in its admin room: one message per sweep that did or would do something,
 //! and the few that say that a person is needed.
 
-use std::{fmt::Write, time::Duration};
+use std::{collections::BTreeMap, fmt::Write, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    message::{self, Message, escaped},
+    answer::Rooms,
+    message::{self, Message, escaped, sentence_html, sentences},
     words,
 };
 use crate::{
     guard::breaker,
     ids::{RoomId, UserId},
     judge::policy::{Neighbour, Reason},
+    mode::Mode,
     rtc::state_key::Blocked,
     time::Timestamp,
 };
@@ -60,6 +62,13 @@ pub struct Row {
     pub is_shown: bool,
     /// What kept it from being cleared, and what would help.
     pub obstacle: Option<String>,
+    /// How often it was found.
+    #[serde(default = "once")]
+    pub times: u32,
+}
+
+const fn once() -> u32 {
+    1
 }
 
 /// What one sweep did, or would do.
@@ -81,15 +90,20 @@ pub struct Report {
 type Section<'a> = (String, &'a [Row]);
 
 impl Report {
-    /// Adds a row to the section of its kind.
+    /// Adds a row to the section of its kind; what is there already is counted.
     pub fn add(&mut self, kind: FindingKind, row: Row) {
-        match kind {
+        let rows = match kind {
             FindingKind::Cleared => &mut self.cleared,
             FindingKind::WouldClear => &mut self.would_clear,
             FindingKind::Blocked => &mut self.blocked,
             FindingKind::Refused => &mut self.refused,
+        };
+        let same =
+            |old: &&mut Row| (&old.room, &old.user, &old.devices) == (&row.room, &row.user, &row.devices);
+        match rows.iter_mut().find(same) {
+            Some(old) => *old = Row { times: old.times + row.times, ..row },
+            None => rows.push(row),
         }
-        .push(row);
     }
 
     /// Whether there is anything to say.
@@ -196,7 +210,8 @@ fn add_rows(text: &mut Message, rows: &[Row], now: Timestamp) {
 fn one_row(row: &Row, now: Timestamp) -> Message {
     let room = message::room(&row.room, row.room_name.as_deref());
     let user = message::user(&row.user);
-    let (reason, since) = (words::reason(row.reason), words::ago(row.since, now));
+    let times = if row.times > 1 { format!(", {} times", row.times) } else { String::new() };
+    let (reason, since) = (words::reason(row.reason), format!("{}{times}", words::ago(row.since, now)));
     let sentence = row.obstacle.as_deref();
     Message {
         plain: format!(
@@ -211,7 +226,7 @@ fn one_row(row: &Row, now: Timestamp) -> Message {
             room.html,
             user.html,
             devices(row, escaped),
-            sentence.map_or_else(String::new, |text| format!("<br>{}", escaped_sentence(text))),
+            sentence.map_or_else(String::new, |text| format!("<br>{}", sentence_html(text))),
         ),
     }
 }
@@ -224,9 +239,111 @@ fn devices(row: &Row, show: fn(&str) -> String) -> String {
     shown.join(", ")
 }
 
-/// Sentences of ours may be longer than a name; what a server said in them was made harmless before.
-fn escaped_sentence(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+/// Several messages in one; what does not fit is counted.
+pub fn together(messages: &[&Message]) -> Message {
+    let mut text = Message::default();
+    for (index, message) in messages.iter().enumerate() {
+        if index > 0
+            && text.plain.len() + text.html.len() + message.plain.len() + message.html.len() > MOST_BYTES
+        {
+            let rest = sentences(&[&format!("… and {} more such messages.", messages.len() - index)]);
+            text =
+                Message { plain: format!("{}\n\n{}", text.plain, rest.plain), html: text.html + &rest.html };
+            break;
+        }
+        if index > 0 {
+            text.plain.push_str("\n\n");
+        }
+        text.plain.push_str(&message.plain);
+        text.html.push_str(&message.html);
+    }
+    text
+}
+
+/// What one day came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Digest {
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when.
+    pub now: Timestamp,
+    /// How long each membership had been seen to be dead before it was emptied, by reason.
+    pub cleared: BTreeMap<Reason, Vec<Duration>>,
+    /// The same in mode `report`.
+    pub would_clear: BTreeMap<Reason, Vec<Duration>>,
+    /// How many could not be emptied.
+    pub blocked: usize,
+    /// The rooms that need a person.
+    pub problems: Rooms,
+}
+
+impl Digest {
+    /// A day on which nothing happened.
+    pub fn default_at(now: Timestamp) -> Self {
+        Self {
+            since: now,
+            now,
+            cleared: BTreeMap::new(),
+            would_clear: BTreeMap::new(),
+            blocked: 0,
+            problems: Rooms { rooms: Vec::new(), only_problems: true },
+        }
+    }
+
+    /// Adds what was found.
+    pub fn add(&mut self, kind: FindingKind, reason: Reason, seen_for: Duration) {
+        match kind {
+            FindingKind::Cleared => self.cleared.entry(reason).or_default().push(seen_for),
+            FindingKind::WouldClear => self.would_clear.entry(reason).or_default().push(seen_for),
+            FindingKind::Blocked | FindingKind::Refused => self.blocked += 1,
+        }
+    }
+
+    /// The message, `None` when there is nothing to tell.
+    pub fn message(&self) -> Option<Message> {
+        let has_problems = self.problems.rooms.iter().any(|room| !room.problems.is_empty());
+        if self.cleared.is_empty() && self.would_clear.is_empty() && self.blocked == 0 && !has_problems {
+            return None;
+        }
+        let mut lines = vec![format!("📅 The last {}:", words::span(self.now.since(self.since)))];
+        for (did, by_reason) in [("Hung up", &self.cleared), ("Would have hung up", &self.would_clear)] {
+            for (reason, spans) in by_reason {
+                let mut spans = spans.clone();
+                spans.sort_unstable();
+                let (half, longest) = (spans[spans.len() / 2], spans[spans.len() - 1]);
+                lines.push(format!(
+                    "{did} {}: {} (seen for {} before, at most {})",
+                    memberships(spans.len()),
+                    words::reason(*reason),
+                    words::span(half),
+                    words::span(longest)
+                ));
+            }
+        }
+        if self.blocked > 0 {
+            lines.push(format!("Could not hang up {}.", memberships(self.blocked)));
+        }
+        let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+        let text = sentences(&lines);
+        Some(if has_problems { together(&[&text, &self.problems.message()]) } else { text })
+    }
+}
+
+/// The bot lost the power to clear a room's keys.
+pub fn lost_power(room: &RoomId, name: Option<&str>, blocked: Blocked) -> Message {
+    let room = message::room(room, name);
+    let say = |room: &str, why: &str| format!("⚠️ I can no longer hang up dead calls in {room}. {why}.");
+    let why = obstacle(blocked);
+    Message { plain: say(&room.plain, &why), html: say(&room.html, &sentence_html(&why)) }
+}
+
+/// The homeserver has ended the session of one of the janitor's devices.
+pub fn signed_out(device: &str, why: &str) -> Message {
+    sentences(&[&format!(
+        "🛑 The homeserver has ended the session of my {device} device ({}). I stop now; whoever runs me has to \
+         start me again, which signs in anew by password, or give me a new access token.",
+        message::harmless(why)
+    )])
 }
 
 /// What would let the bot clear a key.
@@ -259,20 +376,30 @@ pub fn remote_device_list() -> String {
 pub struct Start<'a> {
     /// This program's version.
     pub version: &'a str,
-    /// Whether it writes.
-    pub is_clean: bool,
+    /// What holds.
+    pub mode: Mode,
+    /// What the settings of the machine say.
+    pub mode_of_file: Mode,
+    /// What a command said.
+    pub mode_by_command: Option<Mode>,
+    /// Paused until then; `Some(None)` until told to go on.
+    pub paused: Option<Option<Timestamp>>,
     /// How many rooms it watches.
     pub rooms: usize,
     /// How many memberships are open in them.
     pub open: usize,
     /// How long a closed tab can go unnoticed.
     pub silent_after: Duration,
+    /// What commands begin with.
+    pub prefix: &'a str,
+    /// Now.
+    pub now: Timestamp,
 }
 
 impl Start<'_> {
     /// The message.
     pub fn message(&self) -> Message {
-        let mode = if self.is_clean { "clean" } else { "report" };
+        let mode = self.mode;
         let rooms = if self.rooms == 1 { "1 room".to_owned() } else { format!("{} rooms", self.rooms) };
         let open =
             if self.open == 1 { "1 membership".to_owned() } else { format!("{} memberships", self.open) };
@@ -285,27 +412,48 @@ impl Start<'_> {
              the membership expires), and rooms that I am not in, direct messages above all.",
             words::span(self.silent_after)
         );
-        let next = if self.is_clean {
-            "I hang up what is dead and say so here. To only be told, set janitor.mode = \"report\" and \
-             restart me."
-        } else {
-            "I change nothing and say here what I would hang up. When you have seen enough to trust it, \
-             set janitor.mode = \"clean\" and restart me."
+        let prefix = self.prefix;
+        let next = match (self.mode, self.mode_of_file) {
+            (Mode::Clean, _) => {
+                format!(
+                    "I hang up what is dead and say so here. To only be told, say `{prefix} mode report`."
+                )
+            }
+            (Mode::Report, Mode::Report) => format!(
+                "I change nothing and say here what I would hang up. When you have seen enough to trust it, set \
+                 janitor.mode = \"clean\" in my settings and restart me; `{prefix} sweep` proposes single plans meanwhile."
+            ),
+            (Mode::Report, Mode::Clean) => format!(
+                "My settings say “clean”, but a command said “report”, and the stricter holds: I change nothing. \
+                 `{prefix} mode clean` undoes that."
+            ),
         };
-        paragraphs(&[&first, &blind, next])
-    }
-}
-
-/// One paragraph after the other, all of it our own words or made harmless before.
-fn paragraphs(texts: &[&str]) -> Message {
-    Message {
-        plain: texts.join("\n"),
-        html: texts.iter().fold(String::new(), |html, text| html + "<p>" + &escaped_sentence(text) + "</p>"),
+        let next = match self.mode_by_command {
+            Some(Mode::Clean) if self.mode_of_file == Mode::Report => {
+                format!("{next} (A command said “clean”; of it and the settings the stricter holds.)")
+            }
+            _ => next,
+        };
+        let mut all = vec![first, blind, next];
+        match self.paused {
+            Some(None) => {
+                all.push(format!("⏸️ I am paused and write nothing until you say `{prefix} resume`."))
+            }
+            Some(Some(until)) if until > self.now => {
+                all.push(format!(
+                    "⏸️ I am paused and write nothing until {until} ({}).",
+                    words::ago(until, self.now)
+                ));
+            }
+            _ => {}
+        }
+        all.push(format!("`{prefix} help` tells what you can ask me."));
+        sentences(&all.iter().map(String::as_str).collect::<Vec<_>>())
     }
 }
 
 /// A neighbour in words.
-const fn neighbour(neighbour: Neighbour) -> &'static str {
+pub(crate) const fn neighbour(neighbour: Neighbour) -> &'static str {
     match neighbour {
         Neighbour::Homeserver => "room state",
         Neighbour::DeviceLists => "device lists",
@@ -316,7 +464,7 @@ const fn neighbour(neighbour: Neighbour) -> &'static str {
 /// A breaker opened, stays open, or closed.
 pub fn breaker(change: &breaker::Change, now: Timestamp) -> Message {
     match *change {
-        breaker::Change::Opened { neighbour: of, turned, living, until } => paragraphs(&[
+        breaker::Change::Opened { neighbour: of, turned, living, until } => sentences(&[
             &format!(
                 "🛑 {turned} of {living} devices that were in calls looked dead all at once, by the {} of \
                  the homeserver. That is more likely its mistake than theirs, so I hang up nothing on \
@@ -325,12 +473,12 @@ pub fn breaker(change: &breaker::Change, now: Timestamp) -> Message {
             ),
             &format!("I try one {}, and go on if it stays away.", words::ago(until, now)),
         ]),
-        breaker::Change::StaysOpen { neighbour: of, until } => paragraphs(&[&format!(
+        breaker::Change::StaysOpen { neighbour: of, until } => sentences(&[&format!(
             "🛑 The one that I tried came back, so the {} are still wrong. I try again {}.",
             neighbour(of),
             words::ago(until, now)
         )]),
-        breaker::Change::Closed { neighbour: of } => paragraphs(&[&format!(
+        breaker::Change::Closed { neighbour: of } => sentences(&[&format!(
             "✅ The one that I tried stayed away: I believe the {} again.",
             neighbour(of)
         )]),
@@ -419,7 +567,7 @@ pub fn upgraded(old: &RoomId, name: Option<&str>, new: &RoomId, has_joined: bool
 
 /// The admin room could not be reached and is back.
 pub fn admin_room_back(away: Duration) -> Message {
-    paragraphs(&[&format!(
+    sentences(&[&format!(
         "I could not speak here for {} and hung up nothing meanwhile. I go on now.",
         words::span(away)
     )])
@@ -429,7 +577,7 @@ pub fn admin_room_back(away: Duration) -> Message {
 pub fn clock_skew(ours: Timestamp, theirs: Timestamp) -> Message {
     let (ahead, apart) =
         if ours > theirs { ("ahead of", ours.since(theirs)) } else { ("behind", theirs.since(ours)) };
-    paragraphs(&[&format!(
+    sentences(&[&format!(
         "🕰️ The clock of the machine I run on is {} {ahead} the homeserver's. I hang up nothing until they \
          agree within 30 s; check the time service on both.",
         words::span(apart)
@@ -438,12 +586,12 @@ pub fn clock_skew(ours: Timestamp, theirs: Timestamp) -> Message {
 
 /// The clocks agree again.
 pub fn clock_agrees() -> Message {
-    paragraphs(&["🕰️ My clock and the homeserver's agree again; I go on."])
+    sentences(&["🕰️ My clock and the homeserver's agree again; I go on."])
 }
 
 /// The homeserver would not take a message as it was.
 pub fn not_taken(why: &str) -> Message {
-    paragraphs(&[&format!(
+    sentences(&[&format!(
         "I had something to say here that the homeserver does not take ({}); my log says when.",
         message::harmless(why)
     )])
@@ -451,7 +599,7 @@ pub fn not_taken(why: &str) -> Message {
 
 /// The first start of the chat device.
 pub fn first_start(recovery_key_file: &str) -> Message {
-    paragraphs(&[&format!(
+    sentences(&[&format!(
         "🔑 This is my first start with encryption. The recovery key of my account is in {} on the machine I \
          run on: keep a copy in a safe place. With it a new device of mine is trusted without anybody \
          verifying it again (admin_room.recovery_key_file).",
@@ -461,7 +609,7 @@ pub fn first_start(recovery_key_file: &str) -> Message {
 
 /// The chat device works, but its keys are not as they should be.
 pub fn keys_incomplete(why: &str) -> Message {
-    paragraphs(&[&format!("🔑 My chat device works, but people may see it as unverified: {why}.")])
+    sentences(&[&format!("🔑 My chat device works, but people may see it as unverified: {why}.")])
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 use std::{fmt, time::Duration};
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::state_event::{StateEvent, saturating_millis};
@@ -25,7 +26,7 @@ const TOLERATED_SKEW: Duration = Duration::from_secs(30);
 pub const M_CALL: &str = "m.call";
 
 /// Whom a membership speaks for.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Owner {
     /// The event's `sender`: the key may be written by anybody with the power to.
     pub user: UserId,

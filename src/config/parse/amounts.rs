@@ -3,39 +3,20 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use ::config::ValueKind;
+use rtc_janitor_core::time::{TimeOfDay, parse_duration};
 
 use super::{Parsed, shown};
 use crate::config::Grace;
 
-/// Ten years: longer spans only hide a slip, and calendar arithmetic stays safe.
-const LONGEST: Duration = Duration::from_hours(24 * 3653);
-
 /// `90s`, `5m`, `4h15m`.
 pub(in crate::config) fn duration(value: &ValueKind) -> Parsed<Duration> {
-    const EXAMPLES: &str = "write a duration such as \"90s\", \"5m\" or \"4h15m\"";
-    let text = match value {
-        ValueKind::String(text) => text.trim(),
-        other => return Err(format!("{} is not a duration in quotes; {EXAMPLES}", shown(other))),
+    let ValueKind::String(text) = value else {
+        return Err(format!(
+            "{} is not a duration in quotes; write a duration such as \"90s\", \"5m\" or \"4h15m\"",
+            shown(value)
+        ));
     };
-    let wrong = || format!("{} is not a duration; {EXAMPLES}", shown(value));
-    // humantime knows more units; its "M" is a month, which nobody means who writes 5M.
-    if !text.chars().all(|c| c.is_ascii_digit() || "smhdw ".contains(c)) {
-        return Err(wrong());
-    }
-    let duration = humantime::parse_duration(text).map_err(|error| match error {
-        humantime::DurationError::NumberOverflow => format!("{} is longer than ten years", shown(value)),
-        _ if !text.is_empty() && text.chars().all(|c| c.is_ascii_digit()) => {
-            format!("{} has no unit; {EXAMPLES}", shown(value))
-        }
-        _ => wrong(),
-    })?;
-    if duration < Duration::from_secs(1) {
-        return Err(format!("{} is too short; the least is \"1s\"", shown(value)));
-    }
-    if duration > LONGEST {
-        return Err(format!("{} is longer than ten years", shown(value)));
-    }
-    Ok(duration)
+    parse_duration(text).map_err(|why| format!("{} {why}", shown(value)))
 }
 
 /// A duration, or `never`.
@@ -44,6 +25,17 @@ pub(in crate::config) fn grace(value: &ValueKind) -> Parsed<Grace> {
         ValueKind::String(text) if text.trim() == "never" => Ok(Grace::Never),
         _ => duration(value).map(Grace::After).map_err(|why| format!("{why}, or \"never\"")),
     }
+}
+
+/// A time of day in UTC; `None` for `never`.
+pub(in crate::config) fn time_of_day(value: &ValueKind) -> Parsed<Option<TimeOfDay>> {
+    let ValueKind::String(text) = value else {
+        return Err(format!("{} is not a time of day in quotes; write one such as \"08:00\"", shown(value)));
+    };
+    if text.trim() == "never" {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|why: String| format!("{} {why}, or \"never\"", shown(value)))
 }
 
 /// A whole number, at least 1.

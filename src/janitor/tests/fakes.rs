@@ -6,21 +6,10 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
-use rtc_janitor_core::{
-    guard::{breaker, limits::Limits},
-    ids::{DeviceId, EventId, RoomId, StateKey, UserId},
-    judge::policy::Policy,
-    rtc::state_event::{CALL_MEMBER, StateEvent},
-    time::Timestamp,
-};
-use serde_json::{Value, json};
-use tokio::sync::mpsc;
-
 use crate::{
     config::UserGlobs,
     janitor::{
-        AdminRoomState, Janitor, Ports, Settings,
+        AdminRoomState, Janitor, Mail, Outbox, Ports, Settings,
         run::{Stop, Stopper},
     },
     world::{
@@ -30,6 +19,15 @@ use crate::{
         journal::{FindingKind, Journal, StoredMessage},
     },
 };
+use async_trait::async_trait;
+use rtc_janitor_core::{
+    guard::{breaker, limits::Limits},
+    ids::{DeviceId, EventId, RoomId, StateKey, UserId},
+    judge::policy::Policy,
+    rtc::state_event::{CALL_MEMBER, StateEvent},
+    time::Timestamp,
+};
+use serde_json::{Value, json};
 
 pub(super) const ROOM: &str = "!room:hs";
 pub(super) const BOT: &str = "@bot:hs";
@@ -162,8 +160,11 @@ impl Rooms for World {
         Ok(Timestamp::from_millis(state.now) + state.clock_ahead)
     }
 
-    async fn room_name(&self, _: &RoomId) -> Result<Option<String>, NeighbourError> {
-        Ok(Some("Team".into()))
+    async fn memberships(&self, room: &RoomId) -> Result<Vec<StateEvent>, NeighbourError> {
+        let mut state = self.lock();
+        state.reads.push("memberships".to_owned());
+        let here = state.events.iter().filter(|((r, kind, _), _)| r == room && kind == CALL_MEMBER);
+        Ok(here.map(|(_, event)| event.clone()).collect())
     }
 
     async fn resolve(&self, _: &str) -> Result<Option<RoomId>, NeighbourError> {
@@ -171,6 +172,10 @@ impl Rooms for World {
     }
 
     async fn join(&self, _: &RoomId, _: &[String]) -> Result<(), NeighbourError> {
+        Ok(())
+    }
+
+    async fn leave(&self, _: &RoomId) -> Result<(), NeighbourError> {
         Ok(())
     }
 }
@@ -222,6 +227,10 @@ pub(super) fn settings() -> Settings {
         include: BTreeSet::new(),
         exclude: BTreeSet::new(),
         excluded_owners: UserGlobs::default(),
+        excluded_users: BTreeSet::new(),
+        alert: Vec::new(),
+        command_prefix: "!janitor".to_owned(),
+        digest: None,
         accept_invites_from: UserGlobs::default(),
         admin_room: None,
         bridge: Duration::ZERO,
@@ -235,7 +244,7 @@ pub(super) struct Story {
     pub(super) janitor: Janitor,
     pub(super) stop: Stop,
     pub(super) stopper: Stopper,
-    messages: mpsc::UnboundedReceiver<StoredMessage>,
+    mail: Mail,
 }
 
 impl Story {
@@ -254,7 +263,7 @@ impl Story {
 
     /// A janitor in mode `clean` that has seen everything once and can speak.
     pub(super) fn on(world: World, journal: Journal, settings: Settings) -> Self {
-        let (outbox, messages) = mpsc::unbounded_channel();
+        let (outbox, mail) = Outbox::new();
         let ports = Ports {
             rooms: Arc::new(world.clone()),
             writer: Arc::new(world.clone()),
@@ -265,8 +274,9 @@ impl Story {
         janitor.first_sync_is_over = true;
         janitor.admin_room = AdminRoomState::Reachable;
         janitor.tracker.add_room(&ROOM.into());
+        janitor.room_names.insert(ROOM.into(), Some("Team".into()));
         let (stopper, stop) = Stop::new();
-        Self { world, janitor, stop, stopper, messages }
+        Self { world, janitor, stop, stopper, mail }
     }
 
     /// The same journal and world with a new janitor, as after a restart.
@@ -321,7 +331,17 @@ impl Story {
 
     /// Everything said since the last call.
     pub(super) fn said(&mut self) -> Vec<String> {
-        std::iter::from_fn(|| self.messages.try_recv().ok()).map(|stored| stored.message.plain).collect()
+        self.messages().into_iter().map(|stored| stored.message.plain).collect()
+    }
+
+    /// The same, with all that belongs to a message.
+    pub(super) fn messages(&mut self) -> Vec<StoredMessage> {
+        // What waits for its turn comes out, too.
+        while self.janitor.next_word().is_some() {
+            self.janitor.last_word = None;
+            self.janitor.speak().expect("the journal works");
+        }
+        std::iter::from_fn(|| self.mail.messages.try_recv().ok()).collect()
     }
 
     pub(super) fn times_found(&self, kind: FindingKind) -> u32 {

@@ -6,20 +6,37 @@ use async_trait::async_trait;
 use matrix_sdk::{
     Room, RoomState,
     config::{SyncSettings, SyncToken},
+    deserialized_responses::TimelineEvent,
     ruma::{
-        OwnedRoomId, OwnedTransactionId, RoomId as RumaRoomId,
-        events::{Mentions, MessageLikeEventType, room::message::RoomMessageEventContent},
+        OwnedEventId, OwnedRoomId, OwnedTransactionId, OwnedUserId, RoomId as RumaRoomId,
+        UserId as RumaUserId,
+        events::{
+            AnySyncTimelineEvent, Mentions, MessageLikeEventType,
+            reaction::ReactionEventContent,
+            relation::{Annotation, InReplyTo, Reply},
+            room::{
+                encrypted::OriginalSyncRoomEncryptedEvent,
+                member::MembershipState,
+                message::{Relation, ReplacementMetadata, RoomMessageEventContent},
+                power_levels::UserPowerLevel,
+            },
+        },
         presence::PresenceState,
+        serde::Raw,
     },
+    sync::SyncResponse,
 };
 use rtc_janitor_core::{
-    ids::{EventId, RoomId},
+    ids::{EventId, RoomId, UserId},
     render::Message,
 };
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, sleep},
+};
 
-use super::{ChatConnection, filter};
-use crate::world::{Chat, NeighbourError, homeserver::failure};
+use super::{ChatConnection, filter, listen};
+use crate::world::{Chat, Delivery, Heard, NeighbourError, Post, Standing, homeserver::failure};
 
 /// How long one `/sync` stays open. Outside the room it is also how often joining is tried.
 const LONG_POLL: Duration = Duration::from_secs(30);
@@ -30,13 +47,41 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 /// Under this name the store keeps the room that its sync token was made for.
 const TOKEN_IS_FOR: &[u8] = b"rtc-janitor.token_is_for";
 
+/// Under this name it keeps the token up to which everything heard is in the journal. The SDK keeps its
+/// own before anybody has seen what came with it.
+const HANDED_OVER: &[u8] = b"rtc-janitor.handed_over";
+
+/// How long the key of a message may take to arrive; a key may come a little after what it opens.
+const KEYS_MAY_TAKE: Duration = Duration::from_secs(10);
+
+/// How long one `/sync` stays open while a key is missing.
+const SHORT_POLL: Duration = Duration::from_secs(2);
+
 /// The admin room, by its id. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct AdminRoom {
     connection: ChatConnection,
-    room_id: OwnedRoomId,
+    /// It can be upgraded.
+    room_id: Arc<watch::Sender<OwnedRoomId>>,
     /// How the last sync went; nothing can be posted before the first.
     state: Arc<watch::Sender<Result<(), NeighbourError>>>,
+}
+
+/// An encrypted event whose key has not come yet.
+struct Undecrypted {
+    event: Raw<AnySyncTimelineEvent>,
+    since: Instant,
+    is_backlog: bool,
+}
+
+/// What one `/sync` brought.
+struct Synced {
+    /// Whether the bot is in the room.
+    is_inside: bool,
+    events: Vec<TimelineEvent>,
+    /// Whether what came may be older than the bot's being there.
+    is_backlog: bool,
+    next: String,
 }
 
 impl ChatConnection {
@@ -46,28 +91,51 @@ impl ChatConnection {
     ///
     /// When the id is none.
     pub fn admin_room(&self, room: &RoomId) -> Result<AdminRoom, NeighbourError> {
-        let room_id = RumaRoomId::parse(room.as_str()).map_err(|error| NeighbourError::Refused {
-            status: 400,
-            errcode: "M_INVALID_PARAM".to_owned(),
-            message: format!("{room} is not a room id: {error}"),
-        })?;
+        let room_id = room_id(room)?;
         let not_yet = NeighbourError::Unreachable("the admin room has not been synced yet".to_owned());
-        Ok(AdminRoom { connection: self.clone(), room_id, state: Arc::new(watch::Sender::new(Err(not_yet))) })
+        Ok(AdminRoom {
+            connection: self.clone(),
+            room_id: Arc::new(watch::Sender::new(room_id)),
+            state: Arc::new(watch::Sender::new(Err(not_yet))),
+        })
     }
 }
 
 impl AdminRoom {
     /// Keeps the connection going until `stop` is ready: joins when invited, follows who is in the
-    /// room, hands out keys. Waits for everything that may heal.
+    /// room, hands out keys, and hands over what is said to `ears`. Waits for everything that may heal.
     ///
     /// # Errors
     ///
     /// Only [`NeighbourError::SignedOut`]: then a new sign-in is needed.
-    pub async fn run(&self, stop: impl Future<Output = ()>) -> Result<(), NeighbourError> {
+    pub async fn run(
+        &self,
+        ears: mpsc::Sender<Delivery>,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), NeighbourError> {
         tokio::select! {
             () = stop => Ok(()),
-            error = self.follow() => Err(error),
+            error = self.follow(ears) => Err(error),
         }
+    }
+
+    /// The room, by the id it has now.
+    pub fn id(&self) -> RoomId {
+        self.room_id.borrow().as_str().into()
+    }
+
+    fn ruma_id(&self) -> OwnedRoomId {
+        self.room_id.borrow().clone()
+    }
+
+    /// Goes on in another room from the next sync on.
+    ///
+    /// # Errors
+    ///
+    /// When the id is none.
+    pub fn move_to(&self, room: &RoomId) -> Result<(), NeighbourError> {
+        self.room_id.send_replace(room_id(room)?);
+        Ok(())
     }
 
     /// Waits until the room has been entered and synced, or for ever.
@@ -76,19 +144,31 @@ impl AdminRoom {
         while self.fresh_room().is_err() && changes.changed().await.is_ok() {}
     }
 
-    async fn follow(&self) -> NeighbourError {
+    async fn follow(&self, ears: mpsc::Sender<Delivery>) -> NeighbourError {
         let mut pause = PAUSES.0;
         let mut token = self.first_token().await;
         // Only once it knows how things stand, it may wait for news.
         let mut long_poll = Duration::ZERO;
+        let mut undecrypted = Vec::new();
+        let mut room = self.room_id.subscribe();
         loop {
+            if room.has_changed().is_ok_and(|changed| changed) {
+                room.mark_unchanged();
+                (token, long_poll) = (self.first_token().await, Duration::ZERO);
+            }
             match self.sync(token.clone(), long_poll).await {
-                Ok(inside) => {
+                Ok(synced) => {
+                    let inside = synced.is_inside;
                     self.note(if inside { Ok(()) } else { Err(self.not_in_the_room()) });
+                    let next = synced.next.clone();
+                    let heard = self.listen(synced, &mut undecrypted).await;
+                    self.hand_over(heard, &ears).await;
+                    self.keep(HANDED_OVER, &next).await;
                     if matches!(token, SyncToken::NoToken) {
-                        self.keep_whose_token(self.room_id.as_str()).await;
+                        self.keep(TOKEN_IS_FOR, self.ruma_id().as_str()).await;
                     }
-                    (token, long_poll, pause) = (SyncToken::ReusePrevious, LONG_POLL, PAUSES.0);
+                    long_poll = if undecrypted.is_empty() { LONG_POLL } else { SHORT_POLL };
+                    (token, pause) = (SyncToken::ReusePrevious, PAUSES.0);
                     if !inside {
                         sleep(PAUSES.0).await;
                     }
@@ -106,53 +186,118 @@ impl AdminRoom {
         }
     }
 
+    /// What was said, and what could be decrypted only now. What cannot be for long is told as such.
+    async fn listen(&self, synced: Synced, undecrypted: &mut Vec<Undecrypted>) -> Vec<Heard> {
+        let Ok(room) = self.joined_room() else { return Vec::new() };
+        let is_encrypted = room.encryption_state().is_encrypted();
+        let me = &self.connection.user_id;
+        let mut heard = Vec::new();
+        for waiting in std::mem::take(undecrypted) {
+            let event: &Raw<OriginalSyncRoomEncryptedEvent> = waiting.event.cast_ref_unchecked();
+            let event = room.decrypt_event(event, None).await.ok();
+            let event = event.filter(|event| listen::is_undecrypted(event).is_none());
+            match event {
+                Some(event) => heard.extend(listen::heard(&event, me, is_encrypted, waiting.is_backlog)),
+                None if waiting.since.elapsed() < KEYS_MAY_TAKE => undecrypted.push(waiting),
+                None => {
+                    let event = TimelineEvent::from_utd(
+                        waiting.event,
+                        matrix_sdk::deserialized_responses::UnableToDecryptInfo {
+                            session_id: None,
+                            reason: matrix_sdk::deserialized_responses::UnableToDecryptReason::Unknown,
+                        },
+                    );
+                    heard.extend(listen::heard(&event, me, is_encrypted, waiting.is_backlog));
+                }
+            }
+        }
+        let is_backlog = synced.is_backlog;
+        for event in synced.events {
+            match listen::is_undecrypted(&event) {
+                Some(raw) => {
+                    undecrypted.push(Undecrypted { event: raw.clone(), since: Instant::now(), is_backlog });
+                }
+                None => heard.extend(listen::heard(&event, me, is_encrypted, is_backlog)),
+            }
+        }
+        heard
+    }
+
+    /// Waits until what was heard is in the journal: only then it may be forgotten here.
+    async fn hand_over(&self, heard: Vec<Heard>, ears: &mpsc::Sender<Delivery>) {
+        if heard.is_empty() {
+            return;
+        }
+        let (taken, was_taken) = oneshot::channel();
+        if ears.send(Delivery { heard, taken }).await.is_ok() {
+            // Nobody there to take it means the program is ending; the next start hears it again.
+            if was_taken.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
     /// The token in the store is of use only where it was made with the same filter: the changes
     /// since then would not tell what another room is like.
     async fn first_token(&self) -> SyncToken {
-        let kept = self.connection.client.state_store().get_custom_value(TOKEN_IS_FOR).await;
-        if kept.ok().flatten().is_some_and(|room| room == self.room_id.as_bytes()) {
-            return SyncToken::ReusePrevious;
+        if self.kept(TOKEN_IS_FOR).await.is_some_and(|room| room == self.ruma_id().as_str()) {
+            return self.kept(HANDED_OVER).await.map_or(SyncToken::ReusePrevious, SyncToken::Specific);
         }
         // From here on the token is neither room's, until the first sync is through.
-        self.keep_whose_token("").await;
+        self.keep(TOKEN_IS_FOR, "").await;
         SyncToken::NoToken
     }
 
-    async fn keep_whose_token(&self, room: &str) {
+    async fn kept(&self, name: &[u8]) -> Option<String> {
+        let value = self.connection.client.state_store().get_custom_value(name).await.ok().flatten()?;
+        String::from_utf8(value).ok()
+    }
+
+    async fn keep(&self, name: &[u8], value: &str) {
         let store = self.connection.client.state_store();
-        if let Err(error) = store.set_custom_value_no_read(TOKEN_IS_FOR, room.as_bytes().to_vec()).await {
+        if let Err(error) = store.set_custom_value_no_read(name, value.as_bytes().to_vec()).await {
             tracing::warn!("the chat store cannot be written: {error}");
         }
     }
 
-    /// One `/sync`, and an attempt to join where the room is not joined after it. False when it is
-    /// not let in.
-    async fn sync(&self, token: SyncToken, long_poll: Duration) -> Result<bool, NeighbourError> {
-        self.sync_once(token, long_poll).await?;
+    /// One `/sync`, and an attempt to join where the room is not joined after it.
+    async fn sync(&self, token: SyncToken, long_poll: Duration) -> Result<Synced, NeighbourError> {
+        let is_first = matches!(token, SyncToken::NoToken);
+        let was_inside = self.joined_room().is_ok();
+        let response = self.sync_once(token, long_poll).await?;
         if self.joined_room().is_ok() {
-            return Ok(true);
+            return Ok(self.synced(response, true, is_first || !was_inside));
         }
-        match self.connection.client.join_room_by_id(&self.room_id).await {
+        match self.connection.client.join_room_by_id(&self.ruma_id()).await {
             // The state of the room comes with the next sync.
-            Ok(_) => self.sync_once(SyncToken::ReusePrevious, Duration::ZERO).await.map(|()| true),
+            Ok(_) => {
+                let response = self.sync_once(SyncToken::ReusePrevious, Duration::ZERO).await?;
+                Ok(self.synced(response, true, true))
+            }
             Err(error) => match failure::of_sdk(&error) {
                 NeighbourError::Refused { message, .. } => {
-                    tracing::debug!(room = %self.room_id, "not let in: {message}");
-                    Ok(false)
+                    tracing::debug!(room = %self.id(), "not let in: {message}");
+                    Ok(self.synced(response, false, true))
                 }
                 other => Err(other),
             },
         }
     }
 
-    async fn sync_once(&self, token: SyncToken, long_poll: Duration) -> Result<(), NeighbourError> {
+    fn synced(&self, mut response: SyncResponse, is_inside: bool, is_backlog: bool) -> Synced {
+        let room = response.rooms.joined.remove(&self.ruma_id());
+        let events = room.map(|room| room.timeline.events).unwrap_or_default();
+        Synced { is_inside, events, is_backlog, next: response.next_batch }
+    }
+
+    async fn sync_once(&self, token: SyncToken, long_poll: Duration) -> Result<SyncResponse, NeighbourError> {
         let settings = SyncSettings::new()
-            .filter(filter::of(&self.room_id).into())
+            .filter(filter::of(&self.ruma_id()).into())
             .token(token)
             .timeout(long_poll)
             .set_presence(PresenceState::Offline);
         let synced = self.connection.client.sync_once(settings).await;
-        synced.map(drop).map_err(|error| failure::of_sdk(&error))
+        synced.map_err(|error| failure::of_sdk(&error))
     }
 
     fn not_in_the_room(&self) -> NeighbourError {
@@ -163,7 +308,7 @@ impl AdminRoom {
         NeighbourError::Refused {
             status: 403,
             errcode: "M_FORBIDDEN".to_owned(),
-            message: format!("{} {what} {}: {cure}", self.connection.user_id, self.room_id),
+            message: format!("{} {what} {}: {cure}", self.connection.user_id, self.id()),
         }
     }
 
@@ -174,9 +319,9 @@ impl AdminRoom {
                 return;
             }
             match &result {
-                Ok(()) => tracing::info!(room = %self.room_id, "in the admin room"),
+                Ok(()) => tracing::info!(room = %self.id(), "in the admin room"),
                 Err(error) => {
-                    tracing::warn!(room = %self.room_id, "the admin room is out of reach: {error}");
+                    tracing::warn!(room = %self.id(), "the admin room is out of reach: {error}");
                 }
             }
             *last = result;
@@ -184,7 +329,7 @@ impl AdminRoom {
     }
 
     fn joined_room(&self) -> Result<Room, NeighbourError> {
-        let room = self.connection.client.get_room(&self.room_id);
+        let room = self.connection.client.get_room(&self.ruma_id());
         room.filter(|room| room.state() == RoomState::Joined).ok_or_else(|| self.not_in_the_room())
     }
 
@@ -195,14 +340,57 @@ impl AdminRoom {
     }
 }
 
+fn room_id(room: &RoomId) -> Result<OwnedRoomId, NeighbourError> {
+    RumaRoomId::parse(room.as_str()).map_err(|error| NeighbourError::Refused {
+        status: 400,
+        errcode: "M_INVALID_PARAM".to_owned(),
+        message: format!("{room} is not a room id: {error}"),
+    })
+}
+
+fn notice(message: &Message, mentions: &[UserId]) -> RoomMessageEventContent {
+    let mut content = RoomMessageEventContent::notice_html(&message.plain, &message.html);
+    content.mentions = Some(mentioning(mentions));
+    content
+}
+
+/// Present also when empty: without it, clients look for names in the text and ping their owners.
+fn mentioning(users: &[UserId]) -> Mentions {
+    let users = users.iter().filter_map(|user| OwnedUserId::try_from(user.as_str()).ok());
+    Mentions::with_user_ids(users)
+}
+
+fn event_id(event: &EventId) -> Result<OwnedEventId, NeighbourError> {
+    OwnedEventId::try_from(event.as_str()).map_err(|error| NeighbourError::Refused {
+        status: 400,
+        errcode: "M_INVALID_PARAM".to_owned(),
+        message: format!("{event} is not an event id: {error}"),
+    })
+}
+
 #[async_trait]
 impl Chat for AdminRoom {
-    async fn post(&self, transaction: &str, message: &Message) -> Result<EventId, NeighbourError> {
+    async fn post(&self, transaction: &str, post: &Post) -> Result<EventId, NeighbourError> {
         let room = self.fresh_room()?;
-        let mut content = RoomMessageEventContent::notice_html(&message.plain, &message.html);
-        // Present and empty: without it, clients look for names in the text and ping their owners.
-        content.mentions = Some(Mentions::new());
-        let sent = room.send(content).with_transaction_id(OwnedTransactionId::from(transaction)).await;
+        let transaction = OwnedTransactionId::from(transaction);
+        let sent = match post {
+            Post::Notice { message, reply_to, mentions } => {
+                let mut content = notice(message, mentions);
+                if let Some(event) = reply_to {
+                    content.relates_to = Some(Relation::Reply(Reply::new(InReplyTo::new(event_id(event)?))));
+                }
+                room.send(content).with_transaction_id(transaction).await
+            }
+            Post::Edit { message, of, mentions } => {
+                let original = ReplacementMetadata::new(event_id(of)?, Some(mentioning(mentions)));
+                let content = notice(message, mentions).make_replacement(original);
+                room.send(content).with_transaction_id(transaction).await
+            }
+            Post::Reaction { to, key } => {
+                let content = ReactionEventContent::new(Annotation::new(event_id(to)?, key.clone()));
+                room.send(content).with_transaction_id(transaction).await
+            }
+        };
         let sent = sent.map_err(|error| failure::of_sdk(&error))?;
         Ok(sent.response.event_id.as_str().into())
     }
@@ -216,5 +404,26 @@ impl Chat for AdminRoom {
             return Ok(());
         }
         Err(self.refused("may not speak in the admin room", "give it the power to"))
+    }
+
+    async fn standing(&self, user: &UserId) -> Standing {
+        let (Ok(room), Ok(user)) = (self.joined_room(), <&RumaUserId>::try_from(user.as_str())) else {
+            return Standing::Outside;
+        };
+        let member = room.get_member_no_sync(user).await.ok().flatten();
+        match member.filter(|member| *member.membership() == MembershipState::Join) {
+            None => Standing::Outside,
+            Some(member) => Standing::Inside(match member.power_level() {
+                UserPowerLevel::Infinite => i64::MAX,
+                UserPowerLevel::Int(level) => level.into(),
+                _ => 0,
+            }),
+        }
+    }
+
+    async fn own_name(&self) -> Option<String> {
+        let room = self.joined_room().ok()?;
+        let member = room.get_member_no_sync(&self.connection.user_id).await.ok().flatten()?;
+        member.display_name().map(str::to_owned)
     }
 }

@@ -59,15 +59,8 @@ impl Rooms for Homeserver {
             .ok_or_else(|| NeighbourError::Unreachable("the answer has no Date".to_owned()))
     }
 
-    async fn room_name(&self, room: &RoomId) -> Result<Option<String>, NeighbourError> {
-        for (event_type, field) in [("m.room.canonical_alias", "alias"), ("m.room.name", "name")] {
-            let event = self.state_event(room, event_type, "").await?;
-            let name = event.and_then(|event| event.content.get(field)?.as_str().map(str::to_owned));
-            if let Some(name) = name.filter(|name| !name.trim().is_empty()) {
-                return Ok(Some(name));
-            }
-        }
-        Ok(None)
+    async fn memberships(&self, room: &RoomId) -> Result<Vec<StateEvent>, NeighbourError> {
+        self.watch().memberships(room).await
     }
 
     async fn resolve(&self, alias: &str) -> Result<Option<RoomId>, NeighbourError> {
@@ -87,6 +80,11 @@ impl Rooms for Homeserver {
             request = request.query("via", server).query("server_name", server);
         }
         request.send(self.client()).await.map(drop)
+    }
+
+    async fn leave(&self, room: &RoomId) -> Result<(), NeighbourError> {
+        let path = ["_matrix", "client", "v3", "rooms", room.as_str(), "leave"];
+        JsonRequest::post(&path, &json!({})).send(self.client()).await.map(drop)
     }
 }
 

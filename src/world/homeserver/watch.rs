@@ -14,14 +14,23 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Homeserver, event, request::JsonRequest};
-use crate::world::{Invite, LeftRoom, NeighbourError, RoomUpdate, SyncBatch, Watch};
+use crate::world::{Invite, LeftRoom, NeighbourError, RoomUpdate, Rooms as _, SyncBatch, Watch};
 
 /// What is watched. The state types must stand in the timeline filter too: Synapse leaves a room
 /// out of the answer altogether when no event passes that one. Without `m.room.member` there, a
 /// kick is not shown; a redaction is no state change and comes as an event of its own only.
-/// Power levels are only a hint that what was blocked may no longer be.
-const WATCHED: [&str; 5] =
-    [CALL_MEMBER, "m.room.member", "m.room.power_levels", "m.room.tombstone", "m.room.redaction"];
+/// Power levels are only a hint that what was blocked may no longer be; name, alias and create say what
+/// a room is called and who may do what there, for answers that cost no request.
+const WATCHED: [&str; 8] = [
+    CALL_MEMBER,
+    "m.room.member",
+    "m.room.power_levels",
+    "m.room.tombstone",
+    "m.room.redaction",
+    "m.room.create",
+    "m.room.name",
+    "m.room.canonical_alias",
+];
 
 /// How long an answer may be on its way once the long poll is over.
 const GRACE_FOR_AN_ANSWER: Duration = Duration::from_secs(15);
@@ -39,6 +48,33 @@ impl Homeserver {
     /// The stream of changes that this connection sees.
     pub fn watch(&self) -> HomeserverWatch {
         HomeserverWatch { homeserver: self.clone() }
+    }
+}
+
+impl HomeserverWatch {
+    /// Every membership event of one room: a full view of that room alone.
+    pub(super) async fn memberships(&self, room: &RoomId) -> Result<Vec<StateEvent>, NeighbourError> {
+        let mut filter = filter(Some(TransactionId::new().as_ref()));
+        filter["room"]["rooms"] = json!([room]);
+        for part in ["state", "timeline"] {
+            filter["room"][part]["types"] = json!([CALL_MEMBER]);
+        }
+        let request = JsonRequest::get(&["_matrix", "client", "v3", "sync"])
+            .query("set_presence", "offline")
+            .query("filter", &filter.to_string())
+            .query("timeout", "0");
+        let answer: Answer = request.send(self.homeserver.client()).await?.json("the answer to sync")?;
+        let batch = answer.reduce(true, self.homeserver.user_id());
+        if let Some(update) = batch.joined.into_iter().find(|update| update.room_id == *room) {
+            return Ok(update.events);
+        }
+        // Synapse leaves out a room of which nothing passes the filter, and one the bot is not in.
+        let create = self.homeserver.state_event(room, "m.room.create", "").await?;
+        create.map(|_| Vec::new()).ok_or_else(|| NeighbourError::Refused {
+            status: 404,
+            errcode: "M_NOT_FOUND".to_owned(),
+            message: format!("there is no room {room}"),
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is to be said, what has been said, and the messages on their way.
+//! What was found, for the reports.
 
 use rtc_janitor_core::{
     ids::{EventId, RoomId, StateKey},
@@ -7,7 +7,7 @@ use rtc_janitor_core::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Journal, Result};
+use super::{Draft, Journal, Result};
 
 /// A line of a report, before it is in one.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,16 +26,7 @@ pub struct Finding {
     pub details: serde_json::Value,
 }
 
-/// A message on its way to the admin room.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredMessage {
-    /// The transaction id under which it is sent, also when sent again.
-    pub txn: String,
-    /// The text.
-    pub message: Message,
-}
-
-const fn kind_name(kind: FindingKind) -> &'static str {
+pub(super) const fn kind_name(kind: FindingKind) -> &'static str {
     match kind {
         FindingKind::Cleared => "cleared",
         FindingKind::WouldClear => "would_clear",
@@ -82,13 +73,40 @@ impl Journal {
 
     /// What has been found and not yet been put into a message, the oldest first.
     pub fn unreported(&self) -> Result<Vec<Finding>> {
+        self.findings("WHERE message IS NULL ORDER BY at_ms, room, key", [])
+    }
+
+    /// Notes that findings were told on a terminal and need not be told again.
+    pub fn told_elsewhere(&mut self, message: &Message, findings: &[Finding], at: Timestamp) -> Result<()> {
+        let draft = Draft { findings: findings.to_vec(), ..Draft::of(message.clone()) };
+        let stored = self.post(&draft, at)?;
+        self.sent(&stored.txn, &"told on a terminal".into())
+    }
+
+    /// The findings of the last report, if that is no older than `since`, and the report.
+    pub fn last_report(&self, since: Timestamp) -> Result<Option<(String, Vec<Finding>)>> {
         let mut query = self.db.prepare_cached(
-            "SELECT room, key, event, kind, at_ms, details FROM findings
-             WHERE message IS NULL ORDER BY at_ms, room, key",
+            "SELECT txn FROM messages WHERE created_ms >= ?1 AND target IS NULL AND event <> 'told on a terminal'
+                 AND txn IN (SELECT message FROM findings) ORDER BY created_ms DESC, rowid DESC LIMIT 1",
         )?;
-        let rows = query.query_map([], |row| {
-            let kind: String = row.get(3)?;
-            let details: String = row.get(5)?;
+        let txn: Option<String> = query.query_row([since.as_millis()], |row| row.get(0)).optional()?;
+        let Some(txn) = txn else { return Ok(None) };
+        let findings = self.findings("WHERE message = ?1 ORDER BY at_ms, room, key", [&txn])?;
+        Ok(Some((txn, findings)))
+    }
+
+    /// How often each reason was the cause, and for how long it was seen before the key went; since
+    /// `since`.
+    pub fn findings_since(&self, since: Timestamp) -> Result<Vec<Finding>> {
+        self.findings("WHERE at_ms >= ?1 ORDER BY at_ms", [since.as_millis()])
+    }
+
+    fn findings(&self, condition: &str, parameters: impl rusqlite::Params) -> Result<Vec<Finding>> {
+        let mut query = self.db.prepare_cached(&format!(
+            "SELECT room, key, event, kind, at_ms, details FROM findings {condition}"
+        ))?;
+        let rows = query.query_map(parameters, |row| {
+            let (kind, details): (String, String) = (row.get(3)?, row.get(5)?);
             Ok(Finding {
                 room: row.get::<_, String>(0)?.into(),
                 key: row.get::<_, String>(1)?.into(),
@@ -101,84 +119,26 @@ impl Journal {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Puts a message on its way, with the findings that it reports, all or nothing. With a `subject`,
-    /// a second message of that subject is not taken; then `None` is returned.
-    pub fn say(
-        &mut self,
-        message: &Message,
-        subject: Option<&str>,
-        reports: &[Finding],
-        at: Timestamp,
-    ) -> Result<Option<StoredMessage>> {
-        let transaction = self.db.transaction()?;
-        let taken = match subject {
-            Some(subject) => transaction
-                .query_row("SELECT 1 FROM messages WHERE subject = ?1", [subject], |_| Ok(()))
-                .optional()?
-                .is_some(),
-            None => false,
-        };
-        if taken {
-            return Ok(None);
-        }
-        // Unique for the device that sends it: the journal belongs to one account and is never reset
-        // alone, and the time tells a new journal's first message from an old one's.
-        let number: i64 = transaction.query_row("SELECT count(*) FROM messages", [], |row| row.get(0))?;
-        let txn = format!("rtc-janitor-{}-{number}", at.as_millis());
-        transaction.execute(
-            "INSERT INTO messages (txn, subject, plain, html, created_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![txn, subject, message.plain, message.html, at.as_millis()],
-        )?;
-        for finding in reports {
-            transaction
-                .prepare_cached("UPDATE findings SET message = ?3 WHERE event = ?1 AND kind = ?2")?
-                .execute([finding.event.as_str(), kind_name(finding.kind), txn.as_str()])?;
-        }
-        transaction.commit()?;
-        Ok(Some(StoredMessage { txn, message: message.clone() }))
-    }
-
-    /// Whether a message of this subject is on its way or has been sent.
-    pub fn has_said(&self, subject: &str) -> Result<bool> {
-        let mut query = self.db.prepare_cached("SELECT 1 FROM messages WHERE subject = ?1")?;
-        Ok(query.exists([subject])?)
-    }
-
-    /// Messages that the server does not have yet, the oldest first.
-    pub fn unsent(&self) -> Result<Vec<StoredMessage>> {
-        let mut query = self.db.prepare_cached(
-            "SELECT txn, plain, html FROM messages WHERE event IS NULL ORDER BY created_ms, rowid",
-        )?;
-        let rows = query.query_map([], |row| {
-            let message = Message { plain: row.get(1)?, html: row.get(2)? };
-            Ok(StoredMessage { txn: row.get(0)?, message })
-        })?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
-    }
-
-    /// Notes that the server has a message.
-    pub fn sent(&self, txn: &str, event: &EventId) -> Result<()> {
-        self.db.execute("UPDATE messages SET event = ?2 WHERE txn = ?1", [txn, event.as_str()])?;
-        Ok(())
-    }
-
-    /// Notes that findings were told on a terminal and need not be told again.
-    pub fn told_elsewhere(&mut self, message: &Message, findings: &[Finding], at: Timestamp) -> Result<()> {
-        if let Some(stored) = self.say(message, None, findings, at)? {
-            self.sent(&stored.txn, &"told on a terminal".into())?;
-        }
-        Ok(())
-    }
-
     /// Forgets what is older than the retention: finished writes, reported findings, sent messages.
     pub fn prune(&mut self, before: Timestamp) -> Result<()> {
         let before = before.as_millis();
         let transaction = self.db.transaction()?;
         transaction.execute("DELETE FROM writes WHERE finished_ms < ?1", [before])?;
+        transaction.execute("DELETE FROM notes WHERE at_ms < ?1 AND message IS NOT NULL", [before])?;
+        transaction.execute("DELETE FROM commands WHERE at_ms < ?1 AND done = 1", [before])?;
+        transaction.execute(
+            "DELETE FROM plans WHERE made_ms < ?1 AND id NOT IN (SELECT plan FROM writes WHERE plan IS NOT NULL)
+                 AND number < (SELECT max(number) FROM plans)",
+            [before],
+        )?;
         transaction.execute("DELETE FROM findings WHERE at_ms < ?1 AND message IS NOT NULL", [before])?;
         transaction.execute(
             "DELETE FROM messages WHERE created_ms < ?1 AND event IS NOT NULL
-                 AND txn NOT IN (SELECT message FROM findings WHERE message IS NOT NULL)",
+                 AND txn NOT IN (SELECT message FROM findings WHERE message IS NOT NULL)
+                 AND txn NOT IN (SELECT message FROM notes WHERE message IS NOT NULL)
+                 AND txn NOT IN (SELECT message FROM commands WHERE message IS NOT NULL)
+                 AND txn NOT IN (SELECT message FROM plans WHERE message IS NOT NULL)
+                 AND txn NOT IN (SELECT progress FROM plans WHERE progress IS NOT NULL)",
             [before],
         )?;
         transaction.execute("DELETE FROM quarantine WHERE until_ms < ?1", [before])?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rtc_janitor_core::{guard::breaker::Breakers, ids::RoomId};
+use rtc_janitor_core::{guard::breaker::Breakers, ids::RoomId, time::Timestamp};
 use rusqlite::{OptionalExtension, params};
 
 use super::{Journal, Result};
@@ -11,7 +11,7 @@ pub(super) const ACCOUNT: &str = "account";
 const SINCE: &str = "since";
 const ADMIN_ROOM: &str = "admin_room";
 const BREAKERS: &str = "breakers";
-const PAUSED: &str = "paused";
+const DIGEST: &str = "digest";
 
 impl Journal {
     pub(super) fn meta(&self, key: &str) -> Result<Option<String>> {
@@ -58,14 +58,14 @@ impl Journal {
         self.set_meta(BREAKERS, &serde_json::to_string(breakers).unwrap_or_default())
     }
 
-    /// Whether writing was paused by command.
-    pub fn is_paused(&self) -> Result<bool> {
-        Ok(self.meta(PAUSED)?.as_deref() == Some("yes"))
+    /// When the last digest was due.
+    pub fn last_digest(&self) -> Result<Option<Timestamp>> {
+        Ok(self.meta(DIGEST)?.and_then(|ms| ms.parse().ok()).map(Timestamp::from_millis))
     }
 
-    /// Pauses writing, or lets it go on.
-    pub fn set_paused(&self, paused: bool) -> Result<()> {
-        self.set_meta(PAUSED, if paused { "yes" } else { "no" })
+    /// Notes when a digest was due.
+    pub fn set_last_digest(&self, at: Timestamp) -> Result<()> {
+        self.set_meta(DIGEST, &at.as_millis().to_string())
     }
 
     /// The rooms the bot was in when it last looked, with the names it knew them by.

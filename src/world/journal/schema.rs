@@ -7,7 +7,8 @@ use rusqlite::Connection;
 use super::{JournalError, Result};
 
 /// Each step leads from its index to the next version. Steps are never changed once released.
-const MIGRATIONS: &[&str] = &[r"
+pub(super) const MIGRATIONS: &[&str] = &[
+    r"
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 
     -- Rooms the bot is in, with the name people last knew them by.
@@ -67,7 +68,51 @@ const MIGRATIONS: &[&str] = &[r"
         PRIMARY KEY (event, kind)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX findings_unreported ON findings (message) WHERE message IS NULL;
-"];
+",
+    r"
+    -- What goes with a message. `target` is the transaction id of the message that this one edits, or
+    -- reacts to where `reaction` is set.
+    ALTER TABLE messages ADD COLUMN reply_to TEXT;
+    ALTER TABLE messages ADD COLUMN target TEXT;
+    ALTER TABLE messages ADD COLUMN reaction TEXT;
+    ALTER TABLE messages ADD COLUMN mentions TEXT NOT NULL DEFAULT '';
+    CREATE INDEX messages_by_event ON messages (event);
+
+    -- What nobody asked for and is to be said; `message` is set when it has been put into one.
+    CREATE TABLE notes (
+        id INTEGER PRIMARY KEY, subject TEXT UNIQUE, plain TEXT NOT NULL, html TEXT NOT NULL,
+        alarm INTEGER NOT NULL, at_ms INTEGER NOT NULL, message TEXT REFERENCES messages (txn)
+    ) STRICT;
+    CREATE INDEX notes_untold ON notes (id) WHERE message IS NULL;
+
+    -- Settings changed by command.
+    CREATE TABLE settings (
+        key TEXT PRIMARY KEY, value TEXT NOT NULL, set_by TEXT NOT NULL, at_ms INTEGER NOT NULL
+    ) STRICT;
+    DELETE FROM meta WHERE key = 'paused';
+
+    -- Commands that were taken up, each once; `message` is the first answer to it.
+    CREATE TABLE commands (
+        event TEXT PRIMARY KEY, sender TEXT NOT NULL, at_ms INTEGER NOT NULL,
+        message TEXT REFERENCES messages (txn), done INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE INDEX commands_unfinished ON commands (event) WHERE done = 0;
+
+    -- Plans as they were shown, who approved them, and how far they came.
+    CREATE TABLE plans (
+        id TEXT PRIMARY KEY, number INTEGER NOT NULL UNIQUE, kind TEXT NOT NULL, made_ms INTEGER NOT NULL,
+        proposals TEXT NOT NULL, message TEXT REFERENCES messages (txn),
+        approved_by TEXT, approved_ms INTEGER, progress TEXT REFERENCES messages (txn),
+        outcomes TEXT NOT NULL DEFAULT '{}', returned TEXT NOT NULL DEFAULT '[]', ended_ms INTEGER,
+        closed INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE INDEX plans_by_message ON plans (message);
+    CREATE INDEX plans_under_way ON plans (id) WHERE approved_by IS NOT NULL AND closed = 0;
+
+    ALTER TABLE writes ADD COLUMN plan TEXT REFERENCES plans (id);
+    CREATE INDEX writes_by_plan ON writes (plan) WHERE plan IS NOT NULL;
+",
+];
 
 /// The version that this program writes.
 pub(super) const VERSION: i64 = {

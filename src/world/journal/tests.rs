@@ -2,6 +2,12 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use rtc_janitor_core::{
+    ids::EventId,
+    render::{Message, answer::PlanKind},
+    time::Timestamp,
+};
+
 use super::*;
 
 #[test]
@@ -40,16 +46,83 @@ fn nobody_else_may_read_it() {
     }
 }
 
+fn message(text: &str) -> Message {
+    Message { plain: text.into(), html: text.into() }
+}
+
+const NOW: Timestamp = Timestamp::from_millis(5);
+
 #[test]
-fn a_message_of_one_subject_is_taken_once() {
+fn a_note_of_one_subject_is_taken_once_and_told_once() {
     let mut journal = Journal::in_memory(&"@bot:hs".into()).expect("a journal");
-    let message = rtc_janitor_core::render::Message { plain: "x".into(), html: "x".into() };
-    let now = rtc_janitor_core::time::Timestamp::from_millis(5);
-    let first = journal.say(&message, Some("s"), &[], now).expect("SQLite").expect("taken");
-    assert_eq!(journal.say(&message, Some("s"), &[], now).expect("SQLite"), None);
-    let other = journal.say(&message, None, &[], now).expect("SQLite").expect("taken");
-    assert_ne!(first.txn, other.txn);
-    assert_eq!(journal.unsent().expect("SQLite"), [first.clone(), other]);
-    journal.sent(&first.txn, &"$e".into()).expect("SQLite");
-    assert_eq!(journal.unsent().expect("SQLite").len(), 1);
+    assert!(journal.note(&message("x"), Some("s"), false, NOW).expect("SQLite"));
+    assert!(!journal.note(&message("x"), Some("s"), false, NOW).expect("SQLite"));
+    assert!(journal.note(&message("y"), None, true, NOW).expect("SQLite"));
+    let untold = journal.untold().expect("SQLite");
+    assert_eq!(untold.iter().map(|note| note.is_alarm).collect::<Vec<_>>(), [false, true]);
+    let notes = untold.iter().map(|note| note.id).collect();
+    let stored = journal.post(&Draft { notes, ..Draft::of(message("xy")) }, NOW).expect("SQLite");
+    assert_eq!(journal.untold().expect("SQLite"), []);
+    assert!(journal.has_said("s").expect("SQLite"));
+    assert_eq!(journal.unsent().expect("SQLite"), [stored.clone()]);
+    journal.sent(&stored.txn, &"$e".into()).expect("SQLite");
+    assert_eq!(journal.unsent().expect("SQLite"), []);
+}
+
+#[test]
+fn a_command_is_taken_up_once_and_its_second_answer_takes_the_place_of_the_first() {
+    let mut journal = Journal::in_memory(&"@bot:hs".into()).expect("a journal");
+    let (command, alice): (EventId, UserId) = ("$command".into(), "@alice:hs".into());
+    assert!(journal.take_up(&command, &alice, NOW).expect("SQLite"));
+    assert!(!journal.take_up(&command, &alice, NOW).expect("SQLite"));
+    assert_eq!(journal.unanswered().expect("SQLite"), [command.clone()]);
+
+    let first = journal.answer(&command, &message("working"), false, NOW).expect("SQLite");
+    assert_eq!((first.reply_to.as_ref(), first.target.as_ref()), (Some(&command), None));
+    assert_eq!(journal.unanswered().expect("SQLite").len(), 1, "not done");
+    let second = journal.answer(&command, &message("done"), true, NOW).expect("SQLite");
+    assert_eq!((second.reply_to, second.target), (None, Some((first.txn, None))));
+    assert_eq!(journal.unanswered().expect("SQLite"), []);
+}
+
+#[test]
+fn a_plan_is_approved_once_and_found_by_the_message_that_shows_it() {
+    let mut journal = Journal::in_memory(&"@bot:hs".into()).expect("a journal");
+    journal.take_up(&"$command".into(), &"@alice:hs".into(), NOW).expect("SQLite");
+    let shown = journal.answer(&"$command".into(), &message("plan"), true, NOW).expect("SQLite");
+    let (number, id) = journal.next_plan().expect("SQLite");
+    journal.propose((number, &id), PlanKind::Clear, &[], &shown, NOW).expect("SQLite");
+    assert_ne!(journal.next_plan().expect("SQLite").1, id);
+    assert_eq!(journal.plan_shown_in(&"$shown".into()).expect("SQLite"), None);
+    journal.sent(&shown.txn, &"$shown".into()).expect("SQLite");
+    let plan = journal.plan_shown_in(&"$shown".into()).expect("SQLite").expect("the plan");
+    assert_eq!((&plan.id, plan.kind, plan.approved_by), (&id, PlanKind::Clear, None));
+
+    assert_eq!(journal.plans_under_way().expect("SQLite"), []);
+    assert!(journal.approve(&id, &"@alice:hs".into(), NOW).expect("SQLite"));
+    assert!(!journal.approve(&id, &"@bob:hs".into(), NOW).expect("SQLite"), "two at once");
+    let under_way = journal.plans_under_way().expect("SQLite");
+    assert_eq!(under_way[0].approved_by, Some("@alice:hs".into()));
+}
+
+#[test]
+fn a_journal_of_the_first_version_is_brought_up_to_date() {
+    let store = tempfile::tempdir().expect("a folder");
+    let path = store.path().join("journal.sqlite3");
+    let db = Connection::open(&path).expect("SQLite");
+    db.execute_batch(schema::MIGRATIONS[0]).expect("SQLite");
+    db.pragma_update(None, "user_version", 1).expect("SQLite");
+    db.execute_batch(
+        "INSERT INTO messages VALUES ('t', 's', 'p', 'h', 1, NULL);
+         INSERT INTO writes (room, key, event, owners, reason, route, evidence, old_content, intended_ms, outcome)
+             VALUES ('!r', 'k', '$e', '[[\"@a:hs\",\"D\"]]', 'expired', 'own_power', '[]', '{}', 1, 'cleared');",
+    )
+    .expect("SQLite");
+    drop(db);
+    let journal = Journal::open(store.path(), &"@bot:hs".into()).expect("brought up to date");
+    assert_eq!(journal.unsent().expect("SQLite")[0].txn, "t");
+    assert!(journal.has_said("s").expect("SQLite"));
+    let (past, total) = journal.history(None, Some(&"@a:hs".into()), 5).expect("SQLite");
+    assert_eq!((past.len(), total, past[0].asked_by.clone()), (1, 1, None));
+    assert_eq!(journal.history(None, Some(&"@a:h".into()), 5).expect("SQLite").1, 0, "whole ids only");
 }

@@ -1,6 +1,7 @@
 //! What was to be cleared, before; and what came of it, after.
 
 use rtc_janitor_core::{
+    command::PlanId,
     ids::{DeviceId, EventId, RoomId, StateKey, UserId},
     judge::policy::Reason,
     rtc::membership::Owner,
@@ -22,8 +23,10 @@ pub struct Intent {
     pub event: EventId,
     /// Whom it speaks for.
     pub owners: Vec<Owner>,
-    /// The reason that it is cleared for.
-    pub reason: Reason,
+    /// The reason that it is cleared for; `None` when a person wants it cleared without one.
+    pub reason: Option<Reason>,
+    /// The plan that it belongs to, and who approved that.
+    pub plan: Option<(PlanId, UserId)>,
     /// The route.
     pub route: &'static str,
     /// What was known, as JSON, without addresses.
@@ -60,8 +63,10 @@ pub struct WriteRecord {
     pub event: EventId,
     /// Whom it spoke for.
     pub owners: Vec<Owner>,
-    /// The reason.
-    pub reason: Reason,
+    /// The reason, where there was one.
+    pub reason: Option<Reason>,
+    /// The plan that it belongs to.
+    pub plan: Option<PlanId>,
     /// When it was decided.
     pub intended: Timestamp,
     /// When the outcome was known.
@@ -70,7 +75,23 @@ pub struct WriteRecord {
     pub written: Option<EventId>,
 }
 
-const COLUMNS: &str = "id, room, key, event, owners, reason, intended_ms, finished_ms, written_event";
+const COLUMNS: &str = "id, room, key, event, owners, reason, intended_ms, finished_ms, written_event, plan";
+
+/// What stands in place of a reason where there is none.
+const BY_WISH: &str = "by_wish";
+
+/// A line of the history.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Past {
+    /// The clear.
+    pub write: WriteRecord,
+    /// What came of it: `cleared`, `changed`, `spared` or `not_written`.
+    pub outcome: Option<String>,
+    /// What the server said.
+    pub detail: Option<String>,
+    /// Who approved it.
+    pub asked_by: Option<UserId>,
+}
 
 impl Journal {
     /// Writes down what is about to be done; returns a number for each.
@@ -81,19 +102,22 @@ impl Journal {
             transaction
                 .prepare_cached(
                     "INSERT INTO writes
-                         (room, key, event, owners, reason, route, evidence, old_content, intended_ms)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                         (room, key, event, owners, reason, route, evidence, old_content, intended_ms,
+                          plan, asked_by)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
                 )?
                 .execute(params![
                     intent.room.as_str(),
                     intent.key.as_str(),
                     intent.event.as_str(),
                     owners_to_json(&intent.owners),
-                    intent.reason.as_str(),
+                    intent.reason.map_or(BY_WISH, Reason::as_str),
                     intent.route,
                     intent.evidence.to_string(),
                     intent.old_content.to_string(),
                     intent.at.as_millis(),
+                    intent.plan.as_ref().map(|(plan, _)| plan.as_str()),
+                    intent.plan.as_ref().map(|(_, by)| by.as_str()),
                 ])?;
             ids.push(transaction.last_insert_rowid());
         }
@@ -159,6 +183,40 @@ impl Journal {
         Ok(())
     }
 
+    /// What was cleared by a plan, also before this start.
+    pub fn cleared_by(&self, plan: &PlanId) -> Result<Vec<WriteRecord>> {
+        self.records("WHERE plan = ?1 AND outcome = 'cleared' ORDER BY id", [plan.as_str()])
+    }
+
+    /// What was done, the newest first: in one room, of one user, or all; and how much there is in all.
+    pub fn history(
+        &self,
+        room: Option<&RoomId>,
+        user: Option<&UserId>,
+        lines: usize,
+    ) -> Result<(Vec<Past>, usize)> {
+        // Owners are kept as [["@user:server", "DEVICE"], …].
+        let owner = user.map(|user| format!("[{},", serde_json::json!(user)));
+        let condition = "WHERE (?1 IS NULL OR room = ?1) AND (?2 IS NULL OR instr(owners, ?2) > 0)";
+        let filter = params![room.map(RoomId::as_str), owner];
+        let total: i64 =
+            self.db
+                .query_row(&format!("SELECT count(*) FROM writes {condition}"), filter, |row| row.get(0))?;
+        let lines = i64::try_from(lines).unwrap_or(i64::MAX);
+        let mut query = self.db.prepare_cached(&format!(
+            "SELECT {COLUMNS}, outcome, detail, asked_by FROM writes {condition} ORDER BY id DESC LIMIT ?3"
+        ))?;
+        let rows = query.query_map(params![room.map(RoomId::as_str), owner, lines], |row| {
+            Ok(Past {
+                write: record(row)?,
+                outcome: row.get(10)?,
+                detail: row.get(11)?,
+                asked_by: row.get::<_, Option<String>>(12)?.map(Into::into),
+            })
+        })?;
+        Ok((rows.collect::<rusqlite::Result<_>>()?, usize::try_from(total).unwrap_or(0)))
+    }
+
     fn records<P: rusqlite::Params>(&self, condition: &str, params: P) -> Result<Vec<WriteRecord>> {
         let mut query = self.db.prepare_cached(&format!("SELECT {COLUMNS} FROM writes {condition}"))?;
         let rows = query.query_map(params, record)?;
@@ -174,12 +232,12 @@ fn record(row: &Row<'_>) -> rusqlite::Result<WriteRecord> {
         key: row.get::<_, String>(2)?.into(),
         event: row.get::<_, String>(3)?.into(),
         owners: owners_from_json(&row.get::<_, String>(4)?),
-        reason: reason.parse().map_err(|error| {
-            rusqlite::Error::FromSqlConversionFailure(5, rusqlite::types::Type::Text, Box::new(error))
-        })?,
+        // Anything else than a reason is none: by wish.
+        reason: reason.parse().ok(),
         intended: Timestamp::from_millis(row.get(6)?),
         finished: row.get::<_, Option<i64>>(7)?.map(Timestamp::from_millis),
         written: row.get::<_, Option<String>>(8)?.map(Into::into),
+        plan: row.get::<_, Option<String>>(9)?.and_then(|plan| plan.parse().ok()),
     })
 }
 

@@ -183,9 +183,12 @@ impl<'a> BotSetup<'a> {
         .await
     }
 
-    /// How many messages of the bot have these words in them.
+    /// How often the bot has said these words; several things can stand in one message. What is said again
+    /// in an edit is not said twice.
     pub async fn times_said(&self, words: &str) -> Result<usize> {
-        Ok(self.said().await?.iter().filter(|message| message.body.contains(words)).count())
+        let said = self.said().await?;
+        let first_said = said.iter().filter(|message| message.content["m.new_content"].is_null());
+        Ok(first_said.map(|message| message.body.matches(words).count()).sum())
     }
 
     /// A room made by `owner`, with the bot in it.

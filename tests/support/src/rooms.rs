@@ -1,6 +1,9 @@
 //! Rooms: made, entered, left, ruled, spoken in.
 
+use std::time::Duration;
+
 use anyhow::Result;
+use chrono::Utc;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -216,6 +219,25 @@ impl Synapse {
     pub async fn send_text(&self, device: &Device, room: &str, body: &str) -> Result<String> {
         let content = json!({"msgtype": "m.text", "body": body});
         self.send_event(device, room, "m.room.message", content).await
+    }
+
+    /// Sends a plain text message that was on its way for `age`, as one from a server that was cut off
+    /// is; answers its event id. The user must be in the room.
+    pub async fn send_late_text(
+        &self,
+        user_id: &str,
+        room: &str,
+        body: &str,
+        age: Duration,
+    ) -> Result<String> {
+        let sent = Utc::now() - age;
+        let send = self
+            .client_request(Method::PUT, &["rooms", room, "send", "m.room.message", &unique("txn")])
+            .token(&self.appservice().token)
+            .query("user_id", user_id)
+            .query("ts", &sent.timestamp_millis().to_string())
+            .body(json!({"msgtype": "m.text", "body": body}));
+        text(&send.send().await?, "event_id")
     }
 
     /// Sends `count` plain text messages, to fill a timeline.

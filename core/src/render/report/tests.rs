@@ -14,6 +14,7 @@ fn row(room: &str, name: Option<&str>, device: &str, reason: Reason) -> Row {
         since: NOW - Duration::from_mins(312),
         is_shown: reason != Reason::Expired,
         obstacle: None,
+        times: 1,
     }
 }
 
@@ -96,12 +97,62 @@ fn an_empty_report_says_nothing() {
     assert!(Report { long_expired: 3, ..Report::default() }.is_empty(), "no message of its own");
 }
 
+fn digest() -> Message {
+    let since = NOW - Duration::from_hours(24);
+    let mut digest = Digest { since, ..Digest::default_at(NOW) };
+    assert_eq!(digest.message(), None, "nothing to tell is not told");
+    for minutes in [5, 6, 90] {
+        digest.add(FindingKind::Cleared, Reason::DeviceGone, Duration::from_mins(minutes));
+    }
+    digest.add(FindingKind::Cleared, Reason::Expired, Duration::from_mins(5));
+    digest.add(FindingKind::Blocked, Reason::Silent, Duration::from_mins(5));
+    digest.problems.rooms.push(crate::render::answer::Room {
+        id: "!b:example.org".into(),
+        name: Some("Team".into()),
+        open: 2,
+        is_excluded: false,
+        problems: vec![crate::render::answer::Problem::NoPower(Blocked::NotEnoughPower {
+            has: 0,
+            needs: 50,
+        })],
+    });
+    digest.message().expect("something to tell")
+}
+
+#[test]
+fn what_is_found_again_is_counted_in_its_row() {
+    let mut report = Report::default();
+    for _ in 0..3 {
+        report.add(FindingKind::Cleared, row("!b:example.org", Some("Team"), "DEAD", Reason::DeviceGone));
+    }
+    report.add(FindingKind::Cleared, row("!b:example.org", Some("Team"), "OTHER", Reason::DeviceGone));
+    let plain = report.message(NOW).plain;
+    assert!(plain.contains("Hung up 2 dead call memberships") && plain.contains("ago, 3 times"), "{plain}");
+}
+
+#[test]
+fn a_burst_of_notes_is_summed_up() {
+    let note = sentences(&[&"x".repeat(1000)]);
+    let text = together(&vec![&note; 500]);
+    assert!(text.plain.len() + text.html.len() < MOST_BYTES + 1000);
+    assert!(
+        text.plain.contains("… and 485 more such messages."),
+        "{}",
+        &text.plain[text.plain.len() - 100..]
+    );
+}
+
 #[test]
 fn every_other_message() {
     let team = row("!b:example.org", Some("Team"), "DEAD", Reason::DeviceGone);
-    let start = |is_clean| Start {
+    let start = |mode_of_file, mode_by_command: Option<Mode>, paused| Start {
         version: "0.1.0",
-        is_clean,
+        mode: mode_by_command.map_or(mode_of_file, |wish| wish.min(mode_of_file)),
+        mode_of_file,
+        mode_by_command,
+        paused,
+        prefix: "!janitor",
+        now: NOW,
         rooms: 31,
         open: 4,
         silent_after: Duration::from_mins(255),
@@ -118,8 +169,14 @@ fn every_other_message() {
         until: NOW + Duration::from_mins(10),
     };
     let messages = [
-        start(false).message(),
-        start(true).message(),
+        start(Mode::Report, None, None).message(),
+        start(Mode::Clean, None, None).message(),
+        start(Mode::Clean, Some(Mode::Report), Some(None)).message(),
+        start(Mode::Report, Some(Mode::Clean), Some(Some(NOW + Duration::from_hours(2)))).message(),
+        lost_power(&old, Some("Team"), Blocked::NotEnoughPower { has: 0, needs: 50 }),
+        signed_out("watch", "M_UNKNOWN_TOKEN"),
+        together(&[&clock_agrees(), &admin_room_back(Duration::from_mins(1))]),
+        digest(),
         breaker(&opened, NOW),
         breaker(&stays, NOW),
         breaker(&breaker::Change::Closed { neighbour: Neighbour::Homeserver }, NOW),

@@ -1,0 +1,244 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::judge::policy::{Grace, Reason};
+
+const PREFIX: &str = "!janitor";
+
+fn name(text: &str) -> RoomName {
+    text.parse().unwrap()
+}
+
+#[test]
+fn every_command_is_understood() {
+    let room = || name("!r:hs");
+    let alice = || UserId::from("@alice:hs");
+    let span = |seconds| GraceChange::To(Grace::After(Duration::from_secs(seconds)));
+    let plan: PlanId = "abcd".parse().unwrap();
+    let lines = |n| HistoryFilter::Lines(NonZeroUsize::new(n).unwrap());
+    for (text, command) in [
+        ("", Command::Help { command: None }),
+        ("help", Command::Help { command: None }),
+        ("help clear", Command::Help { command: Some("clear".into()) }),
+        ("clear --help", Command::Help { command: Some("clear".into()) }),
+        ("status", Command::Status),
+        ("Status", Command::Status),
+        ("  status \n", Command::Status),
+        ("calls", Command::Calls { room: None }),
+        ("calls !r:hs", Command::Calls { room: Some(room()) }),
+        ("explain !r:hs @alice:hs", Command::Explain { room: room(), user: Some(alice()) }),
+        ("sweep", Command::Sweep { room: None }),
+        ("sweep #ops:hs", Command::Sweep { room: Some(RoomName::Alias("#ops:hs".into())) }),
+        ("apply abcd", Command::Apply { plan: plan.clone() }),
+        ("apply `ABCD`", Command::Apply { plan }),
+        ("clear \"Team Meeting\"", Command::Clear { room: name("Team Meeting"), user: None }),
+        ("clear “Team Meeting”", Command::Clear { room: name("Team Meeting"), user: None }),
+        ("clear Team\\ Meeting", Command::Clear { room: name("Team Meeting"), user: None }),
+        ("mode clean", Command::Mode { mode: Mode::Clean }),
+        ("pause", Command::Pause { length: None }),
+        ("pause 2h", Command::Pause { length: Some(PauseLength(Duration::from_hours(2))) }),
+        ("pause for 2h", Command::Pause { length: Some(PauseLength(Duration::from_hours(2))) }),
+        ("resume", Command::Resume),
+        ("exclude @alice:hs", Command::Exclude { target: Target::User(alice()) }),
+        ("exclude Lobby", Command::Exclude { target: Target::Room(name("Lobby")) }),
+        ("include !r:hs", Command::Include { target: Target::Room(room()) }),
+        ("grace silent 10m", Command::Grace { reason: GraceKey::Reason(Reason::Silent), change: span(600) }),
+        (
+            "grace device_gone_unseen 3h",
+            Command::Grace { reason: GraceKey::DeviceGoneUnseen, change: span(10_800) },
+        ),
+        (
+            "grace expired never",
+            Command::Grace {
+                reason: GraceKey::Reason(Reason::Expired),
+                change: GraceChange::To(Grace::Never),
+            },
+        ),
+        (
+            "grace expired reset",
+            Command::Grace { reason: GraceKey::Reason(Reason::Expired), change: GraceChange::Reset },
+        ),
+        ("config", Command::Config { all: None }),
+        ("config all", Command::Config { all: Some(All::All) }),
+        ("rooms", Command::Rooms { problems: None }),
+        ("rooms problems", Command::Rooms { problems: Some(Problems::Problems) }),
+        ("join #ops:hs", Command::Join { room: RoomName::Alias("#ops:hs".into()) }),
+        ("leave !r:hs", Command::Leave { room: room() }),
+        ("history", Command::History { filter: vec![] }),
+        ("history 50", Command::History { filter: vec![lines(50)] }),
+        (
+            "history @alice:hs 5",
+            Command::History { filter: vec![HistoryFilter::About(Target::User(alice())), lines(5)] },
+        ),
+        ("breaker close", Command::Breaker { action: BreakerAction::Close, neighbour: None }),
+        (
+            "breaker close device_lists",
+            Command::Breaker { action: BreakerAction::Close, neighbour: Some(Neighbour::DeviceLists) },
+        ),
+        ("version", Command::Version),
+        // Links that were typed or pasted.
+        ("calls https://matrix.to/#/!r:hs?via=hs", Command::Calls { room: Some(room()) }),
+        ("calls https://matrix.to/#/%21r%3Ahs", Command::Calls { room: Some(room()) }),
+        ("calls matrix:roomid/r:hs?via=hs", Command::Calls { room: Some(room()) }),
+        ("exclude https://matrix.to/#/@alice:hs", Command::Exclude { target: Target::User(alice()) }),
+    ] {
+        assert_eq!(Command::parse(text), Ok(command), "{text}");
+    }
+}
+
+/// The answer to a command that is none.
+fn wrong(text: &str) -> String {
+    Command::parse(text).expect_err(text).message(PREFIX).plain
+}
+
+#[test]
+fn what_is_wrong_is_said_in_one_sentence_with_the_usage_of_that_command_alone() {
+    let answers: Vec<_> = [
+        "stauts",
+        "destroy",
+        "calls !a:hs !b:hs",
+        "explain",
+        "explain !r:hs alice",
+        "explain @alice:hs",
+        "clear Team Meeting",
+        "mode cleen",
+        "mode",
+        "apply zzz",
+        "pause 5",
+        "pause forever",
+        "grace silnt 5m",
+        "grace nonsense 5m",
+        "grace silent 5M",
+        "rooms problem",
+        "breaker open",
+        "breaker close sfuu",
+        "history 3 4 5",
+        "status now",
+        "-x",
+        "status -x",
+        "calls \"Team",
+        "<b>bold</b> @room",
+        "mode <i>\u{202e}",
+    ]
+    .iter()
+    .map(|text| format!("{text}\n{}", wrong(text)))
+    .chain([format!("x * 65000\n{}", wrong(&"x".repeat(65_000)))])
+    .collect();
+    insta::assert_snapshot!(answers.join("\n\n"));
+}
+
+#[test]
+fn the_help_is_made_from_what_parses() {
+    let lines: Vec<_> = all(PREFIX)
+        .iter()
+        .map(|usage| {
+            let arguments: Vec<_> =
+                usage.arguments.iter().map(|(name, help)| format!("    {name}: {help}")).collect();
+            let more = usage.more.as_ref().map_or_else(String::new, |more| format!("\n    {more}"));
+            format!("{}\n    {}{more}\n{}", usage.line, usage.about, arguments.join("\n"))
+        })
+        .collect();
+    insta::assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn a_message_is_a_command_when_it_begins_with_the_prefix_or_the_bot() {
+    let me = UserId::from("@bot:hs");
+    let listener = Heard { prefix: PREFIX, me: &me, display_name: Some("Call Janitor") };
+    for (body, html, text) in [
+        ("!janitor status", None, Some("status")),
+        ("!Janitor", None, Some("")),
+        ("  !janitor  status  ", None, Some("status")),
+        ("!janitors status", None, None),
+        ("well !janitor status", None, None),
+        ("status", None, None),
+        ("@bot:hs: status", None, Some("status")),
+        ("@bot:hs status", None, Some("status")),
+        ("@bot:hsx status", None, None),
+        ("Call Janitor: status", None, Some("status")),
+        ("call janitor, status", None, Some("status")),
+        ("Call Janitors: status", None, None),
+        (
+            "Call Janitor: calls Lobby",
+            Some(
+                r#"<a href="https://matrix.to/#/@bot:hs">Call Janitor</a>: calls <a href="https://matrix.to/#/#lobby:hs">Lobby</a>"#,
+            ),
+            Some("calls '#lobby:hs'"),
+        ),
+        (
+            "!janitor calls x",
+            Some(r#"<p>!janitor calls <a href="https://example.org">x</a> &amp; y</p>"#),
+            Some("calls x & y"),
+        ),
+        (
+            "> <@a:hs> !janitor clear\n\n!janitor status",
+            Some("<mx-reply><blockquote>!janitor clear</blockquote></mx-reply>!janitor status"),
+            Some("status"),
+        ),
+        ("!janitor status", Some("!janitor<br>status"), Some("status")),
+        ("é!janitor", None, None),
+    ] {
+        assert_eq!(heard(&listener, body, html).as_deref(), text, "{body} {html:?}");
+    }
+}
+
+#[test]
+fn plans_have_names_of_their_own() {
+    let names: std::collections::BTreeSet<_> = (0..10_000).map(PlanId::numbered).collect();
+    assert_eq!(names.len(), 10_000);
+    for plan in names.iter().take(100) {
+        assert_eq!(plan.as_str().parse(), Ok(plan.clone()));
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in any::<String>(), html in any::<String>()) {
+        let me = UserId::from("@bot:hs");
+        let listener = Heard { prefix: PREFIX, me: &me, display_name: Some("J") };
+        let _ = heard(&listener, &text, Some(&html));
+        let _ = heard(&listener, &text, None);
+        if let Err(mistake) = Command::parse(&text) {
+            let _ = mistake.message(PREFIX);
+        }
+    }
+
+    #[test]
+    fn no_arguments_make_a_command_panic_or_be_shown_raw(
+        at in 0..20_usize, words in proptest::collection::vec("[<>@#!\\-\"'a-z0-9:\u{202e}]{0,12}", 0..4)
+    ) {
+        let all = all("");
+        let text = format!("{} {}", all[at % all.len()].name, words.join(" "));
+        if let Err(mistake) = Command::parse(&text) {
+            let message = mistake.message(PREFIX);
+            let is_raw = message.plain.contains('\u{202e}');
+            prop_assert!(!is_raw);
+            prop_assert!(!message.html.replace("<p>", "").replace("</p>", "").replace("<code>", "").replace("</code>", "").contains('<'));
+        }
+    }
+}
+
+#[test]
+fn every_help_parses() {
+    for usage in all(PREFIX) {
+        let asked = format!("help {}", usage.name);
+        assert_eq!(Command::parse(&asked), Ok(Command::Help { command: Some(usage.name.clone()) }));
+        // What the usage shows is taken as it is typed.
+        let words = usage.line.split(' ').skip(1).map(|word| match word.trim_matches(['<', '>', '[', ']']) {
+            "room" | "room|user" => "!r:hs",
+            "user" => "@a:hs",
+            "command" => "status",
+            "plan" => "abcd",
+            "report|clean" => "clean",
+            "reason" => "silent",
+            "duration" => "5m",
+            "neighbour" => "sfu",
+            "n" => "7",
+            literal => literal,
+        });
+        let typed = words.collect::<Vec<_>>().join(" ");
+        assert!(Command::parse(&typed).is_ok(), "{typed}: {:?}", Command::parse(&typed));
+    }
+}

@@ -1,0 +1,123 @@
+//! From a message to the words of a command.
+//!
+//! Whether a message is a command at all, what its pills and links name, and where its words end.
+
+use std::borrow::Cow;
+
+use html5gum::{Token, Tokenizer};
+use percent_encoding::percent_decode_str;
+
+use super::Mistake;
+use crate::ids::UserId;
+
+/// Who is listening, and what commands begin with.
+#[derive(Clone, Debug)]
+pub struct Heard<'a> {
+    /// `admin_room.command_prefix`.
+    pub prefix: &'a str,
+    /// The bot.
+    pub me: &'a UserId,
+    /// What the bot is called in the room.
+    pub display_name: Option<&'a str>,
+}
+
+/// The text behind the prefix or behind a mention of the bot; `None` when the message is no command.
+///
+/// `html` is the message's `formatted_body`, where pills and links are.
+pub fn heard(listener: &Heard<'_>, body: &str, html: Option<&str>) -> Option<String> {
+    let text = match html {
+        Some(html) => text_of(html),
+        None => body.to_owned(),
+    };
+    let text = text.trim_start();
+    let rest = after(text, listener.prefix, false)
+        .or_else(|| after(text, listener.me.as_str(), true))
+        .or_else(|| after(text, listener.display_name?, true))?;
+    Some(rest.trim().to_owned())
+}
+
+/// What follows `name` at the beginning of a text, where `name` is a whole word.
+fn after<'t>(text: &'t str, name: &str, is_mention: bool) -> Option<&'t str> {
+    let head = text.get(..name.len()).filter(|head| !head.is_empty())?;
+    if !head.eq_ignore_ascii_case(name) {
+        return None;
+    }
+    let rest = &text[name.len()..];
+    let rest = if is_mention { rest.strip_prefix([':', ',']).unwrap_or(rest) } else { rest };
+    (rest.is_empty() || rest.starts_with(char::is_whitespace)).then_some(rest)
+}
+
+/// The text of a formatted message; what a link to Matrix names stands in place of its label.
+fn text_of(html: &str) -> String {
+    let mut text = String::new();
+    let mut link: Option<String> = None;
+    // Depth inside `<mx-reply>`: what somebody else said before.
+    let mut quoted = 0_usize;
+    for token in Tokenizer::new(html).flatten() {
+        match token {
+            Token::StartTag(tag) => match &**tag.name {
+                b"mx-reply" if !tag.self_closing => quoted += 1,
+                b"a" => {
+                    let target = tag.attributes.get(&b"href"[..]).map(|href| String::from_utf8_lossy(href));
+                    link = target.and_then(|target| matrix_link(&target));
+                    if let Some(named) = link.as_ref().filter(|_| quoted == 0) {
+                        // As one word, whatever is in it.
+                        text.push_str(&shell_words::quote(named));
+                    }
+                }
+                b"br" | b"p" | b"div" | b"li" => text.push(' '),
+                _ => {}
+            },
+            Token::EndTag(tag) => match &**tag.name {
+                b"mx-reply" => quoted = quoted.saturating_sub(1),
+                b"a" => link = None,
+                _ => {}
+            },
+            Token::String(string) if quoted == 0 && link.is_none() => {
+                text.push_str(&String::from_utf8_lossy(&string));
+            }
+            _ => {}
+        }
+    }
+    text
+}
+
+/// What a `https://matrix.to/#/…` or `matrix:` link names: a room or a user.
+pub(super) fn matrix_link(url: &str) -> Option<String> {
+    let identifier = if let Some(rest) = url.split_once("//matrix.to/#/").map(|(_, rest)| rest) {
+        decoded(first_part(rest))?
+    } else {
+        let rest = url.strip_prefix("matrix:")?;
+        let (kind, name) = rest.split_once('/')?;
+        let sigil = match kind {
+            "u" | "user" => "@",
+            "r" | "room" => "#",
+            "roomid" => "!",
+            _ => return None,
+        };
+        format!("{sigil}{}", decoded(first_part(name))?)
+    };
+    identifier.starts_with(['@', '#', '!']).then_some(identifier)
+}
+
+fn first_part(rest: &str) -> &str {
+    rest.split(['?', '/']).next().unwrap_or(rest)
+}
+
+fn decoded(text: &str) -> Option<String> {
+    percent_decode_str(text).decode_utf8().ok().map(Cow::into_owned)
+}
+
+/// The words, with quotes as in a shell; links that were typed stand for what they name.
+pub(super) fn split(text: &str) -> Result<Vec<String>, Mistake> {
+    // Phones make quotes curly.
+    let straight: String =
+        text.chars().map(|c| if matches!(c, '“' | '”' | '„' | '«' | '»') { '"' } else { c }).collect();
+    // In a shell what follows # is a comment; here it is an alias.
+    let words = shell_words::split(&straight.replace('#', HASH)).map_err(|_| Mistake::OpenQuote)?;
+    let words = words.into_iter().map(|word| word.replace(HASH, "#"));
+    Ok(words.map(|word| matrix_link(&word).unwrap_or(word)).collect())
+}
+
+/// Stands for # where that would begin a comment: a character for private use.
+const HASH: &str = "\u{e000}";

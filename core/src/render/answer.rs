@@ -1,0 +1,28 @@
+//! Answers to commands, from what they are to say to both forms of a message.
+//!
+//! Each answer is a plain value; what is from outside is made harmless here. Lists are cut where a
+//! message would grow too long, with a count and the way to the rest.
+
+mod calls;
+mod explain;
+mod help;
+mod history;
+mod notices;
+mod page;
+mod plans;
+mod rooms;
+mod settings;
+mod status;
+
+pub use calls::{Call, Caller, Calls};
+pub use explain::{Explained, Explanation};
+pub use help::{commands, one_command};
+pub use history::{History, Past};
+pub use notices::*;
+pub use plans::{Outcome, PlanKind, Progress, ShownPlan, held_back};
+pub use rooms::{Problem, Room, Rooms};
+pub use settings::{Setting, Settings};
+pub use status::{Blind, NeighbourHealth, Status};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! `calls`: who is in which call, or seems to be.
+
+use super::page::{Page, count, join, words};
+use crate::{
+    ids::{RoomId, UserId},
+    judge::verdict::Verdict,
+    render::{
+        Message,
+        message::{self, harmless},
+        words as say,
+    },
+    time::Timestamp,
+};
+
+/// One membership.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Caller {
+    /// Whose.
+    pub user: UserId,
+    /// On which device.
+    pub device: String,
+    /// Since when.
+    pub start: Timestamp,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// When it falls due, where it will.
+    pub due: Option<Timestamp>,
+}
+
+/// The calls of one room.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// The room.
+    pub room: RoomId,
+    /// Its name.
+    pub name: Option<String>,
+    /// Whether it is left alone by wish.
+    pub is_excluded: bool,
+    /// Who is in it.
+    pub callers: Vec<Caller>,
+}
+
+/// What `calls` says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Calls {
+    /// The rooms with calls.
+    pub calls: Vec<Call>,
+    /// The one room that was asked about.
+    pub only: Option<Message>,
+    /// Now.
+    pub now: Timestamp,
+}
+
+impl Calls {
+    /// The answer.
+    pub fn message(&self) -> Message {
+        let mut page = Page::default();
+        if self.calls.is_empty() {
+            match &self.only {
+                Some(room) => page.paragraph(&join(&[&words("No call goes on in "), room, &words(".")])),
+                None => page.say("No call goes on in any room I am in."),
+            };
+            return page.done();
+        }
+        for call in &self.calls {
+            let room = message::room(&call.room, call.name.as_deref());
+            let excluded = if call.is_excluded { " (left alone by wish)" } else { "" };
+            let callers = count(call.callers.len(), "membership", "memberships");
+            let heading = join(&[&room, &words(&format!(": {callers}{excluded}"))]);
+            let entries: Vec<_> = call.callers.iter().map(|caller| self.caller(caller)).collect();
+            page.list(&heading, &entries, "Ask about one room: `calls <room>`.");
+        }
+        page.done()
+    }
+
+    fn caller(&self, caller: &Caller) -> Message {
+        let (mark, verdict) = match caller.verdict {
+            Verdict::Active => ("🟢", "alive".to_owned()),
+            Verdict::Unknown(_) => ("⚪", "unknown, so left alone".to_owned()),
+            Verdict::Stale(reason) => ("⚫", format!("dead: {}", say::reason(reason))),
+        };
+        let due = match caller.due {
+            Some(at) if at > self.now => format!(", due {}", say::ago(at, self.now)),
+            Some(_) => ", due".to_owned(),
+            None => String::new(),
+        };
+        let user = message::user(&caller.user);
+        let device = device(&caller.device);
+        let rest = format!(": {verdict}{due}; joined {}", say::ago(caller.start, self.now));
+        join(&[&words(&format!("{mark} ")), &user, &words(" on "), &device, &words(&rest)])
+    }
+}
+
+/// A device id, which may be any text.
+pub(super) fn device(id: &str) -> Message {
+    Message { plain: harmless(id), html: format!("<code>{}</code>", message::escaped(id)) }
+}

@@ -1,0 +1,92 @@
+//! `history`: what was done.
+
+use super::{
+    page::{Page, join, words},
+    plans::owners,
+};
+use crate::{
+    ids::{RoomId, UserId},
+    judge::policy::Reason,
+    render::{Message, message, words as say},
+    rtc::membership::Owner,
+    time::Timestamp,
+};
+
+/// One attempt to clear a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Past {
+    /// When.
+    pub at: Timestamp,
+    /// The room.
+    pub room: RoomId,
+    /// Its name.
+    pub room_name: Option<String>,
+    /// Whom it spoke for.
+    pub owners: Vec<Owner>,
+    /// The reason, where there was one.
+    pub reason: Option<Reason>,
+    /// `cleared`, `spared` (dry run), `changed`, `not_written`; `None` while that is not known.
+    pub outcome: Option<String>,
+    /// What the server said.
+    pub detail: Option<String>,
+    /// Who asked for it.
+    pub asked_by: Option<UserId>,
+}
+
+/// What `history` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct History {
+    /// The newest first.
+    pub lines: Vec<Past>,
+    /// How many there are in all.
+    pub total: usize,
+    /// What the commands begin with.
+    pub prefix: String,
+    /// Now.
+    pub now: Timestamp,
+}
+
+impl History {
+    /// The answer.
+    pub fn message(&self) -> Message {
+        let mut page = Page::default();
+        if self.lines.is_empty() {
+            page.say("Nothing of that is in my journal.");
+            return page.done();
+        }
+        let entries: Vec<_> = self.lines.iter().map(|line| self.line(line)).collect();
+        let rest = "Ask about one room or user to see more.";
+        page.list(&words("What I did, the newest first (times in UTC)"), &entries, rest);
+        if self.total > self.lines.len() {
+            page.say(&format!(
+                "{} of {} shown; `{} history {}` shows more.",
+                self.lines.len(),
+                self.total,
+                self.prefix,
+                self.total.min(super::page::MOST_ENTRIES)
+            ));
+        }
+        page.done()
+    }
+
+    fn line(&self, past: &Past) -> Message {
+        let what = match past.outcome.as_deref() {
+            Some("cleared") => "hung up",
+            Some("spared") => "would have hung up",
+            Some("changed") => "left alone, it had changed:",
+            Some(_) => "could not hang up",
+            None => "do not know yet whether I hung up",
+        };
+        let reason = past.reason.map_or("by wish", say::reason);
+        let detail =
+            past.detail.as_deref().map(|d| format!(" ({})", message::harmless(d))).unwrap_or_default();
+        let asked = match &past.asked_by {
+            Some(user) => join(&[&words(", approved by "), &message::user(user)]),
+            None => Message::default(),
+        };
+        let head = format!("{}, {}: {what} ", past.at, say::ago(past.at, self.now));
+        let room = message::room(&past.room, past.room_name.as_deref());
+        let tail = words(&format!(": {reason}{detail}"));
+        join(&[&words(&head), &owners(&past.owners), &words(" in "), &room, &tail, &asked])
+    }
+}

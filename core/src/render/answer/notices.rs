@@ -1,0 +1,286 @@
+//! Short answers.
+
+use std::time::Duration;
+
+use super::page::{Page, join, words};
+use crate::{
+    command::{GraceKey, PlanId, RoomName},
+    ids::{RoomId, UserId},
+    judge::policy::{Grace, Neighbour},
+    mode::Mode,
+    render::{
+        Message,
+        message::{self, harmless, sentences},
+        report, words as say,
+    },
+    time::Timestamp,
+};
+
+fn one(text: &str) -> Message {
+    sentences(&[text])
+}
+
+/// Parts in one paragraph.
+fn paragraph(parts: &[&Message]) -> Message {
+    Page::default().paragraph(&join(parts)).done()
+}
+
+/// `version`.
+pub fn version(version: &str) -> Message {
+    one(&format!("rtc-janitor {version}"))
+}
+
+/// Somebody without a say asked for something.
+pub fn no_say(has: Option<i64>, needs: i64) -> Message {
+    one(&match has {
+        Some(has) => format!(
+            "I take commands here from people with power level {needs} or more, and yours is {has}. \
+             Somebody who may can raise it in the room's settings."
+        ),
+        None => "I take commands only from the people in admin_room.admins of my settings.".to_owned(),
+    })
+}
+
+/// The sender is not in the room.
+pub fn not_here() -> Message {
+    one("I take commands only from people who are in this room.")
+}
+
+/// A command came in too late.
+pub fn too_old(age: Duration) -> Message {
+    one(&format!(
+        "That reached me only after {}, so it is too old: things may have changed. Say it again if it still holds.",
+        say::span(age)
+    ))
+}
+
+/// The sender's identity has changed since it was verified.
+pub fn identity_violated(user: &UserId) -> Message {
+    let user = message::user(user);
+    let text = words(
+        " used to be verified and now has another identity, so I take no commands from there: verify anew, or have \
+         the old verification withdrawn.",
+    );
+    paragraph(&[&user, &text])
+}
+
+/// Nobody can tell who sent a command.
+pub fn unattributable() -> Message {
+    one(
+        "I cannot tell which device that came from, so I do not act on it. Send it again from a client that is signed in \
+         to your account.",
+    )
+}
+
+/// A command in the clear where everything is encrypted.
+pub fn in_the_clear() -> Message {
+    one(
+        "This room is encrypted, and that command was not; anybody on the way could have written it. Send it from a \
+         client that encrypts.",
+    )
+}
+
+/// A message that cannot be decrypted.
+pub fn undecryptable(user: &UserId) -> Message {
+    let text = words(
+        " I could not decrypt: I never got its key. If it was a command, say it again; if that does not help, leave \
+         the room and come back, so that your client sees my device.",
+    );
+    paragraph(&[&words("A message of "), &message::user(user), &text])
+}
+
+/// A command that the last run did not finish.
+pub fn interrupted() -> Message {
+    one("I was restarted before that was done: say it again if it still holds.")
+}
+
+/// It is being worked on.
+pub fn working() -> Message {
+    one("⏳ Working on it …")
+}
+
+/// Something failed that is not the asker's fault.
+pub fn failed(why: &str) -> Message {
+    one(&format!("That did not work: {}. Try again; my log says more.", message::harmless_sentence(why)))
+}
+
+/// A room that is not known by that name.
+pub fn no_such_room(name: &RoomName, similar: &[(RoomId, Option<String>)]) -> Message {
+    let named = harmless(&name.to_string());
+    let first = match name {
+        RoomName::Id(_) | RoomName::Alias(_) => {
+            format!("I am not in {named}. Invite me there, or tell me to `join` it.")
+        }
+        RoomName::Name(_) if similar.is_empty() => {
+            format!("I am in no room called “{named}”. `rooms` lists where I am.")
+        }
+        RoomName::Name(_) => format!("I am in no room called “{named}”. Did you mean one of these?"),
+    };
+    list(&first, similar)
+}
+
+/// A name that several rooms have.
+pub fn several_rooms(name: &RoomName, rooms: &[(RoomId, Option<String>)]) -> Message {
+    list(&format!("Several rooms are called “{}”; name one by its id:", harmless(&name.to_string())), rooms)
+}
+
+fn list(first: &str, rooms: &[(RoomId, Option<String>)]) -> Message {
+    let rooms: Vec<_> = rooms.iter().map(|(id, name)| message::room(id, name.as_deref())).collect();
+    let mut page = Page::default();
+    page.say(first);
+    page.list(&Message::default(), &rooms, "").done()
+}
+
+/// An alias that leads nowhere.
+pub fn no_such_alias(alias: &str) -> Message {
+    one(&format!("The homeserver knows no room {}.", harmless(alias)))
+}
+
+/// `mode`: what holds now.
+pub fn mode(wish: Mode, holds: Mode) -> Message {
+    one(&match (wish, holds) {
+        (Mode::Clean, Mode::Clean) => "🧹 Mode clean: from now on I hang up what is dead.".to_owned(),
+        (Mode::Report, _) => {
+            "🔍 Mode report: from now on I change nothing and say what I would hang up. `mode clean` undoes this."
+                .to_owned()
+        }
+        (Mode::Clean, Mode::Report) => "🔍 Still mode report: the settings of the machine I run on say \
+             janitor.mode = \"report\", and the stricter holds. Set it to \"clean\" there and restart me. What is due \
+             now, `sweep` proposes as a plan that you can approve."
+            .to_owned(),
+    })
+}
+
+/// `pause`.
+pub fn paused(until: Option<Timestamp>, now: Timestamp) -> Message {
+    one(&match until {
+        Some(until) => {
+            format!("⏸️ I write nothing until {until} ({}). `resume` ends it sooner.", say::ago(until, now))
+        }
+        None => "⏸️ I write nothing until you say `resume`. I go on looking and reporting.".to_owned(),
+    })
+}
+
+/// A pause is over by itself.
+pub fn pause_over() -> Message {
+    one("▶️ The pause is over; I go on.")
+}
+
+/// `resume`.
+pub fn resumed(was_paused: bool, mode: Mode) -> Message {
+    one(&match (was_paused, mode) {
+        (false, _) => "I was not paused.".to_owned(),
+        (true, mode) => format!("▶️ I go on, in mode {mode}."),
+    })
+}
+
+/// `exclude` and `include`: a room or a user, shown.
+pub fn excluded(what: &Message, is_new: bool) -> Message {
+    let text = if is_new {
+        " is left alone from now on. `include` undoes this."
+    } else {
+        " was left alone already."
+    };
+    paragraph(&[&words("🔕 "), what, &words(text)])
+}
+
+/// `include`.
+pub fn included(what: &Message, was_excluded: bool, by_settings: bool) -> Message {
+    let text = match (was_excluded, by_settings) {
+        (_, true) => {
+            " is still left alone: the settings of the machine I run on say so (rooms.exclude, owners.exclude), and \
+             the stricter holds."
+        }
+        (true, false) => " is looked after again.",
+        (false, false) => " was not left alone.",
+    };
+    paragraph(&[&words("🔔 "), what, &words(text)])
+}
+
+/// `grace`.
+pub fn grace(key: GraceKey, now: Grace, is_reset: bool) -> Message {
+    let name = key.as_str();
+    let now = match now {
+        Grace::Never => "never acted on".to_owned(),
+        Grace::After(span) => format!("acted on after it was seen for {}", say::span(span)),
+    };
+    let undo =
+        if is_reset { "as the settings say".to_owned() } else { format!("`grace {name} reset` undoes this") };
+    one(&format!("`{name}` is {now}; {undo}."))
+}
+
+/// `breaker close`.
+pub fn breaker_closed(closed: &[Neighbour]) -> Message {
+    if closed.is_empty() {
+        return one("No breaker was open: I believe them already.");
+    }
+    let names: Vec<_> = closed.iter().map(|neighbour| report::neighbour(*neighbour)).collect();
+    one(&format!("✅ I believe the {} again, by your word.", names.join(" and the ")))
+}
+
+/// `join`.
+pub fn joined(room: &Message) -> Message {
+    paragraph(&[&words("🚪 I joined "), room, &words(" and look after its calls.")])
+}
+
+/// `join` where it is already.
+pub fn joined_before(room: &Message) -> Message {
+    paragraph(&[&words("I am in "), room, &words(" already.")])
+}
+
+/// `join` that was refused.
+pub fn not_let_in(room: &Message, why: &str) -> Message {
+    let why = words(&format!(" ({}). Invite me there.", harmless(why)));
+    paragraph(&[&words("I was not let into "), room, &why])
+}
+
+/// `leave`.
+pub fn left(room: &Message) -> Message {
+    paragraph(&[
+        &words("🚪 I left "),
+        room,
+        &words(". Its calls are no longer looked after; `join` undoes this."),
+    ])
+}
+
+/// `leave` of the admin room.
+pub fn stays_here() -> Message {
+    one(
+        "I stay in the room where I am told what to do; name another one in the settings (admin_room.room) first.",
+    )
+}
+
+/// A plan that is not there.
+pub fn no_such_plan(id: &PlanId) -> Message {
+    one(&format!("There is no plan `{id}`. Plans are good for 15 min; `sweep` makes a new one."))
+}
+
+/// A plan that is too old.
+pub fn plan_too_old(id: &PlanId) -> Message {
+    one(&format!(
+        "Plan `{id}` is more than 15 min old, and things may have changed: `sweep` makes a new one."
+    ))
+}
+
+/// A plan that was approved before.
+pub fn plan_taken(id: &PlanId, by: &UserId) -> Message {
+    paragraph(&[
+        &words(&format!("Plan `{id}` was approved by ")),
+        &message::user(by),
+        &words(" before; it is carried out once."),
+    ])
+}
+
+/// A plan, approved while paused.
+pub fn plan_waits(id: &PlanId) -> Message {
+    one(&format!("Plan `{id}` is not carried out: I am paused. Say `resume`, then approve it again."))
+}
+
+/// The admin room went on elsewhere.
+pub fn moved_here(from: &RoomId) -> Message {
+    paragraph(&[
+        &words("I followed the upgrade of "),
+        &message::room(from, None),
+        &words("; from now on we talk here."),
+    ])
+}

@@ -1,0 +1,269 @@
+//! Plans: what would be written, what came of it, and who came back.
+
+use super::{
+    calls::device,
+    page::{Page, count, join, words},
+};
+use crate::{
+    command::PlanId,
+    ids::UserId,
+    plan::{HeldBack, Proposal},
+    render::{
+        Message,
+        message::{self, harmless},
+        report, words as say,
+    },
+    rtc::membership::Owner,
+    time::Timestamp,
+};
+
+/// What a plan is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlanKind {
+    /// What is dead and due.
+    Sweep,
+    /// Everything in a room, dead or alive.
+    Clear,
+}
+
+/// A plan as it is shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShownPlan<'a> {
+    /// Its name.
+    pub id: &'a PlanId,
+    /// What it is for.
+    pub kind: PlanKind,
+    /// The keys.
+    pub proposals: &'a [Proposal],
+    /// How many are dead and not yet due, with when the next one is; of a sweep.
+    pub undue: (usize, Option<Timestamp>),
+    /// What cannot be written, with what would help.
+    pub blocked: &'a [(Proposal, String)],
+    /// What the commands begin with.
+    pub prefix: &'a str,
+    /// Now.
+    pub now: Timestamp,
+}
+
+impl ShownPlan<'_> {
+    /// The message that is approved with ✅.
+    pub fn message(&self) -> Message {
+        let mut page = Page::default();
+        let id = self.id;
+        let number = count(self.proposals.len(), "membership", "memberships");
+        if self.proposals.is_empty() {
+            page.say(match self.kind {
+                PlanKind::Sweep => "🔍 There is nothing to hang up now.",
+                PlanKind::Clear => "🔍 There is nothing to clear there: no membership is open.",
+            });
+        } else {
+            page.say(&match self.kind {
+                PlanKind::Sweep => format!("📋 Plan `{id}`: hang up {number}. Nothing has been changed yet."),
+                PlanKind::Clear => {
+                    format!("📋 Plan `{id}`: clear {number}, dead or alive. Nothing has been changed yet.")
+                }
+            });
+        }
+        let alive = self.proposals.iter().filter(|proposal| proposal.is_alive).count();
+        if alive > 0 {
+            let (look, be) = if alive == 1 { ("looks", "will be") } else { ("look", "will be") };
+            page.say(&format!(
+                "⚠️ {alive} of them {look} alive and {be} back within a second; only hanging up in the client ends \
+                 the call for them. Everybody in the call gets new keys meanwhile."
+            ));
+        }
+        let entries: Vec<_> = in_order(self.proposals).into_iter().map(|p| proposal(p, self.now)).collect();
+        page.list(&Message::default(), &entries, "They are part of the plan.");
+        let blocked: Vec<_> = self
+            .blocked
+            .iter()
+            .map(|(one, obstacle)| join(&[&proposal(one, self.now), &words(&format!(". {obstacle}"))]))
+            .collect();
+        page.list(&words("Out of my reach"), &blocked, "");
+        if let (undue @ 1.., next) = self.undue {
+            let next = next.map_or_else(String::new, |at| format!(", the next {}", say::ago(at, self.now)));
+            page.say(&format!(
+                "{} dead and not yet due{next}; a sweep comes to them by itself.",
+                count(undue, "membership is", "memberships are")
+            ));
+        }
+        if !self.proposals.is_empty() {
+            page.say(&format!(
+                "React with ✅ or send `{} apply {id}` within 15 min to carry it out.",
+                self.prefix
+            ));
+        }
+        page.done()
+    }
+}
+
+fn in_order(proposals: &[Proposal]) -> Vec<&Proposal> {
+    let mut sorted: Vec<_> = proposals.iter().collect();
+    sorted.sort_by_key(|one| (!one.is_shown, &one.room, &one.owners));
+    sorted
+}
+
+fn proposal(one: &Proposal, now: Timestamp) -> Message {
+    let reason = match one.reason {
+        Some(reason) => format!("{}, seen {}", say::reason(reason), say::ago(one.since, now)),
+        None => harmless_why(&one.why),
+    };
+    let mark = if one.is_alive { "🟢 " } else { "⚫ " };
+    let reservation =
+        one.reservation.as_ref().map_or_else(String::new, |why| format!(" ⚠️ {}", harmless_why(why)));
+    let room = message::room(&one.room, one.room_name.as_deref());
+    join(&[
+        &words(mark),
+        &owners(&one.owners),
+        &words(" in "),
+        &room,
+        &words(&format!(": {reason}{reservation}")),
+    ])
+}
+
+fn harmless_why(text: &str) -> String {
+    message::harmless_sentence(text)
+}
+
+/// Whom a key speaks for; an array form can speak for many.
+pub(super) fn owners(owners: &[Owner]) -> Message {
+    const MOST: usize = 5;
+    let Some(first) = owners.first() else { return words("nobody") };
+    let mut devices = device(first.device.as_str());
+    for owner in owners.iter().skip(1).take(MOST - 1) {
+        devices = join(&[&devices, &words(", "), &device(owner.device.as_str())]);
+    }
+    if owners.len() > MOST {
+        devices = join(&[&devices, &words(&format!(" and {} more", owners.len() - MOST))]);
+    }
+    join(&[&message::user(&first.user), &words(" on "), &devices])
+}
+
+/// What came of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is empty.
+    Cleared,
+    /// It was no longer what was shown.
+    Changed,
+    /// It was held back all the same.
+    Held(String),
+    /// The server said no.
+    Refused(String),
+    /// It is still to be tried.
+    Pending,
+}
+
+/// How far a plan has come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress<'a> {
+    /// Its name.
+    pub id: &'a PlanId,
+    /// What it is for.
+    pub kind: PlanKind,
+    /// Who approved it.
+    pub by: &'a UserId,
+    /// The keys and what came of each.
+    pub outcomes: Vec<(&'a Proposal, Outcome)>,
+    /// Who came back after being cleared.
+    pub returned: Vec<&'a Proposal>,
+    /// Until when it is watched who comes back; `None` when that is over.
+    pub watched_until: Option<Timestamp>,
+    /// Now.
+    pub now: Timestamp,
+}
+
+impl Progress<'_> {
+    /// The message.
+    pub fn message(&self) -> Message {
+        let mut page = Page::default();
+        let number = |kind: fn(&Outcome) -> bool| self.outcomes.iter().filter(|(_, o)| kind(o)).count();
+        let cleared = number(|outcome| *outcome == Outcome::Cleared);
+        let pending = number(|outcome| *outcome == Outcome::Pending);
+        let all = self.outcomes.len();
+        let (mark, rest) = if pending > 0 {
+            ("⏳", format!("; {pending} to go, the homeserver sets the pace"))
+        } else if cleared == all {
+            ("✅", String::new())
+        } else {
+            ("☑️", String::new())
+        };
+        page.paragraph(&join(&[
+            &words(&format!("{mark} Plan `{}`, approved by ", self.id)),
+            &message::user(self.by),
+            &words(&format!(": cleared {cleared} of {}{rest}.", count(all, "membership", "memberships"))),
+        ]));
+        let dropped: Vec<_> = self
+            .outcomes
+            .iter()
+            .filter_map(|(proposal, outcome)| {
+                let why = match outcome {
+                    Outcome::Cleared | Outcome::Pending => return None,
+                    Outcome::Changed => "changed since it was shown".to_owned(),
+                    Outcome::Held(why) => harmless_why(why),
+                    Outcome::Refused(why) => format!("the server refused: {}", harmless(why)),
+                };
+                Some(Self::line(proposal, &why))
+            })
+            .collect();
+        page.list(&words("Left as they are"), &dropped, "");
+        let returned: Vec<_> = self
+            .returned
+            .iter()
+            .map(|proposal| Self::line(proposal, "alive, so its client joined again"))
+            .collect();
+        page.list(&words("Came back"), &returned, "");
+        if self.kind == PlanKind::Clear && cleared > 0 {
+            match (self.watched_until, self.returned.is_empty()) {
+                (Some(until), _) => page.say(&format!(
+                    "I look who comes back for another {} and add it here.",
+                    say::span(until.since(self.now))
+                )),
+                (None, true) => page.say("Nobody came back within 2 min."),
+                (None, false) => page.say(
+                    "Their calls end only when they hang up. A device that should not be in a call can be signed \
+                     out by its owner.",
+                ),
+            };
+        }
+        page.done()
+    }
+
+    fn line(proposal: &Proposal, why: &str) -> Message {
+        let room = message::room(&proposal.room, proposal.room_name.as_deref());
+        join(&[&owners(&proposal.owners), &words(" in "), &room, &words(&format!(": {why}"))])
+    }
+}
+
+/// Why something is not written, for people.
+pub fn held_back(why: HeldBack) -> String {
+    match why {
+        HeldBack::Paused => "I am paused; `resume` lets me go on".into(),
+        HeldBack::Excluded => "it is left alone by wish (`exclude`, or the settings)".into(),
+        HeldBack::FirstSync => "I have not seen everything yet since my start".into(),
+        HeldBack::OneSighting => "I have seen it only once so far".into(),
+        HeldBack::TooYoung => "it is younger than janitor.minimum_age".into(),
+        HeldBack::NotRefreshed => "I have to look once more after its grace".into(),
+        HeldBack::ClockSkew => "my clock and the homeserver's differ by over 30 s".into(),
+        HeldBack::Breaker(neighbour) => {
+            format!("too many looked dead at once by the word of the {}", report::neighbour(neighbour))
+        }
+        HeldBack::Quarantine => {
+            "it came back after an earlier clear, so that reason is not believed alone".into()
+        }
+        HeldBack::RemoteDeviceList => "only another server's device list says so".into(),
+        HeldBack::SfuSilent => "the call server did not answer".into(),
+        HeldBack::OthersInEvent => "another device in the same event is not dead".into(),
+        HeldBack::LongExpired => "it expired over 30 days ago; no client shows it".into(),
+        HeldBack::NoRoute(blocked) => {
+            let obstacle = report::obstacle(blocked);
+            let mut letters = obstacle.chars();
+            let first = letters.next().map(|letter| letter.to_lowercase().to_string()).unwrap_or_default();
+            // "I" stays what it is.
+            if obstacle.starts_with("I ") { obstacle } else { first + letters.as_str() }
+        }
+        HeldBack::RouteUnknown => "it could not be read who may write it".into(),
+        HeldBack::Limit(_) => "a limit is reached; it goes on with the next sweep".into(),
+        HeldBack::TooOld => "the plan was more than 15 min old".into(),
+    }
+}

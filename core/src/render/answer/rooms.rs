@@ -1,0 +1,100 @@
+//! `rooms`: where the janitor is, and where it needs a person.
+
+use super::page::{Page, count, join, words};
+use crate::{
+    ids::RoomId,
+    render::{Message, message, report},
+    rtc::state_key::Blocked,
+};
+
+/// What needs a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// The bot may not write there.
+    NoPower(Blocked),
+    /// The room was upgraded, and the bot is not in its successor.
+    NotInSuccessor(RoomId),
+}
+
+/// One room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Its id.
+    pub id: RoomId,
+    /// Its name.
+    pub name: Option<String>,
+    /// How many memberships are open.
+    pub open: usize,
+    /// Whether it is left alone by wish.
+    pub is_excluded: bool,
+    /// What needs a person there.
+    pub problems: Vec<Problem>,
+}
+
+/// What `rooms` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rooms {
+    /// The rooms.
+    pub rooms: Vec<Room>,
+    /// Only those with problems.
+    pub only_problems: bool,
+}
+
+impl Rooms {
+    /// The answer.
+    pub fn message(&self) -> Message {
+        let mut page = Page::default();
+        let with_problems = self.rooms.iter().filter(|room| !room.problems.is_empty()).count();
+        if self.only_problems && with_problems == 0 {
+            let rooms = count(self.rooms.len(), "the 1 room", "all the rooms");
+            page.say(&format!("No room needs you: I may hang up calls in {rooms} I am in."));
+            return page.done();
+        }
+        if self.rooms.is_empty() {
+            page.say("I am in no room. Invite me, or tell me to `join` one.");
+            return page.done();
+        }
+        let mut shown: Vec<_> =
+            self.rooms.iter().filter(|room| !self.only_problems || !room.problems.is_empty()).collect();
+        // Where people are needed and where calls go on come first.
+        shown.sort_by_key(|room| (room.problems.is_empty(), room.open == 0, &room.name, &room.id));
+        let entries: Vec<_> = shown.iter().map(|room| line(room)).collect();
+        let heading = if self.only_problems {
+            format!("{} you", count(with_problems, "room needs", "rooms need"))
+        } else {
+            format!(
+                "I watch {}; {} you",
+                count(self.rooms.len(), "room", "rooms"),
+                count(with_problems, "needs", "need")
+            )
+        };
+        page.list(
+            &words(&heading),
+            &entries,
+            "`rooms problems` shows those that need you; `calls` those with calls.",
+        );
+        page.done()
+    }
+}
+
+fn line(room: &Room) -> Message {
+    let mut text = message::room(&room.id, room.name.as_deref());
+    let mut add = |more: &Message| text = join(&[&text, more]);
+    if room.open > 0 {
+        add(&words(&format!(": {} in calls", count(room.open, "membership", "memberships"))));
+    }
+    if room.is_excluded {
+        add(&words(" (left alone by wish)"));
+    }
+    for problem in &room.problems {
+        match problem {
+            Problem::NoPower(blocked) => add(&words(&format!(". ⚠️ {}", report::obstacle(*blocked)))),
+            Problem::NotInSuccessor(successor) => add(&join(&[
+                &words(". ⚠️ It was upgraded to "),
+                &message::room(successor, None),
+                &words(", where I am not: invite me, or tell me to `join` it"),
+            ])),
+        }
+    }
+    text
+}

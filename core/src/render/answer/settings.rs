@@ -1,0 +1,55 @@
+//! `config`: what holds, and where it comes from.
+
+use super::page::{Page, words};
+use crate::render::{Message, message::harmless};
+
+/// One setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Its key, as in the file.
+    pub key: String,
+    /// Its value, as it would stand there.
+    pub value: String,
+    /// Where it comes from.
+    pub origin: String,
+    /// How to undo it, where a command set it.
+    pub undo: Option<String>,
+}
+
+/// What `config` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// What was set by command.
+    pub by_command: Vec<Setting>,
+    /// What the file and the environment say.
+    pub set: Vec<Setting>,
+    /// What is as it comes.
+    pub defaults: Vec<Setting>,
+    /// Whether the last are shown too.
+    pub all: bool,
+}
+
+impl Settings {
+    /// The answer.
+    pub fn message(&self) -> Message {
+        let mut page = Page::default();
+        let lines = |settings: &[Setting]| settings.iter().map(line).collect::<Vec<_>>();
+        if self.by_command.is_empty() {
+            page.say("Nothing is set by command.");
+        }
+        page.list(&words("Set by command, and how to undo it"), &lines(&self.by_command), "");
+        page.list(&words("From the settings of the machine I run on"), &lines(&self.set), "");
+        if self.all {
+            page.list(&words("As they come"), &lines(&self.defaults), "");
+        } else if !self.defaults.is_empty() {
+            page.say(&format!("{} others are as they come; `config all` shows them.", self.defaults.len()));
+        }
+        page.done()
+    }
+}
+
+fn line(setting: &Setting) -> Message {
+    let undo = setting.undo.as_ref().map_or_else(String::new, |undo| format!("; undo: `{undo}`"));
+    let (value, origin) = (harmless(&setting.value).replace('`', "'"), harmless(&setting.origin));
+    words(&format!("`{} = {value}` ({origin}{undo})", setting.key))
+}

@@ -1,0 +1,169 @@
+//! `status`: how things stand.
+
+use std::time::Duration;
+
+use super::page::{Page, count, words};
+use crate::{
+    guard::breaker,
+    judge::policy::Neighbour,
+    mode::Mode,
+    render::{Message, words as say},
+    time::Timestamp,
+};
+
+/// Whether a neighbour answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NeighbourHealth {
+    /// It answered when it was last asked.
+    Answers,
+    /// It was away for long and is only just back: its word does not count yet.
+    Settling,
+    /// It does not answer.
+    Away,
+    /// It is not set up.
+    NotSetUp,
+}
+
+/// What this set-up cannot see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blind {
+    /// After how long a closed tab on a device that stays signed in is noticed.
+    pub silent_after: Duration,
+}
+
+/// What `status` says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Status<'a> {
+    /// This program's version.
+    pub version: &'a str,
+    /// What holds now.
+    pub mode: Mode,
+    /// What the settings say.
+    pub mode_of_file: Mode,
+    /// What a command said.
+    pub mode_by_command: Option<Mode>,
+    /// Paused until then; `Some(None)` until told to go on.
+    pub paused: Option<Option<Timestamp>>,
+    /// How many rooms are watched.
+    pub rooms: usize,
+    /// How many of them need a person.
+    pub problems: usize,
+    /// How many memberships look alive.
+    pub active: usize,
+    /// How many are stale, and how many of those are due.
+    pub stale: (usize, usize),
+    /// Of how many nothing can be said.
+    pub unknown: usize,
+    /// When a sweep last looked.
+    pub last_sweep: Option<Timestamp>,
+    /// The neighbours.
+    pub neighbours: Vec<(Neighbour, NeighbourHealth, breaker::State)>,
+    /// How many keys were cleared, or would have been, in the last hour, and how many may be.
+    pub hour: (u32, u32),
+    /// How many keys are left alone because they came back.
+    pub quarantined: usize,
+    /// How many rooms and users are left alone.
+    pub excluded: (usize, usize),
+    /// What it cannot see.
+    pub blind: Blind,
+    /// Now.
+    pub now: Timestamp,
+}
+
+impl Status<'_> {
+    /// The answer.
+    pub fn message(&self) -> Message {
+        let mut page = Page::default();
+        let first = match (self.paused, self.mode) {
+            (Some(None), _) => "⏸️ Paused until `resume`: I write nothing.".to_owned(),
+            (Some(Some(until)), _) => {
+                format!("⏸️ Paused, on again {} ({until}): I write nothing.", say::ago(until, self.now))
+            }
+            (None, Mode::Clean) => "🧹 Mode clean: I hang up what is dead.".to_owned(),
+            (None, Mode::Report) => "🔍 Mode report: I change nothing and say what I would.".to_owned(),
+        };
+        page.say(&format!("{first}{}", self.whence()));
+        let mut lines = vec![format!(
+            "{} in calls: {} alive, {} dead ({} due), {} unknown",
+            count(self.active + self.stale.0 + self.unknown, "membership", "memberships"),
+            self.active,
+            self.stale.0,
+            self.stale.1,
+            self.unknown
+        )];
+        let problems = match self.problems {
+            0 => String::new(),
+            number => format!("; {} you (`rooms problems`)", count(number, "needs", "need")),
+        };
+        lines.push(format!("{} watched{problems}", count(self.rooms, "room", "rooms")));
+        lines.push(match self.last_sweep {
+            Some(at) => format!("last looked {}", say::ago(at, self.now)),
+            None => "have not looked yet since my start".to_owned(),
+        });
+        lines.extend(self.neighbours.iter().map(|neighbour| self.neighbour(neighbour)));
+        let verb = if self.mode == Mode::Clean { "hung up" } else { "found to hang up" };
+        lines.push(format!("{} of at most {} {verb} within the last hour", self.hour.0, self.hour.1));
+        if self.quarantined > 0 {
+            lines.push(format!(
+                "{} left alone for a while because they came back",
+                count(self.quarantined, "membership is", "memberships are")
+            ));
+        }
+        if self.excluded != (0, 0) {
+            lines.push(format!(
+                "left alone by wish: {}, {}",
+                count(self.excluded.0, "room", "rooms"),
+                count(self.excluded.1, "rule for users", "rules for users")
+            ));
+        }
+        lines.push(format!("rtc-janitor {}", self.version));
+        let lines: Vec<_> = lines.iter().map(|line| words(line)).collect();
+        page.list(&Message::default(), &lines, "");
+        page.say(&format!(
+            "What I cannot see: a closed tab on a device that stays signed in (I notice after {}, or when the \
+             membership expires), and rooms that I am not in, direct messages above all.",
+            say::span(self.blind.silent_after)
+        ));
+        page.done()
+    }
+
+    /// Why the mode is what it is, where settings and command differ.
+    fn whence(&self) -> String {
+        match self.mode_by_command {
+            Some(wish) if wish != self.mode_of_file => format!(
+                " (The settings say {}, a command said {wish}; the stricter holds.)",
+                self.mode_of_file
+            ),
+            _ => String::new(),
+        }
+    }
+
+    fn neighbour(
+        &self,
+        (neighbour, health, breaker): &(Neighbour, NeighbourHealth, breaker::State),
+    ) -> String {
+        let name = match neighbour {
+            Neighbour::Homeserver => "homeserver",
+            Neighbour::DeviceLists => "device lists",
+            Neighbour::Sfu => "call server (SFU)",
+        };
+        let health = match health {
+            NeighbourHealth::Answers => "answers",
+            NeighbourHealth::Settling => "is only just back; its word counts again in a few minutes",
+            NeighbourHealth::Away => "does not answer",
+            NeighbourHealth::NotSetUp => "not set up",
+        };
+        let breaker = match breaker {
+            breaker::State::Closed => String::new(),
+            breaker::State::Open { until, .. } => format!(
+                "; not believed (too many looked dead at once), I try again {}; `breaker close {neighbour}` ends it",
+                say::ago(*until, self.now)
+            ),
+            breaker::State::Probing { until, .. } => format!(
+                "; on trial (too many looked dead at once), believed again {} if the one I tried stays away",
+                say::ago(*until, self.now)
+            ),
+        };
+        format!("{name}: {health}{breaker}")
+    }
+}

@@ -1,0 +1,58 @@
+//! Who has a say: members of the admin room with enough power, or those whom the settings name.
+
+use std::collections::BTreeSet;
+
+use rtc_janitor_core::{
+    ids::UserId,
+    render::{Message, answer},
+};
+
+use crate::world::{Chat, Standing};
+
+/// Who has a say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Authority {
+    /// From which power level on; not asked for where `admins` names anybody.
+    pub(super) power_level: i64,
+    /// Only these; empty: whoever has the power.
+    pub(super) admins: BTreeSet<UserId>,
+}
+
+impl Authority {
+    /// Whether somebody may give commands, by the room's state as it is now.
+    ///
+    /// # Errors
+    ///
+    /// The answer to somebody who may not.
+    pub(super) async fn check(&self, chat: &dyn Chat, user: &UserId) -> Result<(), Message> {
+        self.allows(chat.standing(user).await, user)
+    }
+
+    fn allows(&self, standing: Standing, user: &UserId) -> Result<(), Message> {
+        let Standing::Inside(level) = standing else { return Err(answer::not_here()) };
+        if !self.admins.is_empty() {
+            return if self.admins.contains(user) { Ok(()) } else { Err(answer::no_say(None, 0)) };
+        }
+        if level >= self.power_level { Ok(()) } else { Err(answer::no_say(Some(level), self.power_level)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_say_has_who_is_inside_and_has_the_power_or_is_named() {
+        let by_power = Authority { power_level: 50, admins: BTreeSet::new() };
+        let alice = UserId::from("@alice:hs");
+        assert_eq!(by_power.allows(Standing::Inside(50), &alice), Ok(()));
+        assert_eq!(by_power.allows(Standing::Inside(i64::MAX), &alice), Ok(()));
+        assert!(by_power.allows(Standing::Inside(49), &alice).is_err());
+        assert!(by_power.allows(Standing::Outside, &alice).is_err());
+
+        let by_name = Authority { power_level: 50, admins: BTreeSet::from([alice.clone()]) };
+        assert_eq!(by_name.allows(Standing::Inside(0), &alice), Ok(()));
+        assert!(by_name.allows(Standing::Inside(100), &"@bob:hs".into()).is_err());
+        assert!(by_name.allows(Standing::Outside, &alice).is_err());
+    }
+}

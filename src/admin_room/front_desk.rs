@@ -1,0 +1,346 @@
+//! Hears what people do in the admin room and sees to it that each command is carried out once.
+//!
+//! What is heard is written down before the chat connection may forget it; then it is judged: is it a
+//! command, is it fresh, is it vouched for, has its sender a say? Only then it is carried out.
+
+use std::{sync::Arc, time::Duration};
+
+use rtc_janitor_core::{
+    command::{self, Command},
+    ids::{EventId, RoomId, UserId},
+    render::{Message, answer},
+};
+use tokio::{sync::mpsc, time::sleep};
+
+use super::authority::Authority;
+use crate::{
+    config::Row,
+    janitor::{
+        Janitor,
+        desk::{Desk, Work},
+        plans::{Approved, Proposed, Which},
+        run::Stop,
+    },
+    world::{Chat, Delivery, Heard, Post, Rooms, Trust, What, clock::Clock},
+};
+
+/// What is older was said about another state of things.
+const TOO_OLD: Duration = Duration::from_mins(5);
+
+/// A command that takes longer shows that it is being worked on.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What commands work with.
+#[derive(Clone)]
+pub struct House {
+    /// The janitor.
+    pub desk: Desk,
+    /// The homeserver.
+    pub rooms: Arc<dyn Rooms>,
+    /// The admin room.
+    pub chat: Arc<dyn Chat>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Who chats.
+    pub me: UserId,
+    /// What commands begin with.
+    pub prefix: String,
+    /// The settings of the machine, with where they come from.
+    pub settings: Arc<[Row]>,
+    /// Where to say that the admin room went on elsewhere.
+    pub moved: mpsc::UnboundedSender<RoomId>,
+}
+
+/// The janitor is gone: the program is ending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Gone;
+
+/// What comes of a command.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// This is to be said.
+    Message(Message),
+    /// This is to be shown, and can be approved.
+    Plan(Proposed),
+    /// Whoever carries it out says so.
+    Elsewhere,
+}
+
+impl From<Message> for Reply {
+    fn from(message: Message) -> Self {
+        Self::Message(message)
+    }
+}
+
+/// A command on its way.
+pub(super) struct Asked<'a> {
+    pub(super) house: &'a House,
+    /// Who gave it.
+    pub(super) by: &'a UserId,
+    /// By which event.
+    pub(super) event: &'a EventId,
+}
+
+impl Asked<'_> {
+    /// Asks the janitor.
+    pub(super) async fn janitor<T: Send + 'static>(
+        &self,
+        work: impl for<'a> FnOnce(&'a mut Janitor) -> Work<'a, T> + Send + 'static,
+    ) -> Result<T, Gone> {
+        self.house.desk.ask(work).await.ok_or(Gone)
+    }
+}
+
+/// Listens in the admin room. Cheap to clone.
+#[derive(Clone)]
+pub struct FrontDesk {
+    house: House,
+    authority: Arc<Authority>,
+}
+
+impl FrontDesk {
+    /// A front desk. `admins` empty: who has the power level in the room has a say.
+    pub fn new(house: House, power_level: i64, admins: impl IntoIterator<Item = UserId>) -> Self {
+        let authority = Authority { power_level, admins: admins.into_iter().collect() };
+        Self { house, authority: Arc::new(authority) }
+    }
+
+    /// Serves until told to stop.
+    pub async fn serve(self, mut ears: mpsc::Receiver<Delivery>, stop: Stop) {
+        // Boxed: the futures of all commands together are large.
+        let _ = stop.or(Box::pin(self.finish_what_was_begun())).await;
+        while let Some(Some(Delivery { heard, taken })) = stop.or(ears.recv()).await {
+            let Some(Ok(new)) = stop.or(self.take_up(heard)).await else { return };
+            // From here on it is in the journal.
+            let _ = taken.send(());
+            for one in new {
+                if !matches!(stop.or(Box::pin(self.deal_with(one))).await, Some(Ok(()))) {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Commands that an earlier run took up and did not answer.
+    async fn finish_what_was_begun(&self) -> Result<(), Gone> {
+        let unanswered =
+            self.house.desk.ask(|janitor| Box::pin(async move { janitor.unanswered_commands() }));
+        for event in unanswered.await.ok_or(Gone)? {
+            self.say(&event, answer::interrupted(), None).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes down what is for the bot; what was written down before is left out.
+    async fn take_up(&self, heard: Vec<Heard>) -> Result<Vec<Heard>, Gone> {
+        let mut mine = Vec::new();
+        for one in heard {
+            if self.is_for_me(&one).await {
+                mine.push(one);
+            }
+        }
+        let work = move |janitor: &mut Janitor| {
+            let mut new = Vec::new();
+            for one in mine {
+                if janitor.take_up(&one.event, &one.sender)? {
+                    new.push(one);
+                }
+            }
+            Ok(new)
+        };
+        self.house.desk.ask(|janitor| Box::pin(async move { work(janitor) })).await.ok_or(Gone)
+    }
+
+    async fn is_for_me(&self, heard: &Heard) -> bool {
+        match &heard.what {
+            What::Text { .. } => self.command_in(&heard.what).await.is_some(),
+            What::Reaction { key, .. } => is_tick(key),
+            What::Undecryptable => !heard.is_backlog,
+            What::Upgrade { .. } => true,
+        }
+    }
+
+    /// The text of a command, without what it begins with.
+    async fn command_in(&self, what: &What) -> Option<String> {
+        let What::Text { body, html } = what else { return None };
+        let name = self.house.chat.own_name().await;
+        let House { prefix, me, .. } = &self.house;
+        let listener = command::Heard { prefix, me, display_name: name.as_deref() };
+        command::heard(&listener, body, html.as_deref())
+    }
+
+    async fn deal_with(&self, heard: Heard) -> Result<(), Gone> {
+        let Heard { event, sender, what, .. } = &heard;
+        if matches!(what, What::Undecryptable) {
+            return self.say(event, answer::undecryptable(sender), None).await;
+        }
+        // What is no plan is nobody's business.
+        if let What::Reaction { to, .. } = what {
+            let to = to.clone();
+            let is_plan = self.house.desk.ask(move |janitor| Box::pin(async move { janitor.is_plan(&to) }));
+            if !is_plan.await.ok_or(Gone)? {
+                return self.let_be(event).await;
+            }
+        }
+        let age = self.house.clock.now().since(heard.at);
+        if age > TOO_OLD && !matches!(what, What::Upgrade { .. }) {
+            tracing::info!(%sender, ?age, "a command is too old");
+            return match heard.is_backlog {
+                true => self.let_be(event).await,
+                false => self.say(event, answer::too_old(age), None).await,
+            };
+        }
+        let mistrust = match heard.trust {
+            Trust::Enough => None,
+            Trust::InTheClear => Some(answer::in_the_clear()),
+            Trust::IdentityViolated => Some(answer::identity_violated(sender)),
+            Trust::Unattributable => Some(answer::unattributable()),
+        };
+        if let Some(refusal) = mistrust {
+            tracing::warn!(%sender, trust = ?heard.trust, "a command is refused");
+            return self.say(event, refusal, None).await;
+        }
+        let is_allowed = self.authority.check(&*self.house.chat, sender).await;
+        match (what, is_allowed) {
+            // Who may upgrade a room has power there, and need not have a say here.
+            (What::Upgrade { .. }, Err(_)) => self.let_be(event).await,
+            (_, Err(refusal)) => {
+                tracing::info!(%sender, "a command of somebody without a say is refused");
+                self.say(event, refusal, None).await
+            }
+            (What::Upgrade { successor }, Ok(())) => {
+                let _ = self.house.moved.send(successor.clone());
+                self.let_be(event).await
+            }
+            (What::Reaction { to, .. }, Ok(())) => {
+                self.carry_out(event, sender, Wanted::Plan(Which::ShownIn(to.clone()))).await
+            }
+            (What::Text { .. } | What::Undecryptable, Ok(())) => {
+                let text = self.command_in(what).await.unwrap_or_default();
+                match Command::parse(&text) {
+                    Ok(command) => {
+                        tracing::info!(%sender, ?command, "a command");
+                        self.carry_out(event, sender, Wanted::Command(command)).await
+                    }
+                    Err(mistake) => self.say(event, mistake.message(&self.house.prefix), None).await,
+                }
+            }
+        }
+    }
+
+    /// Carries out a command; one that takes its time shows that it is being worked on, and its answer
+    /// takes that one's place.
+    async fn carry_out(&self, event: &EventId, by: &UserId, wanted: Wanted) -> Result<(), Gone> {
+        let asked = Asked { house: &self.house, by, event };
+        let mut work = Box::pin(async {
+            match wanted {
+                Wanted::Plan(which) => approve(&asked, which).await,
+                Wanted::Command(command) => run(&asked, command).await,
+            }
+        });
+        let mut interim = None;
+        let reply = tokio::select! {
+            biased;
+            reply = &mut work => reply?,
+            () = sleep(PATIENCE) => {
+                let post = Post::Notice {
+                    message: answer::working(),
+                    reply_to: Some(event.clone()),
+                    mentions: Vec::new(),
+                };
+                // The same for the same command, also after a restart.
+                let txn = format!("rtc-janitor-working-{}", event.as_str().trim_start_matches('$'));
+                interim = self.house.chat.post(&txn, &post).await.ok().map(|shown| (txn, shown));
+                work.await?
+            }
+        };
+        match reply {
+            Reply::Message(message) => self.say(event, message, interim).await,
+            Reply::Elsewhere => self.let_be(event).await,
+            Reply::Plan(proposed) => {
+                let event = event.clone();
+                let show = self.house.desk.ask(move |janitor| {
+                    Box::pin(async move {
+                        janitor.adopt(&event, interim)?;
+                        janitor.show_plan(&proposed, &event)
+                    })
+                });
+                show.await.ok_or(Gone)
+            }
+        }
+    }
+
+    async fn say(
+        &self,
+        event: &EventId,
+        message: Message,
+        interim: Option<(String, EventId)>,
+    ) -> Result<(), Gone> {
+        let event = event.clone();
+        let say = self.house.desk.ask(move |janitor| {
+            Box::pin(async move {
+                janitor.adopt(&event, interim)?;
+                janitor.answer(&event, &message)
+            })
+        });
+        say.await.ok_or(Gone)
+    }
+
+    /// Nothing is to be said.
+    async fn let_be(&self, event: &EventId) -> Result<(), Gone> {
+        let event = event.clone();
+        self.house.desk.ask(move |janitor| Box::pin(async move { janitor.let_be(&event) })).await.ok_or(Gone)
+    }
+}
+
+enum Wanted {
+    Command(Command),
+    Plan(Which),
+}
+
+/// ✅, with or without the mark that asks for it in colour.
+fn is_tick(key: &str) -> bool {
+    key.trim_end_matches('\u{fe0f}') == "✅"
+}
+
+/// One command.
+async fn run(asked: &Asked<'_>, command: Command) -> Result<Reply, Gone> {
+    match command {
+        Command::Help { command } => Ok(super::help::answer(asked, command.as_deref())),
+        Command::Status => super::status::answer(asked).await,
+        Command::Calls { room } => super::calls::answer(asked, room).await,
+        Command::Explain { room, user } => super::explain::answer(asked, room, user).await,
+        Command::Sweep { room } => super::sweep::answer(asked, room).await,
+        Command::Apply { plan } => super::apply::answer(asked, plan).await,
+        Command::Clear { room, user } => super::clear::answer(asked, room, user).await,
+        Command::Mode { mode } => super::mode::answer(asked, mode).await,
+        Command::Pause { length } => super::pause::answer(asked, length).await,
+        Command::Resume => super::resume::answer(asked).await,
+        Command::Exclude { target } => super::exclude::answer(asked, target).await,
+        Command::Include { target } => super::include::answer(asked, target).await,
+        Command::Grace { reason, change } => super::grace::answer(asked, reason, change).await,
+        Command::Config { all } => super::config::answer(asked, all.is_some()).await,
+        Command::Rooms { problems } => super::rooms::answer(asked, problems.is_some()).await,
+        Command::Join { room } => super::join::answer(asked, room).await,
+        Command::Leave { room } => super::leave::answer(asked, room).await,
+        Command::History { filter } => super::history::answer(asked, filter).await,
+        Command::Breaker { action, neighbour } => super::breaker::answer(asked, action, neighbour).await,
+        Command::Version => Ok(super::version::answer()),
+    }
+}
+
+/// An approval, by ✅ or by `apply`.
+pub(super) async fn approve(asked: &Asked<'_>, which: Which) -> Result<Reply, Gone> {
+    let (by, event, named) = (asked.by.clone(), asked.event.clone(), which.clone());
+    let work = move |janitor: &mut Janitor| janitor.approve(&which, &by, &event);
+    let approved = asked.janitor(|janitor| Box::pin(async move { work(janitor) })).await?;
+    Ok(match (approved, named) {
+        (Approved::Begun, _) => Reply::Elsewhere,
+        (Approved::TooOld(id), _) => answer::plan_too_old(&id).into(),
+        (Approved::Paused(id), _) => answer::plan_waits(&id).into(),
+        // A second ✅ is no question.
+        (Approved::Taken(..) | Approved::Unknown, Which::ShownIn(_)) => Reply::Elsewhere,
+        (Approved::Taken(id, by), Which::Named(_)) => answer::plan_taken(&id, &by).into(),
+        (Approved::Unknown, Which::Named(id)) => answer::no_such_plan(&id).into(),
+    })
+}

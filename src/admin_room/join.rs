@@ -1,0 +1,45 @@
+//! `join`
+
+use rtc_janitor_core::{
+    command::RoomName,
+    ids::RoomId,
+    render::{answer, message},
+};
+
+use super::{
+    front_desk::{Asked, Gone, Reply},
+    rooms_by_name::{Found, find, find_any},
+};
+use crate::world::NeighbourError;
+
+pub(super) async fn answer(asked: &Asked<'_>, name: RoomName) -> Result<Reply, Gone> {
+    let room = match find_any(asked, &name).await? {
+        Found::Room(room) => room,
+        Found::Nothing(why) => return Ok(why.into()),
+    };
+    if let Found::Room(room) = find(asked, &RoomName::Id(room.clone())).await? {
+        let id = room.clone();
+        let known = asked.janitor(move |janitor| Box::pin(async move { Ok(janitor.name_of(&id)) })).await?;
+        return Ok(answer::joined_before(&message::room(&room, known.as_deref())).into());
+    }
+    let shown = message::room(&room, matches!(name, RoomName::Alias(_)).then(|| name.to_string()).as_deref());
+    Ok(match asked.house.rooms.join(&room, &via(&name, &room, asked)).await {
+        Ok(()) => answer::joined(&shown).into(),
+        Err(NeighbourError::Refused { message, .. }) => answer::not_let_in(&shown, &message).into(),
+        Err(error) => answer::failed(&error.to_string()).into(),
+    })
+}
+
+/// Servers that may be in a room: the one of its alias or id, and that of whoever asks.
+fn via(name: &RoomName, room: &RoomId, asked: &Asked<'_>) -> Vec<String> {
+    let alias = if let RoomName::Alias(alias) = name { Some(alias.as_str()) } else { None };
+    let servers = [alias, Some(room.as_str()), Some(asked.by.as_str())];
+    let mut servers: Vec<_> = servers
+        .into_iter()
+        .flatten()
+        .filter_map(|id| id.split_once(':'))
+        .map(|(_, s)| s.to_owned())
+        .collect();
+    servers.dedup();
+    servers
+}

@@ -1,0 +1,17 @@
+//! `resume`
+
+use rtc_janitor_core::render::answer;
+
+use super::front_desk::{Asked, Gone, Reply};
+use crate::janitor::wishes::Wish;
+
+pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Gone> {
+    let resumed = asked.janitor(|janitor| {
+        Box::pin(async move {
+            let was_paused = janitor.wishes().is_paused(janitor.now());
+            janitor.unwish(&Wish::Pause(None))?;
+            Ok(answer::resumed(was_paused, janitor.mode()))
+        })
+    });
+    Ok(resumed.await?.into())
+}

@@ -1,0 +1,154 @@
+//! From an answer of `/sync` to what somebody did in the admin room.
+//!
+//! Events are read as raw JSON: what is not exactly a command, a reaction or an upgrade is nothing.
+
+use matrix_sdk::{
+    deserialized_responses::{
+        DecryptedRoomEvent, DeviceLinkProblem, TimelineEvent, TimelineEventKind, VerificationLevel,
+        VerificationState,
+    },
+    ruma::{UserId as RumaUserId, events::AnySyncTimelineEvent, serde::Raw},
+};
+use rtc_janitor_core::time::Timestamp;
+use serde_json::Value;
+
+use crate::world::{Heard, Trust, What};
+
+/// What an event says, `None` when it is nothing to the bot.
+pub(super) fn heard(
+    event: &TimelineEvent,
+    me: &RumaUserId,
+    is_encrypted: bool,
+    is_backlog: bool,
+) -> Option<Heard> {
+    let raw = event.kind.raw();
+    let json: Value = serde_json::from_str(raw.json().get()).ok()?;
+    let sender = json["sender"].as_str().filter(|sender| *sender != me.as_str())?;
+    let (what, trust) = match &event.kind {
+        TimelineEventKind::UnableToDecrypt { .. } => (What::Undecryptable, Trust::Enough),
+        TimelineEventKind::Decrypted(DecryptedRoomEvent { encryption_info, .. }) => {
+            (what(&json)?, trust(&encryption_info.verification_state))
+        }
+        TimelineEventKind::PlainText { .. } => {
+            let what = what(&json)?;
+            // Reactions and state are never encrypted.
+            let may_be_plain = !matches!(what, What::Text { .. }) || !is_encrypted;
+            (what, if may_be_plain { Trust::Enough } else { Trust::InTheClear })
+        }
+    };
+    Some(Heard {
+        event: json["event_id"].as_str()?.into(),
+        sender: sender.into(),
+        at: Timestamp::from_millis(json["origin_server_ts"].as_i64().unwrap_or(0)),
+        what,
+        trust,
+        is_backlog,
+    })
+}
+
+/// Whether an event is encrypted and its key has not come yet.
+pub(super) fn is_undecrypted(event: &TimelineEvent) -> Option<&Raw<AnySyncTimelineEvent>> {
+    match &event.kind {
+        TimelineEventKind::UnableToDecrypt { event, .. } => Some(event),
+        _ => None,
+    }
+}
+
+fn what(event: &Value) -> Option<What> {
+    let content = &event["content"];
+    let relation = &content["m.relates_to"];
+    match event["type"].as_str()? {
+        "m.room.message" => {
+            // Neither an edit nor something that was edited since: nobody could tell which was meant.
+            let is_edit = relation["rel_type"] == "m.replace" || content.get("m.new_content").is_some();
+            let was_edited = !event["unsigned"]["m.relations"]["m.replace"].is_null();
+            if content["msgtype"] != "m.text" || is_edit || was_edited {
+                return None;
+            }
+            let html = content["formatted_body"].as_str();
+            let html = html.filter(|_| content["format"] == "org.matrix.custom.html");
+            Some(What::Text { body: content["body"].as_str()?.to_owned(), html: html.map(str::to_owned) })
+        }
+        "m.reaction" => Some(What::Reaction {
+            to: relation["event_id"].as_str().filter(|_| relation["rel_type"] == "m.annotation")?.into(),
+            key: relation["key"].as_str()?.to_owned(),
+        }),
+        "m.room.tombstone" if event["state_key"] == "" => {
+            Some(What::Upgrade { successor: content["replacement_room"].as_str()?.into() })
+        }
+        _ => None,
+    }
+}
+
+fn trust(state: &VerificationState) -> Trust {
+    match state {
+        VerificationState::Unverified(VerificationLevel::VerificationViolation) => Trust::IdentityViolated,
+        VerificationState::Unverified(
+            VerificationLevel::MismatchedSender | VerificationLevel::None(DeviceLinkProblem::InsecureSource),
+        ) => Trust::Unattributable,
+        VerificationState::Verified
+        | VerificationState::Unverified(
+            VerificationLevel::UnverifiedIdentity
+            | VerificationLevel::UnsignedDevice
+            | VerificationLevel::None(DeviceLinkProblem::MissingDevice),
+        ) => Trust::Enough,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn text(content: Value) -> Option<What> {
+        what(&json!({"type": "m.room.message", "content": content}))
+    }
+
+    #[test]
+    fn only_an_unedited_text_is_a_command() {
+        let plain = json!({"msgtype": "m.text", "body": "!janitor status"});
+        assert_eq!(text(plain), Some(What::Text { body: "!janitor status".into(), html: None }));
+        for content in [
+            json!({"msgtype": "m.notice", "body": "!janitor status"}),
+            json!({"msgtype": "m.emote", "body": "!janitor status"}),
+            json!({"msgtype": "m.image", "body": "!janitor status"}),
+            json!({"msgtype": "m.text", "body": "* !janitor status", "m.new_content": {"msgtype": "m.text", "body": "!janitor status"},
+                "m.relates_to": {"rel_type": "m.replace", "event_id": "$e"}}),
+            json!({"msgtype": "m.text", "body": 7}),
+            json!([]),
+        ] {
+            assert_eq!(text(content.clone()), None, "{content}");
+        }
+        let edited = json!({"type": "m.room.message", "content": {"msgtype": "m.text", "body": "!janitor status"},
+            "unsigned": {"m.relations": {"m.replace": {"event_id": "$x"}}}});
+        assert_eq!(what(&edited), None);
+        let redacted = json!({"type": "m.room.message", "content": {}});
+        assert_eq!(what(&redacted), None);
+    }
+
+    #[test]
+    fn a_reaction_names_what_it_is_to() {
+        let reaction =
+            |relation: Value| what(&json!({"type": "m.reaction", "content": {"m.relates_to": relation}}));
+        let tick = reaction(json!({"rel_type": "m.annotation", "event_id": "$plan", "key": "✅"}));
+        assert_eq!(tick, Some(What::Reaction { to: "$plan".into(), key: "✅".into() }));
+        assert_eq!(reaction(json!({"rel_type": "m.thread", "event_id": "$plan", "key": "✅"})), None);
+        assert_eq!(reaction(json!({})), None);
+    }
+
+    #[test]
+    fn a_violated_identity_and_a_sender_who_is_not_the_devices_owner_are_not_trusted() {
+        let unverified = VerificationState::Unverified;
+        for (state, expected) in [
+            (VerificationState::Verified, Trust::Enough),
+            (unverified(VerificationLevel::UnverifiedIdentity), Trust::Enough),
+            (unverified(VerificationLevel::UnsignedDevice), Trust::Enough),
+            (unverified(VerificationLevel::VerificationViolation), Trust::IdentityViolated),
+            (unverified(VerificationLevel::MismatchedSender), Trust::Unattributable),
+            (unverified(VerificationLevel::None(DeviceLinkProblem::InsecureSource)), Trust::Unattributable),
+        ] {
+            assert_eq!(trust(&state), expected, "{state:?}");
+        }
+    }
+}
