@@ -78,8 +78,15 @@ async fn only_an_unedited_text_that_begins_so_is_a_command() -> Result<()> {
     let event = boss.send(mention).await?;
     assert!(boss.answer_to(&bot, event.as_str()).await?.1.contains("rtc-janitor"));
     // All that came before these was heard before them.
-    for event in [first, notice, edit, redacted, later] {
-        assert_eq!(boss.times_answered(event.as_str()).await?, 0, "{event}");
+    let all = [
+        ("in the middle", first),
+        ("notice", notice),
+        ("edit", edit),
+        ("redacted", redacted),
+        ("edited", later),
+    ];
+    for (what, event) in all {
+        assert_eq!(boss.times_answered(event.as_str()).await?, 0, "{what}");
     }
     assert!(bot.stop().await?.success());
     Ok(())

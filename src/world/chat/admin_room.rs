@@ -212,6 +212,7 @@ impl AdminRoom {
             }
         }
         let is_backlog = synced.is_backlog;
+        let edited = listen::edited(&synced.events);
         for event in synced.events {
             match listen::is_undecrypted(&event) {
                 Some(raw) => {
@@ -220,6 +221,7 @@ impl AdminRoom {
                 None => heard.extend(listen::heard(&event, me, is_encrypted, is_backlog)),
             }
         }
+        heard.retain(|one| !edited.contains(&(one.sender.clone(), one.event.clone())));
         heard
     }
 

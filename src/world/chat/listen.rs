@@ -2,6 +2,8 @@
 //!
 //! Events are read as raw JSON: what is not exactly a command, a reaction or an upgrade is nothing.
 
+use std::collections::BTreeSet;
+
 use matrix_sdk::{
     deserialized_responses::{
         DecryptedRoomEvent, DeviceLinkProblem, TimelineEvent, TimelineEventKind, VerificationLevel,
@@ -9,7 +11,10 @@ use matrix_sdk::{
     },
     ruma::{UserId as RumaUserId, events::AnySyncTimelineEvent, serde::Raw},
 };
-use rtc_janitor_core::time::Timestamp;
+use rtc_janitor_core::{
+    ids::{EventId, UserId},
+    time::Timestamp,
+};
 use serde_json::Value;
 
 use crate::world::{Heard, Trust, What};
@@ -44,6 +49,18 @@ pub(super) fn heard(
         trust,
         is_backlog,
     })
+}
+
+/// What was edited by its own sender in the same breath, as sender and event. A server tells of an edit
+/// beside the event only where it leaves the edit itself out.
+pub(super) fn edited(events: &[TimelineEvent]) -> BTreeSet<(UserId, EventId)> {
+    let edited = |event: &TimelineEvent| {
+        let json: Value = serde_json::from_str(event.kind.raw().json().get()).ok()?;
+        let relation = &json["content"]["m.relates_to"];
+        let original = relation["event_id"].as_str().filter(|_| relation["rel_type"] == "m.replace")?;
+        Some((json["sender"].as_str()?.into(), original.into()))
+    };
+    events.iter().filter_map(edited).collect()
 }
 
 /// Whether an event is encrypted and its key has not come yet.

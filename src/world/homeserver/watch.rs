@@ -66,7 +66,9 @@ impl HomeserverWatch {
         let answer: Answer = request.send(self.homeserver.client()).await?.json("the answer to sync")?;
         let batch = answer.reduce(true, self.homeserver.user_id());
         if let Some(update) = batch.joined.into_iter().find(|update| update.room_id == *room) {
-            return Ok(update.events);
+            // Members who sent something come along unasked.
+            let memberships = update.events.into_iter().filter(|event| event.event_type == CALL_MEMBER);
+            return Ok(memberships.collect());
         }
         // Synapse leaves out a room of which nothing passes the filter, and one the bot is not in.
         let create = self.homeserver.state_event(room, "m.room.create", "").await?;
