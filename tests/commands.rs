@@ -1,7 +1,6 @@
 //! Commands as people give them: the real program in a real admin room, plain and encrypted, and a second
 //! real client that types, presses ✅ and reads.
 #![recursion_limit = "256"]
-#![expect(clippy::unwrap_used, reason = "in a test, panicking is how to fail")]
 
 use std::time::Duration;
 

@@ -1,8 +1,10 @@
-//! What the janitor does with what it finds.
+//! What the janitor does with what it finds, and whether it does anything at all.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+
+use crate::time::Timestamp;
 
 /// What the janitor does with what it finds. The order is from the stricter to the freer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -21,6 +23,30 @@ impl Mode {
             Self::Report => "report",
             Self::Clean => "clean",
         }
+    }
+}
+
+/// Nothing is written, by command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// Until then.
+    Until(Timestamp),
+    /// Until told to go on.
+    UntilResume,
+}
+
+impl Pause {
+    /// When it ends by itself.
+    pub const fn ends(self) -> Option<Timestamp> {
+        match self {
+            Self::Until(at) => Some(at),
+            Self::UntilResume => None,
+        }
+    }
+
+    /// Whether it has not ended by itself.
+    pub fn holds(self, now: Timestamp) -> bool {
+        self.ends().is_none_or(|at| now < at)
     }
 }
 

@@ -58,8 +58,8 @@ fn by_command(stored: &StoredSetting, of_file: Mode, prefix: &str, now: Timestam
             };
             ("janitor.mode".to_owned(), holds, (mode == Mode::Report).then(|| "mode clean".to_owned()))
         }
-        Wish::Pause(until) => {
-            let value = until.map_or_else(|| "until resume".to_owned(), |at| format!("until {at}"));
+        Wish::Pause(pause) => {
+            let value = pause.ends().map_or_else(|| "until resume".to_owned(), |at| format!("until {at}"));
             ("pause".to_owned(), value, Some("resume".to_owned()))
         }
         Wish::Room(room) => ("rooms.exclude".to_owned(), room.to_string(), Some(format!("include {room}"))),

@@ -185,10 +185,11 @@ impl FrontDesk {
         let age = self.house.clock.now().since(heard.at);
         if age > TOO_OLD && !matches!(what, What::Upgrade { .. }) {
             tracing::info!(%sender, ?age, "a command is too old");
-            return match heard.is_backlog {
-                true => self.let_be(event).await,
-                false => self.say(event, answer::too_old(age), None).await,
-            };
+            // What came before the bot was there waits for no answer.
+            if heard.is_backlog {
+                return self.let_be(event).await;
+            }
+            return self.say(event, answer::too_old(age), None).await;
         }
         let mistrust = match heard.trust {
             Trust::Enough => None,
@@ -335,12 +336,13 @@ pub(super) async fn approve(asked: &Asked<'_>, which: Which) -> Result<Reply, Go
     let work = move |janitor: &mut Janitor| janitor.approve(&which, &by, &event);
     let approved = asked.janitor(|janitor| Box::pin(async move { work(janitor) })).await?;
     Ok(match (approved, named) {
-        (Approved::Begun, _) => Reply::Elsewhere,
         (Approved::TooOld(id), _) => answer::plan_too_old(&id).into(),
         (Approved::Paused(id), _) => answer::plan_waits(&id).into(),
-        // A second ✅ is no question.
-        (Approved::Taken(..) | Approved::Unknown, Which::ShownIn(_)) => Reply::Elsewhere,
         (Approved::Taken(id, by), Which::Named(_)) => answer::plan_taken(&id, &by).into(),
         (Approved::Unknown, Which::Named(id)) => answer::no_such_plan(&id).into(),
+        // Its progress is said with the plan; and a second ✅ is no question.
+        (Approved::Begun, _) | (Approved::Taken(..) | Approved::Unknown, Which::ShownIn(_)) => {
+            Reply::Elsewhere
+        }
     })
 }

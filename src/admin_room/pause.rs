@@ -1,6 +1,6 @@
 //! `pause`
 
-use rtc_janitor_core::{command::PauseLength, render::answer};
+use rtc_janitor_core::{command::PauseLength, mode::Pause, render::answer};
 
 use super::front_desk::{Asked, Gone, Reply};
 use crate::janitor::wishes::Wish;
@@ -10,9 +10,9 @@ pub(super) async fn answer(asked: &Asked<'_>, length: Option<PauseLength>) -> Re
     let until = asked.janitor(move |janitor| {
         Box::pin(async move {
             let now = janitor.now();
-            let until = length.map(|PauseLength(span)| now + span);
-            janitor.wish(&Wish::Pause(until), &by)?;
-            Ok((until, now))
+            let pause = length.map_or(Pause::UntilResume, |PauseLength(span)| Pause::Until(now + span));
+            janitor.wish(&Wish::Pause(pause), &by)?;
+            Ok((pause.ends(), now))
         })
     });
     let (until, now) = until.await?;

@@ -5,6 +5,7 @@ use std::{future::Future, time::Duration};
 use rtc_janitor_core::{
     ids::EventId,
     judge::policy::Neighbour,
+    mode::Pause,
     render::{Message, answer, report},
     time::Timestamp,
 };
@@ -173,7 +174,7 @@ impl Janitor {
     /// How long until something is to be done that is no look at calls.
     fn time_to_next_chore(&self) -> Result<Option<Duration>, JournalError> {
         let now = self.now();
-        let pause_ends = self.wishes().pause.flatten();
+        let pause_ends = self.wishes().pause.and_then(Pause::ends);
         let at = [self.next_word(), self.next_plan_step(), pause_ends, self.next_digest()?];
         // Never in a busy loop, whatever the deadlines say.
         Ok(at.into_iter().flatten().min().map(|at| at.since(now).max(Duration::from_millis(10))))
@@ -182,8 +183,8 @@ impl Janitor {
     /// A pause that was set for a time ends by itself.
     fn end_pause(&mut self) -> Result<(), JournalError> {
         let now = self.now();
-        if self.wishes().pause.flatten().is_some_and(|until| now >= until) {
-            self.unwish(&Wish::Pause(None))?;
+        if let Some(pause) = self.wishes().pause.filter(|pause| !pause.holds(now)) {
+            self.unwish(&Wish::Pause(pause))?;
             self.say(&answer::pause_over(), None, now)?;
         }
         Ok(())

@@ -22,7 +22,7 @@ use rtc_janitor_core::{
     },
 };
 
-use super::{Janitor, Judged};
+use super::{Janitor, Judged, tracker::OpenEvent};
 use crate::world::journal::{Draft, JournalError, StoredSetting};
 
 /// A mode from the word that settings keep.
@@ -191,7 +191,7 @@ impl Janitor {
             Room {
                 id: room.clone(),
                 name: self.name_of(room),
-                open: keys.values().flat_map(|open| open.memberships()).count(),
+                open: keys.values().flat_map(OpenEvent::memberships).count(),
                 is_excluded,
                 problems: if is_excluded { Vec::new() } else { problems.collect() },
             }

@@ -10,7 +10,7 @@ use rtc_janitor_core::{
     command::GraceKey,
     ids::{RoomId, UserId},
     judge::policy::{Grace, Reason},
-    mode::Mode,
+    mode::{Mode, Pause},
     time::Timestamp,
 };
 
@@ -32,8 +32,8 @@ const GRACE: &str = "grace ";
 pub(crate) struct Wishes {
     /// `mode`
     pub(crate) mode: Option<Mode>,
-    /// `pause`: `Some(None)` until told to go on.
-    pub(crate) pause: Option<Option<Timestamp>>,
+    /// `pause`
+    pub(crate) pause: Option<Pause>,
     /// `exclude` of rooms.
     pub(crate) rooms: BTreeSet<RoomId>,
     /// `exclude` of users.
@@ -47,8 +47,8 @@ pub(crate) struct Wishes {
 pub(crate) enum Wish {
     /// `mode`
     Mode(Mode),
-    /// `pause`, until then or until told to go on.
-    Pause(Option<Timestamp>),
+    /// `pause`
+    Pause(Pause),
     /// `exclude` of a room.
     Room(RoomId),
     /// `exclude` of a user.
@@ -71,7 +71,7 @@ impl Wish {
     fn value(&self) -> String {
         match self {
             Self::Mode(mode) => mode.to_string(),
-            Self::Pause(until) => until.map_or_else(String::new, |at| at.as_millis().to_string()),
+            Self::Pause(pause) => pause.ends().map_or_else(String::new, |at| at.as_millis().to_string()),
             Self::Room(_) | Self::User(_) => String::new(),
             Self::Grace(_, Grace::Never) => "never".to_owned(),
             Self::Grace(_, Grace::After(span)) => span.as_millis().to_string(),
@@ -94,7 +94,10 @@ impl Wish {
         }
         match key.as_str() {
             MODE => value.parse().ok().map(Self::Mode),
-            PAUSE => Some(Self::Pause(value.parse().ok().map(Timestamp::from_millis))),
+            PAUSE => Some(Self::Pause(match value.parse() {
+                Ok(ms) => Pause::Until(Timestamp::from_millis(ms)),
+                Err(_) => Pause::UntilResume,
+            })),
             _ => None,
         }
     }
@@ -107,7 +110,7 @@ impl Wishes {
         for wish in stored.iter().filter_map(Wish::read) {
             match wish {
                 Wish::Mode(mode) => wishes.mode = Some(mode),
-                Wish::Pause(until) => wishes.pause = Some(until),
+                Wish::Pause(pause) => wishes.pause = Some(pause),
                 Wish::Room(room) => {
                     wishes.rooms.insert(room);
                 }
@@ -124,7 +127,7 @@ impl Wishes {
 
     /// Whether nothing may be written.
     pub(crate) fn is_paused(&self, now: Timestamp) -> bool {
-        self.pause.is_some_and(|until| until.is_none_or(|until| now < until))
+        self.pause.is_some_and(|pause| pause.holds(now))
     }
 
     /// What holds, of these and the settings of the machine.

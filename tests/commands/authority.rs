@@ -9,7 +9,7 @@ use serde_json::json;
 use super::*;
 
 /// A running bot and somebody with a say in a plain room.
-async fn start<'a>(setup: &BotSetup<'a>) -> Result<(Bot, Talker)> {
+async fn start(setup: &BotSetup<'_>) -> Result<(Bot, Talker)> {
     let boss = Talker::new(setup, 50).await?;
     let bot = setup.spawn()?;
     boss.hears(&bot, "is watching").await?;
@@ -131,7 +131,8 @@ async fn two_ticks_at_once_carry_a_plan_out_once() -> Result<()> {
     let other = Talker::new(&scene.setup, 100).await?;
     let (_, shown, _) = scene.plan("sweep").await?;
     let (one, two) = tokio::join!(scene.boss.tick(&shown), other.tick(&shown));
-    (one?, two?);
+    one?;
+    two?;
     scene.boss.hears(&scene.bot, "cleared 1 of 1").await?;
     // Whatever came of the second is done by the time of this answer.
     scene.ask("version").await?;

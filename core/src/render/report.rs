@@ -14,7 +14,7 @@ use crate::{
     guard::breaker,
     ids::{RoomId, UserId},
     judge::policy::{Neighbour, Reason},
-    mode::Mode,
+    mode::{Mode, Pause},
     rtc::state_key::Blocked,
     time::Timestamp,
 };
@@ -382,8 +382,8 @@ pub struct Start<'a> {
     pub mode_of_file: Mode,
     /// What a command said.
     pub mode_by_command: Option<Mode>,
-    /// Paused until then; `Some(None)` until told to go on.
-    pub paused: Option<Option<Timestamp>>,
+    /// Whether it is paused.
+    pub paused: Option<Pause>,
     /// How many rooms it watches.
     pub rooms: usize,
     /// How many memberships are open in them.
@@ -436,10 +436,10 @@ impl Start<'_> {
         };
         let mut all = vec![first, blind, next];
         match self.paused {
-            Some(None) => {
-                all.push(format!("⏸️ I am paused and write nothing until you say `{prefix} resume`."))
+            Some(Pause::UntilResume) => {
+                all.push(format!("⏸️ I am paused and write nothing until you say `{prefix} resume`."));
             }
-            Some(Some(until)) if until > self.now => {
+            Some(Pause::Until(until)) if until > self.now => {
                 all.push(format!(
                     "⏸️ I am paused and write nothing until {until} ({}).",
                     words::ago(until, self.now)

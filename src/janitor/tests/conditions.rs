@@ -9,7 +9,10 @@ use crate::{
     janitor::{AdminRoomState, tracker::Tracker, wishes::Wish},
     world::journal::FindingKind,
 };
-use rtc_janitor_core::rtc::state_event::{CALL_MEMBER, StateEvent};
+use rtc_janitor_core::{
+    mode::Pause,
+    rtc::state_event::{CALL_MEMBER, StateEvent},
+};
 
 const ALICE: &str = "@alice:hs";
 
@@ -72,11 +75,11 @@ async fn condition_1_without_the_admin_room_nothing_is_written_and_it_is_summed_
 #[tokio::test]
 async fn condition_1_paused_by_command_nothing_is_written() {
     let mut story = Story::new();
-    story.janitor.wish(&Wish::Pause(None), &ALICE.into()).expect("the journal works");
+    story.janitor.wish(&Wish::Pause(Pause::UntilResume), &ALICE.into()).expect("the journal works");
     story.ghost(ALICE, "DEAD").await;
     story.minutes(LONG_ENOUGH).await;
     assert_eq!(story.writes(), 0);
-    story.janitor.unwish(&Wish::Pause(None)).expect("the journal works");
+    story.janitor.unwish(&Wish::Pause(Pause::UntilResume)).expect("the journal works");
     story.minutes(1).await;
     assert_eq!(story.writes(), 1);
 }

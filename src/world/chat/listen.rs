@@ -118,14 +118,14 @@ mod tests {
 
     use super::*;
 
-    fn text(content: Value) -> Option<What> {
+    fn text(content: &Value) -> Option<What> {
         what(&json!({"type": "m.room.message", "content": content}))
     }
 
     #[test]
     fn only_an_unedited_text_is_a_command() {
         let plain = json!({"msgtype": "m.text", "body": "!janitor status"});
-        assert_eq!(text(plain), Some(What::Text { body: "!janitor status".into(), html: None }));
+        assert_eq!(text(&plain), Some(What::Text { body: "!janitor status".into(), html: None }));
         for content in [
             json!({"msgtype": "m.notice", "body": "!janitor status"}),
             json!({"msgtype": "m.emote", "body": "!janitor status"}),
@@ -135,7 +135,7 @@ mod tests {
             json!({"msgtype": "m.text", "body": 7}),
             json!([]),
         ] {
-            assert_eq!(text(content.clone()), None, "{content}");
+            assert_eq!(text(&content), None, "{content}");
         }
         let edited = json!({"type": "m.room.message", "content": {"msgtype": "m.text", "body": "!janitor status"},
             "unsigned": {"m.relations": {"m.replace": {"event_id": "$x"}}}});

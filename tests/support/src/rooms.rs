@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use chrono::Utc;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
+    clock,
     http::{Request, text},
     membership::CALL_MEMBER,
     names::unique,
@@ -230,14 +230,14 @@ impl Synapse {
         body: &str,
         age: Duration,
     ) -> Result<String> {
-        let sent = Utc::now() - age;
-        let send = self
+        let at = clock::now() - age;
+        let request = self
             .client_request(Method::PUT, &["rooms", room, "send", "m.room.message", &unique("txn")])
             .token(&self.appservice().token)
             .query("user_id", user_id)
-            .query("ts", &sent.timestamp_millis().to_string())
+            .query("ts", &at.timestamp_millis().to_string())
             .body(json!({"msgtype": "m.text", "body": body}));
-        text(&send.send().await?, "event_id")
+        text(&request.send().await?, "event_id")
     }
 
     /// Sends `count` plain text messages, to fill a timeline.

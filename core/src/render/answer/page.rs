@@ -16,7 +16,11 @@ pub(super) const MOST_ENTRIES: usize = 50;
 
 /// A message under construction.
 #[derive(Default)]
-pub(super) struct Page(Message);
+pub(super) struct Page {
+    text: Message,
+    /// Entries of lists for which there was no room at all, and how to see them.
+    left_out: (usize, String),
+}
 
 impl Page {
     /// A paragraph: our own words, or what was made harmless before.
@@ -35,25 +39,28 @@ impl Page {
         if entries.is_empty() {
             return self;
         }
+        if self.size() + heading.plain.len() + heading.html.len() > MOST_BYTES {
+            self.left_out = (self.left_out.0 + entries.len(), rest.to_owned());
+            return self;
+        }
         if !heading.plain.is_empty() {
             self.add(&Message {
                 plain: heading.plain.clone(),
                 html: format!("<p><strong>{}</strong></p>", heading.html),
             });
         }
-        self.0.html.push_str("<ul>");
+        self.text.html.push_str("<ul>");
         let mut shown = 0;
         for entry in entries.iter().take(MOST_ENTRIES) {
-            let size = self.0.plain.len() + self.0.html.len() + entry.plain.len() + entry.html.len();
-            if size > MOST_BYTES {
+            if self.size() + entry.plain.len() + entry.html.len() > MOST_BYTES {
                 break;
             }
             self.break_line();
-            let _ = write!(self.0.plain, "- {}", entry.plain);
-            let _ = write!(self.0.html, "<li>{}</li>", entry.html);
+            let _ = write!(self.text.plain, "- {}", entry.plain);
+            let _ = write!(self.text.html, "<li>{}</li>", entry.html);
             shown += 1;
         }
-        self.0.html.push_str("</ul>");
+        self.text.html.push_str("</ul>");
         if entries.len() > shown {
             self.say(&format!("… and {} more. {rest}", entries.len() - shown));
         }
@@ -62,19 +69,26 @@ impl Page {
 
     fn add(&mut self, text: &Message) -> &mut Self {
         self.break_line();
-        self.0.plain.push_str(&text.plain);
-        self.0.html.push_str(&text.html);
+        self.text.plain.push_str(&text.plain);
+        self.text.html.push_str(&text.html);
         self
     }
 
     fn break_line(&mut self) {
-        if !self.0.plain.is_empty() {
-            self.0.plain.push('\n');
+        if !self.text.plain.is_empty() {
+            self.text.plain.push('\n');
         }
     }
 
+    fn size(&self) -> usize {
+        self.text.plain.len() + self.text.html.len()
+    }
+
     pub(super) fn done(&mut self) -> Message {
-        std::mem::take(&mut self.0)
+        if let (left_out @ 1.., rest) = std::mem::take(&mut self.left_out) {
+            self.say(&format!("… and {left_out} more. {rest}"));
+        }
+        std::mem::take(&mut self.text)
     }
 }
 

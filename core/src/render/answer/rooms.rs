@@ -46,8 +46,7 @@ impl Rooms {
         let mut page = Page::default();
         let with_problems = self.rooms.iter().filter(|room| !room.problems.is_empty()).count();
         if self.only_problems && with_problems == 0 {
-            let rooms = count(self.rooms.len(), "the 1 room", "all the rooms");
-            page.say(&format!("No room needs you: I may hang up calls in {rooms} I am in."));
+            page.say("No room needs you: I may hang up dead calls wherever I am.");
             return page.done();
         }
         if self.rooms.is_empty() {

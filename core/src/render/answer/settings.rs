@@ -1,6 +1,6 @@
 //! `config`: what holds, and where it comes from.
 
-use super::page::{Page, words};
+use super::page::{Page, count, words};
 use crate::render::{Message, message::harmless};
 
 /// One setting.
@@ -42,7 +42,8 @@ impl Settings {
         if self.all {
             page.list(&words("As they come"), &lines(&self.defaults), "");
         } else if !self.defaults.is_empty() {
-            page.say(&format!("{} others are as they come; `config all` shows them.", self.defaults.len()));
+            let others = count(self.defaults.len(), "other is as it comes", "others are as they come");
+            page.say(&format!("{others}; `config all` shows them."));
         }
         page.done()
     }

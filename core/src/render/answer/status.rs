@@ -6,7 +6,7 @@ use super::page::{Page, count, words};
 use crate::{
     guard::breaker,
     judge::policy::Neighbour,
-    mode::Mode,
+    mode::{Mode, Pause},
     render::{Message, words as say},
     time::Timestamp,
 };
@@ -42,8 +42,8 @@ pub struct Status<'a> {
     pub mode_of_file: Mode,
     /// What a command said.
     pub mode_by_command: Option<Mode>,
-    /// Paused until then; `Some(None)` until told to go on.
-    pub paused: Option<Option<Timestamp>>,
+    /// Whether it is paused.
+    pub paused: Option<Pause>,
     /// How many rooms are watched.
     pub rooms: usize,
     /// How many of them need a person.
@@ -75,8 +75,8 @@ impl Status<'_> {
     pub fn message(&self) -> Message {
         let mut page = Page::default();
         let first = match (self.paused, self.mode) {
-            (Some(None), _) => "⏸️ Paused until `resume`: I write nothing.".to_owned(),
-            (Some(Some(until)), _) => {
+            (Some(Pause::UntilResume), _) => "⏸️ Paused until `resume`: I write nothing.".to_owned(),
+            (Some(Pause::Until(until)), _) => {
                 format!("⏸️ Paused, on again {} ({until}): I write nothing.", say::ago(until, self.now))
             }
             (None, Mode::Clean) => "🧹 Mode clean: I hang up what is dead.".to_owned(),

@@ -1,1 +1,481 @@
+//! Every answer, as people read it.
 
+use std::time::Duration;
+
+use super::*;
+use crate::{
+    command::{GraceKey, PlanId, RoomName},
+    guard::breaker,
+    ids::{RoomId, UserId},
+    judge::{
+        evidence::{Device, Evidence, ListKind, RoomMember, Sfu},
+        policy::{Grace, Neighbour, Policy, Reason},
+        verdict::{UnknownWhy, Verdict, judge},
+    },
+    mode::{Mode, Pause},
+    plan::{HeldBack, Proposal},
+    render::{
+        Message,
+        message::{self},
+    },
+    rtc::{
+        membership::{Content, FirstSeen, Owner, read},
+        state_event::StateEvent,
+        state_key::Blocked,
+    },
+    time::Timestamp,
+};
+
+const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+const PREFIX: &str = "!janitor";
+
+fn ago(minutes: u64) -> Timestamp {
+    NOW - Duration::from_mins(minutes)
+}
+
+fn room() -> RoomId {
+    "!b:example.org".into()
+}
+
+fn alice() -> UserId {
+    "@alice:example.org".into()
+}
+
+fn show(message: &Message) -> String {
+    format!("{}\n\n{}", message.plain, message.html)
+}
+
+fn all(messages: &[Message]) -> String {
+    messages.iter().map(show).collect::<Vec<_>>().join("\n\n========\n\n")
+}
+
+fn status<'a>() -> Status<'a> {
+    Status {
+        version: "0.1.0",
+        mode: Mode::Clean,
+        mode_of_file: Mode::Clean,
+        mode_by_command: None,
+        paused: None,
+        rooms: 31,
+        problems: 0,
+        active: 3,
+        stale: (2, 1),
+        unknown: 1,
+        last_sweep: Some(NOW - Duration::from_secs(12)),
+        neighbours: vec![
+            (Neighbour::Homeserver, NeighbourHealth::Answers, breaker::State::Closed),
+            (Neighbour::DeviceLists, NeighbourHealth::Answers, breaker::State::Closed),
+            (Neighbour::Sfu, NeighbourHealth::NotSetUp, breaker::State::Closed),
+        ],
+        hour: (7, 120),
+        quarantined: 0,
+        excluded: (0, 0),
+        blind: Blind { silent_after: Duration::from_mins(255) },
+        now: NOW,
+    }
+}
+
+#[test]
+fn status_says_how_things_stand() {
+    let until = NOW + Duration::from_mins(4);
+    let (room, key) = (room(), "_@a:b_D_m.call".into());
+    let troubled = Status {
+        mode: Mode::Report,
+        mode_by_command: Some(Mode::Report),
+        problems: 2,
+        last_sweep: None,
+        neighbours: vec![
+            (
+                Neighbour::Homeserver,
+                NeighbourHealth::Settling,
+                breaker::State::Probing { room, key, until, wait_ms: 1 },
+            ),
+            (
+                Neighbour::DeviceLists,
+                NeighbourHealth::Away,
+                breaker::State::Open { since: NOW, until, wait_ms: 1 },
+            ),
+        ],
+        quarantined: 1,
+        excluded: (1, 2),
+        ..status()
+    };
+    let until = Some(Pause::Until(NOW + Duration::from_hours(2)));
+    let paused = Status { paused: until, ..status() };
+    let for_good = Status { paused: Some(Pause::UntilResume), ..status() };
+    insta::assert_snapshot!(all(&[
+        status().message(),
+        troubled.message(),
+        paused.message(),
+        for_good.message()
+    ]));
+}
+
+fn caller(device: &str, verdict: Verdict, due: Option<Timestamp>) -> Caller {
+    Caller { user: alice(), device: device.into(), start: ago(192), verdict, due }
+}
+
+#[test]
+fn calls_says_who_seems_to_be_in_which_call() {
+    let calls = Calls {
+        calls: vec![
+            Call {
+                room: room(),
+                name: Some("Team <b>".into()),
+                is_excluded: false,
+                callers: vec![
+                    caller("PHONE", Verdict::Active, None),
+                    caller("GONE", Verdict::Stale(Reason::DeviceGone), Some(NOW + Duration::from_mins(3))),
+                    caller("OLD", Verdict::Stale(Reason::Expired), Some(NOW)),
+                    caller("REMOTE", Verdict::Unknown(UnknownWhy::DeviceListUnavailable), None),
+                ],
+            },
+            Call {
+                room: "!kiosk:example.org".into(),
+                name: None,
+                is_excluded: true,
+                callers: vec![caller("A", Verdict::Active, None)],
+            },
+        ],
+        only: None,
+        now: NOW,
+    };
+    let nobody = Calls { calls: Vec::new(), ..calls.clone() };
+    let nobody_here = Calls { only: Some(message::room(&room(), Some("Team"))), ..nobody.clone() };
+    insta::assert_snapshot!(all(&[calls.message(), nobody.message(), nobody_here.message()]));
+}
+
+#[test]
+fn a_long_list_is_cut_with_a_count_and_the_way_to_the_rest() {
+    let callers = (0..500).map(|n| caller(&format!("DEVICE{n}"), Verdict::Active, None)).collect();
+    let call = Call { room: room(), name: None, is_excluded: false, callers };
+    let text = Calls { calls: vec![call], only: None, now: NOW }.message();
+    assert!(text.plain.len() + text.html.len() < 34_000);
+    assert!(text.plain.contains("… and 450 more. Ask about one room: `calls <room>`."), "{}", text.plain);
+    let wide = "\"".repeat(300);
+    let callers = (0..50).map(|_| caller(&wide, Verdict::Active, None)).collect::<Vec<_>>();
+    let call = Call { room: wide.as_str().into(), name: Some(wide.clone()), is_excluded: false, callers };
+    let text = Calls { calls: vec![call; 20], only: None, now: NOW }.message();
+    assert!(text.plain.len() + text.html.len() < 34_000, "{}", text.plain.len() + text.html.len());
+    assert!(text.plain.contains(" more. Ask about one room"), "{}", text.plain);
+}
+
+fn explained(device: &str, sent: Timestamp, evidence: Evidence) -> Explained {
+    let content = serde_json::json!({
+        "application": "m.call", "call_id": "", "scope": "m.room", "device_id": device, "expires": 14_400_000,
+        "focus_active": {"type": "livekit", "focus_selection": "multi_sfu"}, "foci_preferred": [],
+    });
+    let event = StateEvent {
+        event_type: "org.matrix.msc3401.call.member".into(),
+        state_key: format!("_@alice:example.org_{device}_m.call").as_str().into(),
+        event_id: "$e".into(),
+        sender: alice(),
+        origin_server_ts: sent,
+        content,
+        redacted: false,
+        replaces_state: None,
+    };
+    let Content::Entries(entries) = read(&event, FirstSeen { at: sent, live: false }) else {
+        panic!("a membership")
+    };
+    let membership = entries.into_iter().next().unwrap().unwrap();
+    Explained {
+        key: event.state_key,
+        judgement: judge(&membership, &evidence, &Policy::default(), NOW),
+        membership,
+        evidence,
+        due: None,
+        route: Ok("own_power"),
+        held: None,
+    }
+}
+
+#[test]
+fn explain_says_what_speaks_for_and_against_each() {
+    let alive = Evidence {
+        room_member: RoomMember::Joined,
+        device: Device::Listed { last_seen: None },
+        ..Evidence::NONE
+    };
+    let gone = Evidence {
+        device: Device::Missing { by: ListKind::KeysQuery, seen_before: true },
+        sfu: Sfu::Unknown,
+        ..alive.clone()
+    };
+    let left = Evidence { room_member: RoomMember::NotJoined { since: Some(ago(5)) }, ..Evidence::NONE };
+    let explanation = Explanation {
+        room: room(),
+        name: Some("Team".into()),
+        user: None,
+        memberships: vec![
+            explained("PHONE", ago(10), alive.clone()),
+            Explained { due: Some(NOW + Duration::from_mins(3)), ..explained("GONE", ago(60), gone) },
+            Explained {
+                due: Some(NOW),
+                held: Some(held_back(HeldBack::Quarantine)),
+                route: Err("Its key may be written by its owner alone".into()),
+                ..explained("OLD", ago(300), left)
+            },
+        ],
+        malformed: vec![("_odd <key>".into(), "no device_id")],
+        now: NOW,
+    };
+    let clean = Explanation { memberships: Vec::new(), malformed: Vec::new(), ..explanation.clone() };
+    let clean_of = Explanation { user: Some(alice()), ..clean.clone() };
+    insta::assert_snapshot!(all(&[explanation.message(), clean.message(), clean_of.message()]));
+}
+
+fn proposal(device: &str, reason: Option<Reason>, is_alive: bool) -> Proposal {
+    Proposal {
+        room: room(),
+        room_name: Some("Team".into()),
+        key: format!("_@alice:example.org_{device}_m.call").as_str().into(),
+        event: format!("${device}").as_str().into(),
+        owners: vec![Owner { user: alice(), device: device.into() }],
+        reason,
+        since: ago(12),
+        is_shown: is_alive,
+        is_alive,
+        why: "nothing speaks against it; its newest event is from 10 min ago".into(),
+        reservation: None,
+    }
+}
+
+#[test]
+fn a_plan_shows_what_it_would_do_and_how_to_have_it_done() {
+    let id: PlanId = "k4wz".parse().unwrap();
+    let dead = [
+        proposal("GONE", Some(Reason::DeviceGone), false),
+        Proposal {
+            reservation: Some(held_back(HeldBack::Breaker(Neighbour::DeviceLists))),
+            ..proposal("OTHER", Some(Reason::DeviceGone), false)
+        },
+    ];
+    let blocked = [(
+        proposal("ARRAY", Some(Reason::Expired), false),
+        "Its key may be written by its owner alone".to_owned(),
+    )];
+    let sweep = ShownPlan {
+        id: &id,
+        kind: PlanKind::Sweep,
+        proposals: &dead,
+        undue: (2, Some(NOW + Duration::from_mins(3))),
+        blocked: &blocked,
+        prefix: PREFIX,
+        now: NOW,
+    };
+    let nothing = ShownPlan { proposals: &[], undue: (0, None), blocked: &[], ..sweep.clone() };
+    let everybody =
+        [proposal("PHONE", None, true), proposal("LAPTOP", None, true), proposal("GONE", None, false)];
+    let clear = ShownPlan {
+        kind: PlanKind::Clear,
+        proposals: &everybody,
+        undue: (0, None),
+        blocked: &[],
+        ..sweep.clone()
+    };
+    let one = ShownPlan { proposals: &everybody[..1], ..clear.clone() };
+    let nobody = ShownPlan { proposals: &[], ..clear.clone() };
+    let plans = [sweep, nothing, clear, one, nobody].map(|plan| plan.message());
+    insta::assert_snapshot!(all(&plans));
+}
+
+#[test]
+fn progress_names_what_was_left_and_who_came_back() {
+    let id: PlanId = "k4wz".parse().unwrap();
+    let by = "@boss:example.org".into();
+    let keys = ["A", "B", "C", "D"].map(|device| proposal(device, Some(Reason::DeviceGone), false));
+    let progress = |kind, outcomes: [Outcome; 4]| Progress {
+        id: &id,
+        kind,
+        by: &by,
+        outcomes: keys.iter().zip(outcomes).collect(),
+        returned: Vec::new(),
+        watched_until: None,
+        now: NOW,
+    };
+    let all_done = || [Outcome::Cleared, Outcome::Cleared, Outcome::Cleared, Outcome::Cleared];
+    let mixed = [
+        Outcome::Cleared,
+        Outcome::Changed,
+        Outcome::Held(held_back(HeldBack::NoRoute(Blocked::NotEnoughPower { has: 0, needs: 50 }))),
+        Outcome::Refused("M_FORBIDDEN: <no>".into()),
+    ];
+    let slow = [Outcome::Cleared, Outcome::Pending, Outcome::Pending, Outcome::Pending];
+    let watched = Progress {
+        watched_until: Some(NOW + Duration::from_mins(2)),
+        ..progress(PlanKind::Clear, all_done())
+    };
+    let back = Progress { returned: vec![&keys[1]], ..progress(PlanKind::Clear, all_done()) };
+    let messages = [
+        progress(PlanKind::Sweep, all_done()).message(),
+        progress(PlanKind::Sweep, mixed).message(),
+        progress(PlanKind::Sweep, slow).message(),
+        watched.message(),
+        progress(PlanKind::Clear, all_done()).message(),
+        back.message(),
+    ];
+    insta::assert_snapshot!(all(&messages));
+}
+
+#[test]
+fn every_reason_to_hold_back_is_a_sentence() {
+    use crate::guard::limits::Limit;
+    let whys = [
+        HeldBack::Paused,
+        HeldBack::Excluded,
+        HeldBack::FirstSync,
+        HeldBack::OneSighting,
+        HeldBack::TooYoung,
+        HeldBack::NotRefreshed,
+        HeldBack::ClockSkew,
+        HeldBack::Breaker(Neighbour::Homeserver),
+        HeldBack::Quarantine,
+        HeldBack::RemoteDeviceList,
+        HeldBack::SfuSilent,
+        HeldBack::OthersInEvent,
+        HeldBack::LongExpired,
+        HeldBack::NoRoute(Blocked::OnlyItsOwner),
+        HeldBack::NoRoute(Blocked::NotInTheRoom),
+        HeldBack::RouteUnknown,
+        HeldBack::Limit(Limit::Hour),
+        HeldBack::TooOld,
+    ];
+    insta::assert_snapshot!(whys.map(held_back).join("\n"));
+}
+
+#[test]
+fn history_rooms_settings_and_help() {
+    let past = |outcome: Option<&str>, reason, by: Option<UserId>| Past {
+        at: ago(90),
+        room: room(),
+        room_name: Some("Team".into()),
+        owners: vec![Owner { user: alice(), device: "GONE".into() }],
+        reason,
+        outcome: outcome.map(str::to_owned),
+        detail: (outcome == Some("not_written")).then(|| "M_FORBIDDEN: <no>".to_owned()),
+        asked_by: by,
+    };
+    let lines = vec![
+        past(Some("cleared"), Some(Reason::DeviceGone), None),
+        past(Some("cleared"), None, Some("@boss:example.org".into())),
+        past(Some("spared"), Some(Reason::Expired), None),
+        past(Some("changed"), Some(Reason::Expired), None),
+        past(Some("not_written"), Some(Reason::Expired), None),
+        past(None, Some(Reason::Expired), None),
+    ];
+    let history = History { lines, total: 200, prefix: PREFIX.into(), now: NOW };
+    let nothing = History { lines: Vec::new(), ..history.clone() };
+
+    let plain = |id: &str, name: Option<&str>, open, problems| Room {
+        id: id.into(),
+        name: name.map(str::to_owned),
+        open,
+        is_excluded: id == "!kiosk:example.org",
+        problems,
+    };
+    let rooms = vec![
+        plain("!a:example.org", Some("Quiet"), 0, vec![]),
+        plain("!kiosk:example.org", None, 1, vec![]),
+        plain(
+            "!b:example.org",
+            Some("Team"),
+            2,
+            vec![Problem::NoPower(Blocked::NotEnoughPower { has: 0, needs: 50 })],
+        ),
+        plain("!old:example.org", Some("Old"), 0, vec![Problem::NotInSuccessor("!new:example.org".into())]),
+    ];
+    let everywhere = Rooms { rooms: rooms.clone(), only_problems: false };
+    let problems = Rooms { rooms: rooms.clone(), only_problems: true };
+    let fine = Rooms { rooms: rooms[..1].to_vec(), only_problems: true };
+    let nowhere = Rooms { rooms: Vec::new(), only_problems: false };
+
+    let setting = |key: &str, value: &str, origin: &str, undo: Option<&str>| Setting {
+        key: key.into(),
+        value: value.into(),
+        origin: origin.into(),
+        undo: undo.map(str::to_owned),
+    };
+    let settings = Settings {
+        by_command: vec![setting(
+            "grace.silent",
+            "10 min",
+            "by @boss:example.org, 2 h ago",
+            Some("!janitor grace silent reset"),
+        )],
+        set: vec![setting("janitor.mode", "\"clean\"", "config.toml", None)],
+        defaults: vec![setting("store.path", "\"data\"", "default", None)],
+        all: true,
+    };
+    let short = Settings { all: false, by_command: Vec::new(), ..settings.clone() };
+    insta::assert_snapshot!(all(&[
+        history.message(),
+        nothing.message(),
+        everywhere.message(),
+        problems.message(),
+        fine.message(),
+        nowhere.message(),
+        settings.message(),
+        short.message(),
+        commands(PREFIX),
+        one_command("Sweep", PREFIX),
+        one_command("status", PREFIX),
+        one_command("<b>", PREFIX),
+    ]));
+}
+
+#[test]
+fn every_short_answer() {
+    let plan: PlanId = "k4wz".parse().unwrap();
+    let named = RoomName::Name("Team <b>".into());
+    let similar = [(room(), Some("Teams".to_owned())), ("!c:example.org".into(), None)];
+    let shown = message::room(&room(), Some("Team"));
+    let silent = GraceKey::Reason(Reason::Silent);
+    insta::assert_snapshot!(all(&[
+        version("0.1.0"),
+        no_say(Some(0), 50),
+        no_say(None, 50),
+        not_here(),
+        too_old(Duration::from_mins(7)),
+        identity_violated(&alice()),
+        unattributable(),
+        in_the_clear(),
+        undecryptable(&alice()),
+        interrupted(),
+        working(),
+        failed("no usable answer: timed out"),
+        no_such_room(&RoomName::Id("!x:example.org".into()), &[]),
+        no_such_room(&named, &[]),
+        no_such_room(&named, &similar),
+        several_rooms(&named, &similar),
+        no_such_alias("#x:example.org"),
+        mode(Mode::Clean, Mode::Clean),
+        mode(Mode::Clean, Mode::Report),
+        mode(Mode::Report, Mode::Report),
+        paused(Some(NOW + Duration::from_hours(2)), NOW),
+        paused(None, NOW),
+        pause_over(),
+        resumed(true, Mode::Clean),
+        resumed(false, Mode::Clean),
+        excluded(&shown, true),
+        excluded(&shown, false),
+        included(&shown, true, false),
+        included(&shown, false, false),
+        included(&shown, true, true),
+        grace(silent, Grace::After(Duration::from_mins(10)), false),
+        grace(silent, Grace::Never, false),
+        grace(silent, Grace::After(Duration::from_mins(5)), true),
+        breaker_closed(&[]),
+        breaker_closed(&[Neighbour::Homeserver, Neighbour::DeviceLists]),
+        joined(&shown),
+        joined_before(&shown),
+        not_let_in(&shown, "You are not invited <to> this room"),
+        left(&shown),
+        stays_here(),
+        no_such_plan(&plan),
+        plan_too_old(&plan),
+        plan_taken(&plan, &alice()),
+        plan_waits(&plan),
+        moved_here(&room()),
+    ]));
+}

@@ -171,8 +171,8 @@ fn every_other_message() {
     let messages = [
         start(Mode::Report, None, None).message(),
         start(Mode::Clean, None, None).message(),
-        start(Mode::Clean, Some(Mode::Report), Some(None)).message(),
-        start(Mode::Report, Some(Mode::Clean), Some(Some(NOW + Duration::from_hours(2)))).message(),
+        start(Mode::Clean, Some(Mode::Report), Some(Pause::UntilResume)).message(),
+        start(Mode::Report, Some(Mode::Clean), Some(Pause::Until(NOW + Duration::from_hours(2)))).message(),
         lost_power(&old, Some("Team"), Blocked::NotEnoughPower { has: 0, needs: 50 }),
         signed_out("watch", "M_UNKNOWN_TOKEN"),
         together(&[&clock_agrees(), &admin_room_back(Duration::from_mins(1))]),
