@@ -181,7 +181,7 @@ impl Janitor {
     }
 
     /// A pause that was set for a time ends by itself.
-    fn end_pause(&mut self) -> Result<(), JournalError> {
+    pub(super) fn end_pause(&mut self) -> Result<(), JournalError> {
         let now = self.now();
         if let Some(pause) = self.wishes().pause.filter(|pause| !pause.holds(now)) {
             self.unwish(&Wish::Pause(pause))?;

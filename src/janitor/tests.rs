@@ -4,4 +4,6 @@
 mod conditions;
 mod fakes;
 mod faults;
+mod plans;
 mod restarts;
+mod talk;

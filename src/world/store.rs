@@ -12,8 +12,8 @@ use std::{
 pub enum StoreError {
     /// Another process has it.
     #[error(
-        "another rtc-janitor is already running on the store {}: it sweeps by itself. \
-         Stop it first, or give this one a store.path of its own",
+        "another rtc-janitor is already running on the store {}: it sweeps by itself, and `!janitor sweep` in \
+         its admin room proposes what is due now. Stop it first, or give this one a store.path of its own",
         .0.display()
     )]
     InUse(PathBuf),

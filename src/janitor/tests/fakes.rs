@@ -334,7 +334,12 @@ impl Story {
         self.messages().into_iter().map(|stored| stored.message.plain).collect()
     }
 
-    /// The same, with all that belongs to a message.
+    /// What was put on its way so far, without hurrying anything.
+    pub(super) fn posted(&mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.mail.messages.try_recv().ok()).map(|stored| stored.message.plain).collect()
+    }
+
+    /// The same as [`Self::said`], with all that belongs to a message.
     pub(super) fn messages(&mut self) -> Vec<StoredMessage> {
         // What waits for its turn comes out, too.
         while self.janitor.next_word().is_some() {

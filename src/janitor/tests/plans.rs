@@ -1,0 +1,207 @@
+//! Plans: what was shown is what is written, once, minus what changed.
+
+use std::time::Duration;
+
+use rtc_janitor_core::{mode::Pause, plan::FRESH};
+
+use super::fakes::{Fate, ROOM, Story, key, settings};
+use crate::{
+    janitor::{
+        Settings,
+        plans::{Approved, Which},
+        wishes::Wish,
+    },
+    world::{NeighbourError, journal::FindingKind},
+};
+
+const ALICE: &str = "@alice:hs";
+const BOSS: &str = "@boss:hs";
+
+impl Story {
+    /// Asks for a plan of what is due; returns which it is, and its text.
+    async fn sweep_plan(&mut self) -> (Which, String) {
+        self.said();
+        let proposed = self.janitor.propose_sweep(None).await.expect("the journal works");
+        self.show(&proposed)
+    }
+
+    async fn clear_plan(&mut self) -> (Which, String) {
+        self.said();
+        let proposed = self.janitor.propose_clear(&ROOM.into(), None).await.expect("the journal works");
+        self.show(&proposed)
+    }
+
+    fn show(&mut self, proposed: &crate::janitor::plans::Proposed) -> (Which, String) {
+        let command = format!("$command{}", self.world.now()).as_str().into();
+        self.janitor.take_up(&command, &BOSS.into()).expect("the journal works");
+        self.janitor.show_plan(proposed, &command).expect("the journal works");
+        let messages = self.messages();
+        let shown =
+            messages.iter().find(|message| message.reply_to.as_ref() == Some(&command)).expect("an answer");
+        let event = format!("$plan{}", self.world.now()).as_str().into();
+        self.janitor.journal.sent(&shown.txn, &event).expect("the journal works");
+        (Which::ShownIn(event), shown.message.plain.clone())
+    }
+
+    fn approve(&mut self, which: &Which) -> Approved {
+        self.janitor.approve(which, &BOSS.into(), &"$tick".into()).expect("the journal works")
+    }
+
+    async fn go_on(&mut self) {
+        self.janitor.go_on_with_plans(&self.stop).await.expect("the journal works");
+    }
+
+    fn written(&self) -> Vec<String> {
+        self.world.lock().writes.iter().map(|(_, key)| key.to_string()).collect()
+    }
+}
+
+/// In mode `report`, with two ghosts that are due.
+async fn two_ghosts() -> Story {
+    let mut story = Story::with(Settings { is_clean: false, ..settings() });
+    story.ghost(ALICE, "DEAD").await;
+    story.ghost("@bob:hs", "DEAD").await;
+    story.minutes(12).await;
+    story
+}
+
+#[tokio::test]
+async fn a_plan_writes_what_was_shown_in_mode_report_too_and_once() {
+    let mut story = two_ghosts().await;
+    let (which, text) = story.sweep_plan().await;
+    assert!(text.contains("hang up 2 memberships"), "{text}");
+    story.go_on().await;
+    assert_eq!(story.writes(), 0, "nothing before the approval");
+    assert_eq!(story.approve(&which), Approved::Begun);
+    assert!(matches!(story.approve(&which), Approved::Taken(..)));
+    story.go_on().await;
+    story.go_on().await;
+    assert_eq!(story.written(), [key(ALICE, "DEAD"), key("@bob:hs", "DEAD")]);
+    let said = story.said().join("\n");
+    assert!(said.contains("approved by @boss:hs: cleared 2 of 2 memberships."), "{said}");
+    assert_eq!(story.times_found(FindingKind::Cleared), 0, "told with the plan, not in a report");
+}
+
+#[tokio::test]
+async fn what_changed_since_it_was_shown_is_left_alone_and_named() {
+    let mut story = two_ghosts().await;
+    let (which, _) = story.sweep_plan().await;
+    // Alice is back under the same key; sync has not said so.
+    story.world.join_call(ALICE, "DEAD");
+    story.approve(&which);
+    story.go_on().await;
+    assert_eq!(story.written(), [key("@bob:hs", "DEAD")]);
+    let said = story.said().join("\n");
+    assert!(
+        said.contains("cleared 1 of 2 memberships.") && said.contains("changed since it was shown"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn a_plan_is_good_for_fifteen_minutes() {
+    let mut story = two_ghosts().await;
+    let (which, _) = story.sweep_plan().await;
+    story.world.pass(FRESH);
+    assert!(matches!(story.approve(&which), Approved::TooOld(_)));
+    let (which, _) = story.sweep_plan().await;
+    story.world.pass(FRESH - Duration::from_secs(1));
+    assert_eq!(story.approve(&which), Approved::Begun, "the control");
+    story.go_on().await;
+    assert_eq!(story.writes(), 2);
+}
+
+#[tokio::test]
+async fn paused_and_excluded_hold_against_an_approval_and_limits_do_not() {
+    let mut story = two_ghosts().await;
+    story.janitor.settings.limits.per_hour = 1;
+    let (which, _) = story.sweep_plan().await;
+    story.janitor.wish(&Wish::Pause(Pause::UntilResume), &BOSS.into()).expect("the journal works");
+    assert!(matches!(story.approve(&which), Approved::Paused(_)));
+    story.janitor.unwish(&Wish::Pause(Pause::UntilResume)).expect("the journal works");
+    story.janitor.wish(&Wish::User(ALICE.into()), &BOSS.into()).expect("the journal works");
+    assert_eq!(story.approve(&which), Approved::Begun);
+    story.go_on().await;
+    assert_eq!(story.written(), [key("@bob:hs", "DEAD")]);
+    assert!(story.said().join("\n").contains("left alone by wish"));
+}
+
+#[tokio::test]
+async fn a_server_that_slows_down_sets_the_pace_of_a_plan() {
+    let mut story = two_ghosts().await;
+    let (which, _) = story.sweep_plan().await;
+    let slow = NeighbourError::RateLimited { retry_after: Duration::from_secs(20) };
+    story.world.lock().fates.extend([Fate::Fails(slow.clone()), Fate::Fails(slow)]);
+    story.approve(&which);
+    story.go_on().await;
+    assert_eq!(story.writes(), 0);
+    assert!(story.said().join("\n").contains("the homeserver sets the pace"));
+    story.world.pass(Duration::from_secs(10));
+    story.go_on().await;
+    assert_eq!(story.writes(), 0, "not before it may");
+    story.world.pass(Duration::from_secs(11));
+    story.go_on().await;
+    assert_eq!(story.writes(), 2);
+    assert!(story.said().join("\n").contains("cleared 2 of 2"));
+}
+
+#[tokio::test]
+async fn who_comes_back_after_a_clear_is_named_and_not_quarantined() {
+    let mut story = Story::new();
+    let event = story.world.join_call(ALICE, "PHONE");
+    story.hear([event]).await;
+    story.minutes(5).await;
+    let (which, text) = story.clear_plan().await;
+    assert!(text.contains("1 of them looks alive and will be back within a second"), "{text}");
+    story.approve(&which);
+    story.go_on().await;
+    assert_eq!(story.written(), [key(ALICE, "PHONE")]);
+    assert!(story.said().join("\n").contains("I look who comes back"));
+    let back = story.world.join_call(ALICE, "PHONE");
+    story.hear([back]).await;
+    let said = story.said().join("\n");
+    assert!(said.contains("Came back") && said.contains("@alice:hs on PHONE"), "{said}");
+    story.world.pass(Duration::from_secs(121));
+    story.go_on().await;
+    assert!(story.said().join("\n").contains("Their calls end only when they hang up"));
+    assert_eq!(story.janitor.quarantine.count(story.world.now()), 0);
+    // It is a ghost like any other when it dies.
+    story.world.log_out(ALICE, "PHONE");
+    story.minutes(12).await;
+    assert_eq!(story.writes(), 2);
+}
+
+#[tokio::test]
+async fn after_a_clear_from_which_nobody_comes_back_that_is_said_too() {
+    let mut story = Story::new();
+    let event = story.world.join_call(ALICE, "PHONE");
+    story.hear([event]).await;
+    story.minutes(5).await;
+    let (which, _) = story.clear_plan().await;
+    story.approve(&which);
+    story.go_on().await;
+    story.said();
+    story.world.pass(Duration::from_secs(121));
+    story.go_on().await;
+    assert!(story.said().join("\n").contains("Nobody came back within 2 min."));
+    assert_eq!(story.janitor.next_plan_step(), None);
+}
+
+#[tokio::test]
+async fn an_approved_plan_goes_on_after_a_restart_and_no_key_is_written_twice() {
+    let mut story = two_ghosts().await;
+    let (which, _) = story.sweep_plan().await;
+    story.approve(&which);
+    // One is written, and the process ends before it knows.
+    story
+        .world
+        .lock()
+        .fates
+        .extend([Fate::AnswerLost, Fate::Fails(NeighbourError::Unreachable("cut off".into()))]);
+    story.go_on().await;
+    assert_eq!(story.writes(), 1);
+    let mut story = story.restart(Settings { is_clean: false, ..settings() }).await;
+    story.go_on().await;
+    assert_eq!(story.written(), [key(ALICE, "DEAD"), key("@bob:hs", "DEAD")]);
+    assert!(story.said().join("\n").contains("cleared 2 of 2"));
+}
