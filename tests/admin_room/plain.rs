@@ -35,9 +35,9 @@ async fn a_report_is_a_notice_in_text_and_html_that_pings_nobody() -> Result<()>
     assert!(report.body.ends_with(" s ago"), "{}", report.body);
     let html = report.formatted_body.unwrap();
     let expected = format!(
-        "<details><summary>{heading}</summary><table><thead><tr><th>Room</th><th>Who</th><th>Device</th><th>Why</th></tr>\
+        "<details><summary>{heading}</summary><table><thead><tr><th>Room</th><th>Who</th><th>Why</th></tr>\
          </thead><tbody><tr><td><a href=\"https://matrix.to/#/{escaped_room}\">Stand-up &lt;b&gt;@\u{2060}room&lt;/b&gt; \
-         &amp; &quot;friends&quot;</a> <code>{room}</code></td><td><code>{user}</code></td><td><code>&lt;i&gt;DEAD&lt;/i&gt;\
+         &amp; &quot;friends&quot;</a> <code>{room}</code></td><td><code>{user}</code> on <code>&lt;i&gt;DEAD&lt;/i&gt;\
          </code></td><td>expired, "
     );
     assert!(html.starts_with(&expected), "{html}");

@@ -18,7 +18,7 @@ async fn questions(scene: &Scene<'_>) -> Result<()> {
     let status = scene.ask("status").await?;
     has(&status, &["Mode report", "2 memberships in calls: 1 alive, 1 dead (1 due)", "homeserver: answers"]);
     has(&status, &["device lists: answers", "What I cannot see: a closed tab"]);
-    has(&scene.ask("calls").await?, &["Stand-up", &host.user_id, "🟢", "⚫", "dead: expired, due"]);
+    has(&scene.ask("calls").await?, &["Stand-up", &host.user_id, "🟢", "👻", "dead: expired, due"]);
     has(&scene.ask("calls Stand-up").await?, &["on DEAD: dead: expired"]);
     let explained = scene.ask(&format!("explain stand-up {}", host.user_id)).await?;
     has(&explained, &["DEAD", "it expired", "in the room: yes", "can be cleared by own power", "is due"]);

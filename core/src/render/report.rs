@@ -186,9 +186,7 @@ fn in_order(rows: &[Row]) -> Vec<&Row> {
 
 /// As many rows as a message has room for, and how many more there are.
 fn add_rows(text: &mut Message, rows: &[Row], now: Timestamp) {
-    text.html.push_str(
-        "<table><thead><tr><th>Room</th><th>Who</th><th>Device</th><th>Why</th></tr></thead><tbody>",
-    );
+    text.html.push_str("<table><thead><tr><th>Room</th><th>Who</th><th>Why</th></tr></thead><tbody>");
     let mut shown = 0;
     for row in in_order(rows).into_iter().take(MOST_ROWS) {
         let Message { plain, html } = one_row(row, now);
@@ -222,7 +220,7 @@ fn one_row(row: &Row, now: Timestamp) -> Message {
             sentence.map_or_else(String::new, |text| format!(". {text}")),
         ),
         html: format!(
-            "<tr><td>{}</td><td>{}</td><td><code>{}</code></td><td>{reason}, seen {since}{}</td></tr>",
+            "<tr><td>{}</td><td>{} on <code>{}</code></td><td>{reason}, seen {since}{}</td></tr>",
             room.html,
             user.html,
             devices(row, escaped),
@@ -441,7 +439,8 @@ impl Start<'_> {
             }
             Some(Pause::Until(until)) if until > self.now => {
                 all.push(format!(
-                    "⏸️ I am paused and write nothing until {until} ({}).",
+                    "⏸️ I am paused and write nothing until {} ({}).",
+                    words::instant(until),
                     words::ago(until, self.now)
                 ));
             }

@@ -31,6 +31,11 @@ pub fn span(span: Duration) -> String {
     }
 }
 
+/// An instant as people read it, in UTC, to the minute.
+pub fn instant(at: Timestamp) -> String {
+    at.to_utc().map_or_else(|| at.to_string(), |time| time.format("%Y-%m-%d %H:%M UTC").to_string())
+}
+
 /// How long ago something was, or in how long it will be.
 pub fn ago(then: Timestamp, now: Timestamp) -> String {
     if then > now {

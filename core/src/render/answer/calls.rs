@@ -76,8 +76,8 @@ impl Calls {
     fn caller(&self, caller: &Caller) -> Message {
         let (mark, verdict) = match caller.verdict {
             Verdict::Active => ("🟢", "alive".to_owned()),
-            Verdict::Unknown(_) => ("⚪", "unknown, so left alone".to_owned()),
-            Verdict::Stale(reason) => ("⚫", format!("dead: {}", say::reason(reason))),
+            Verdict::Unknown(_) => ("❔", "unknown, so left alone".to_owned()),
+            Verdict::Stale(reason) => ("👻", format!("dead: {}", say::reason(reason))),
         };
         let due = match caller.due {
             Some(at) if at > self.now => format!(", due {}", say::ago(at, self.now)),

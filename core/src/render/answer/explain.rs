@@ -80,8 +80,8 @@ impl Explanation {
             let membership = &one.membership;
             let (mark, verdict) = match one.judgement.verdict {
                 Verdict::Active => ("🟢", "alive"),
-                Verdict::Unknown(_) => ("⚪", "unknown, so left alone"),
-                Verdict::Stale(_) => ("⚫", "dead"),
+                Verdict::Unknown(_) => ("❔", "unknown, so left alone"),
+                Verdict::Stale(_) => ("👻", "dead"),
             };
             let heading = join(&[
                 &words(&format!("{mark} ")),

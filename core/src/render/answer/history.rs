@@ -56,7 +56,7 @@ impl History {
         }
         let entries: Vec<_> = self.lines.iter().map(|line| self.line(line)).collect();
         let rest = "Ask about one room or user to see more.";
-        page.list(&words("What I did, the newest first (times in UTC)"), &entries, rest);
+        page.list(&words("What I did, the newest first"), &entries, rest);
         if self.total > self.lines.len() {
             page.say(&format!(
                 "{} of {} shown; `{} history {}` shows more.",
@@ -84,7 +84,7 @@ impl History {
             Some(user) => join(&[&words(", approved by "), &message::user(user)]),
             None => Message::default(),
         };
-        let head = format!("{}, {}: {what} ", past.at, say::ago(past.at, self.now));
+        let head = format!("{}, {}: {what} ", say::instant(past.at), say::ago(past.at, self.now));
         let room = message::room(&past.room, past.room_name.as_deref());
         let tail = words(&format!(": {reason}{detail}"));
         join(&[&words(&head), &owners(&past.owners), &words(" in "), &room, &tail, &asked])

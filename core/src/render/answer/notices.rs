@@ -155,7 +155,11 @@ pub fn mode(wish: Mode, holds: Mode) -> Message {
 pub fn paused(until: Option<Timestamp>, now: Timestamp) -> Message {
     one(&match until {
         Some(until) => {
-            format!("⏸️ I write nothing until {until} ({}). `resume` ends it sooner.", say::ago(until, now))
+            format!(
+                "⏸️ I write nothing until {} ({}). `resume` ends it sooner.",
+                say::instant(until),
+                say::ago(until, now)
+            )
         }
         None => "⏸️ I write nothing until you say `resume`. I go on looking and reporting.".to_owned(),
     })

@@ -108,9 +108,11 @@ fn proposal(one: &Proposal, now: Timestamp) -> Message {
         Some(reason) => format!("{}, seen {}", say::reason(reason), say::ago(one.since, now)),
         None => harmless_why(&one.why),
     };
-    let mark = if one.is_alive { "🟢 " } else { "⚫ " };
-    let reservation =
-        one.reservation.as_ref().map_or_else(String::new, |why| format!(" ⚠️ {}", harmless_why(why)));
+    let mark = if one.is_alive { "🟢 " } else { "👻 " };
+    let reservation = one
+        .reservation
+        .as_ref()
+        .map_or_else(String::new, |why| format!(". ⚠️ I would wait by myself: {}", harmless_why(why)));
     let room = message::room(&one.room, one.room_name.as_deref());
     join(&[
         &words(mark),

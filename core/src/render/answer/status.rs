@@ -77,7 +77,11 @@ impl Status<'_> {
         let first = match (self.paused, self.mode) {
             (Some(Pause::UntilResume), _) => "⏸️ Paused until `resume`: I write nothing.".to_owned(),
             (Some(Pause::Until(until)), _) => {
-                format!("⏸️ Paused, on again {} ({until}): I write nothing.", say::ago(until, self.now))
+                format!(
+                    "⏸️ Paused, on again {} ({}): I write nothing.",
+                    say::ago(until, self.now),
+                    say::instant(until)
+                )
             }
             (None, Mode::Clean) => "🧹 Mode clean: I hang up what is dead.".to_owned(),
             (None, Mode::Report) => "🔍 Mode report: I change nothing and say what I would.".to_owned(),
