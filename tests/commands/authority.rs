@@ -4,6 +4,7 @@ use matrix_sdk::ruma::events::{
     Mentions,
     room::message::{ReplacementMetadata, RoomMessageEventContent},
 };
+use rtc_janitor_test_support::matching;
 use serde_json::json;
 
 use super::*;
@@ -13,6 +14,11 @@ async fn start(setup: &BotSetup<'_>) -> Result<(Bot, Talker)> {
     let boss = Talker::new(setup, 50).await?;
     let bot = setup.spawn()?;
     boss.hears(&bot, "is watching").await?;
+    // In an encrypted room, the first words may be said before the two devices know each other.
+    wait_until("the two to understand each other", LIMIT, async || {
+        anyhow::Ok(boss.ask(&bot, "!janitor version").await?.contains("rtc-janitor"))
+    })
+    .await?;
     Ok((bot, boss))
 }
 
@@ -178,6 +184,46 @@ async fn what_cannot_be_decrypted_gets_one_notice() -> Result<()> {
     assert!(answer.contains("I could not decrypt"), "{answer}");
     assert!(boss.ask(&bot, "!janitor version").await?.contains("rtc-janitor"));
     assert_eq!(boss.times_answered(&event).await?, 1);
+    assert!(bot.stop().await?.success());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_command_that_takes_its_time_shows_that_it_is_being_worked_on() -> Result<()> {
+    let synapse = Synapse::shared().await?;
+    let setup = BotSetup::new(synapse, PROGRAM).await?;
+    let proxy = setup.proxied()?;
+    let (bot, boss) = start(&setup).await?;
+    let slow = proxy.hold(matching("GET", "/directory/room/"));
+    let command = boss.say("!janitor calls #nowhere:hs.test").await?;
+    let working = boss.hears(&bot, "Working on it").await?;
+    slow.lift();
+    // The answer takes the place of that.
+    boss.becomes(&bot, &working.event, "knows no room #nowhere:hs.test").await?;
+    assert_eq!(boss.times_answered(command.as_str()).await?, 1);
+    assert!(bot.stop().await?.success());
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_upgrade_of_the_admin_room_is_followed_when_somebody_with_a_say_made_it() -> Result<()> {
+    let synapse = Synapse::shared().await?;
+    let setup = BotSetup::new(synapse, PROGRAM).await?;
+    let (bot, _boss) = start(&setup).await?;
+    let successor = synapse.upgrade(&setup.admin, &setup.admin_room, "11").await?;
+    synapse.invite(&setup.admin, &successor, &setup.account.user_id).await?;
+    let me = &setup.account.user_id;
+    let said_there = async |words: &str| {
+        let said = synapse.messages(&successor).await?;
+        anyhow::Ok(said.iter().any(|message| message.sender == *me && message.body.contains(words)))
+    };
+    wait_until("the bot to follow", LIMIT, async || said_there("I followed the upgrade of").await).await?;
+    synapse.send_text(&setup.admin, &successor, "!janitor version").await?;
+    wait_until("an answer there", LIMIT, async || said_there("rtc-janitor 0").await).await?;
+    assert!(bot.stop().await?.success());
+    // After a restart it is still there.
+    let bot = setup.spawn()?;
+    wait_until("it to say hello there", LIMIT, async || said_there("is watching").await).await?;
     assert!(bot.stop().await?.success());
     Ok(())
 }

@@ -28,8 +28,8 @@ fn a_name_that_does_not_exist_is_told_the_nearest_right_one() {
              grace, rules, limits, breaker, rooms, owners, admin_room, log",
         ),
         (
-            and("admin_room.colour = \"blue\""),
-            "unknown key admin_room.colour (config.toml); [admin_room] has room, command_prefix, power_level, \
+            and("admin_room.zzz = \"blue\""),
+            "unknown key admin_room.zzz (config.toml); [admin_room] has room, command_prefix, power_level, \
              admins, alert, digest, recovery_key, recovery_key_file, login",
         ),
         (
