@@ -19,7 +19,7 @@ async fn main() -> Result<()> {
     let synapse = Synapse::start(SynapseOptions::default()).await?;
     let setup = BotSetup::new(&synapse, env!("CARGO_BIN_EXE_rtc-janitor")).await?;
     let bot = setup.start().await?;
-    wait_until("the notice of the first start", Duration::from_secs(60), async || {
+    wait_until("the notice of the first start", Duration::from_mins(1), async || {
         anyhow::Ok(setup.times_said("recovery key").await? > 0)
     })
     .await?;

@@ -264,8 +264,8 @@ pub trait Chat: Send + Sync {
     /// Whether the bot is in the admin room and may speak there.
     async fn reachable(&self) -> Result<(), NeighbourError>;
 
-    /// How somebody stands in the room, by its state as it is known now.
-    async fn standing(&self, user: &UserId) -> Standing;
+    /// How somebody stands in the room, by its state as the server has it now.
+    async fn standing(&self, user: &UserId) -> Result<Standing, NeighbourError>;
 
     /// What the bot is called in the room, where it has a name there.
     async fn own_name(&self) -> Option<String>;

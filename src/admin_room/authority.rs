@@ -23,9 +23,10 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// The answer to somebody who may not.
+    /// The answer to somebody who may not, or of whom it could not be read whether they may.
     pub(super) async fn check(&self, chat: &dyn Chat, user: &UserId) -> Result<(), Message> {
-        self.allows(chat.standing(user).await, user)
+        let standing = chat.standing(user).await.map_err(|error| answer::failed(&error.to_string()))?;
+        self.allows(standing, user)
     }
 
     fn allows(&self, standing: Standing, user: &UserId) -> Result<(), Message> {

@@ -166,8 +166,8 @@ mod tests {
             Ok(())
         }
 
-        async fn standing(&self, _: &UserId) -> Standing {
-            Standing::Outside
+        async fn standing(&self, _: &UserId) -> Result<Standing, NeighbourError> {
+            Ok(Standing::Outside)
         }
 
         async fn own_name(&self) -> Option<String> {

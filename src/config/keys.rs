@@ -132,7 +132,11 @@ pub(super) fn nearest(name: &str) -> Option<String> {
         _ => format!("{section}.{child}"),
     });
     let elsewhere = || KEYS.iter().map(|key| key.name).find(|key| key.rsplit('.').next() == Some(leaf));
-    let whole = || closest(name, KEYS.iter().map(|key| key.name));
+    // In a section that exists, the whole name is alike because of the section alone.
+    let whole = || {
+        let keys = KEYS.iter().map(|key| key.name);
+        (!is_section(section)).then(|| closest(name, keys)).flatten()
+    };
     in_section.or_else(|| elsewhere().or_else(whole).map(str::to_owned))
 }
 
@@ -164,6 +168,7 @@ mod tests {
             ("http", None),
             ("admin_room.command_prefx", Some("admin_room.command_prefix")),
             ("janitor.clear_call_event", None),
+            ("admin_room.zzz", None),
         ] {
             assert_eq!(nearest(wrong).as_deref(), right, "{wrong}");
         }

@@ -8,6 +8,8 @@ use std::{fmt, path::PathBuf};
 use matrix_sdk::{Client, ruma::OwnedUserId};
 use rtc_janitor_core::ids::UserId;
 
+use super::homeserver::Homeserver;
+
 mod admin_room;
 mod filter;
 mod keys;
@@ -55,6 +57,12 @@ impl fmt::Debug for ChatConnection {
 }
 
 impl ChatConnection {
+    /// Plain requests on this device, for what must be fresh.
+    fn homeserver(&self) -> Homeserver {
+        let device = self.client.device_id().map_or_else(|| "".into(), |device| device.as_str().into());
+        Homeserver::new(self.client.clone(), self.user_id(), device)
+    }
+
     /// The account that speaks in the admin room.
     pub fn user_id(&self) -> UserId {
         self.user_id.as_str().into()

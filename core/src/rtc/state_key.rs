@@ -110,6 +110,14 @@ impl RoomPower {
         }
     }
 
+    /// The power level of a user; the highest there is for a creator since room version 12.
+    pub fn level_of(&self, user: &UserId) -> i64 {
+        match self.power_of(user) {
+            Power::Creator => i64::MAX,
+            Power::Level(level) => level,
+        }
+    }
+
     fn level_for_membership(&self) -> i64 {
         // Synapse takes 50 even where there is no power level event at all.
         self.levels

@@ -9,16 +9,13 @@ use matrix_sdk::{
     deserialized_responses::TimelineEvent,
     ruma::{
         OwnedEventId, OwnedRoomId, OwnedTransactionId, OwnedUserId, RoomId as RumaRoomId,
-        UserId as RumaUserId,
         events::{
             AnySyncTimelineEvent, Mentions, MessageLikeEventType,
             reaction::ReactionEventContent,
             relation::{Annotation, InReplyTo, Reply},
             room::{
                 encrypted::OriginalSyncRoomEncryptedEvent,
-                member::MembershipState,
                 message::{Relation, ReplacementMetadata, RoomMessageEventContent},
-                power_levels::UserPowerLevel,
             },
         },
         presence::PresenceState,
@@ -29,6 +26,7 @@ use matrix_sdk::{
 use rtc_janitor_core::{
     ids::{EventId, RoomId, UserId},
     render::Message,
+    rtc::state_key::RoomPower,
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -36,7 +34,7 @@ use tokio::{
 };
 
 use super::{ChatConnection, filter, listen};
-use crate::world::{Chat, Delivery, Heard, NeighbourError, Post, Standing, homeserver::failure};
+use crate::world::{Chat, Delivery, Heard, NeighbourError, Post, Rooms as _, Standing, homeserver::failure};
 
 /// How long one `/sync` stays open. Outside the room it is also how often joining is tried.
 const LONG_POLL: Duration = Duration::from_secs(30);
@@ -408,19 +406,21 @@ impl Chat for AdminRoom {
         Err(self.refused("may not speak in the admin room", "give it the power to"))
     }
 
-    async fn standing(&self, user: &UserId) -> Standing {
-        let (Ok(room), Ok(user)) = (self.joined_room(), <&RumaUserId>::try_from(user.as_str())) else {
-            return Standing::Outside;
-        };
-        let member = room.get_member_no_sync(user).await.ok().flatten();
-        match member.filter(|member| *member.membership() == MembershipState::Join) {
-            None => Standing::Outside,
-            Some(member) => Standing::Inside(match member.power_level() {
-                UserPowerLevel::Infinite => i64::MAX,
-                UserPowerLevel::Int(level) => level.into(),
-                _ => 0,
-            }),
+    /// By fresh reads: what the SDK keeps of a room can be behind, and who has a say must not be.
+    async fn standing(&self, user: &UserId) -> Result<Standing, NeighbourError> {
+        let room = self.id();
+        let server = self.connection.homeserver();
+        let member = server.state_event(&room, "m.room.member", user.as_str()).await?;
+        if member.is_none_or(|event| event.content.get("membership") != Some(&"join".into())) {
+            return Ok(Standing::Outside);
         }
+        let create = server.state_event(&room, "m.room.create", "").await?;
+        let Some(create) = create else { return Ok(Standing::Outside) };
+        let levels = server.state_event(&room, "m.room.power_levels", "").await?.map(|event| event.content);
+        // When it was read plays no part here.
+        let read_at = create.origin_server_ts;
+        let power = RoomPower::new(&create.content, &create.sender, levels.as_ref(), read_at);
+        Ok(Standing::Inside(power.level_of(user)))
     }
 
     async fn own_name(&self) -> Option<String> {

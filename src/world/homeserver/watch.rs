@@ -68,7 +68,9 @@ impl HomeserverWatch {
         if let Some(update) = batch.joined.into_iter().find(|update| update.room_id == *room) {
             // Members who sent something come along unasked.
             let memberships = update.events.into_iter().filter(|event| event.event_type == CALL_MEMBER);
-            return Ok(memberships.collect());
+            // What the state block has may have been replaced in the timeline.
+            let newest: BTreeMap<_, _> = memberships.map(|event| (event.state_key.clone(), event)).collect();
+            return Ok(newest.into_values().collect());
         }
         // Synapse leaves out a room of which nothing passes the filter, and one the bot is not in.
         let create = self.homeserver.state_event(room, "m.room.create", "").await?;
