@@ -205,7 +205,7 @@ async fn an_upgrade_of_the_admin_room_is_followed_when_somebody_with_a_say_made_
     let synapse = Synapse::shared().await?;
     let setup = BotSetup::new(synapse, PROGRAM).await?;
     let (bot, _boss) = start(&setup).await?;
-    let successor = synapse.upgrade(&setup.admin, &setup.admin_room, "11").await?;
+    let successor = synapse.upgrade(&setup.admin, &setup.admin_room, "12").await?;
     synapse.invite(&setup.admin, &successor, &setup.account.user_id).await?;
     let me = &setup.account.user_id;
     let said_there = async |words: &str| {
