@@ -3,6 +3,8 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | `front_desk` | hears what people do, decides whether it is a command and whether it may be one |
+//! | `asked` | a command on its way: who gave it, what it works with, what comes of it |
+//! | `commands` | which command is carried out where |
 //! | `authority` | who has a say |
 //! | `rooms_by_name` | which room somebody means |
 //! | `posting` | says what the janitor has to say, one message at a time |
@@ -12,10 +14,12 @@
 //! janitor's loop; what takes long on the network is done here.
 
 mod apply;
+mod asked;
 mod authority;
 mod breaker;
 mod calls;
 mod clear;
+mod commands;
 mod config;
 mod exclude;
 mod explain;
@@ -36,5 +40,6 @@ mod status;
 mod sweep;
 mod version;
 
-pub use front_desk::{FrontDesk, House};
+pub use asked::House;
+pub use front_desk::FrontDesk;
 pub use posting::{post_messages, watch_reachability};

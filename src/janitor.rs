@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | `tracker` | which memberships are open, by room |
 //! | `observe` | what the neighbours say about them |
+//! | `judged` | what a look at one membership came to |
 //! | `sweep` | one pass from evidence to plan |
 //! | `act` | the plan's writes, each after a fresh read |
 //! | `verify` | own writes seen again, and memberships that come back |
@@ -19,6 +20,7 @@
 
 mod act;
 pub mod desk;
+mod judged;
 mod news;
 mod observe;
 pub mod once;
@@ -39,6 +41,7 @@ use std::{
     sync::Arc,
 };
 
+pub use judged::Judged;
 pub use outbox::{Mail, Outbox};
 use rtc_janitor_core::{
     guard::{breaker::Breakers, quarantine::Quarantine},
@@ -49,7 +52,7 @@ use rtc_janitor_core::{
     time::Timestamp,
 };
 pub use settings::Settings;
-pub use sweep::{Judged, SweepSummary};
+pub use sweep::SweepSummary;
 
 use crate::world::{
     Rooms, StateWriter,

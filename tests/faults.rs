@@ -438,3 +438,30 @@ async fn without_its_admin_room_the_bot_writes_nothing_until_it_is_back() -> Res
     assert!(bot.stop().await?.success());
     Ok(())
 }
+
+#[tokio::test]
+async fn while_it_may_not_speak_in_its_admin_room_the_bot_writes_nothing() -> Result<()> {
+    let synapse = Synapse::shared().await?;
+    let setup = BotSetup::new(synapse, PROGRAM).await?;
+    let bot = setup.start().await?;
+    let host = synapse.sign_in_new("host").await?;
+    let room = setup.watched_room(&host, RoomOptions::new()).await?;
+    let ghost = setup.caller(&bot, &host, &room).await?;
+
+    let before = synapse.power_levels(&setup.admin_room).await?;
+    let mut silenced = before.clone();
+    silenced["events_default"] = json!(50);
+    synapse.put_power_levels(&setup.admin, &setup.admin_room, silenced).await?;
+    bot.logs(&["nothing is written until the admin room is back"]).await?;
+    synapse.logout(&ghost).await?;
+    bot.logs(&["dealt with", &call_key(&ghost), "Spared"]).await?;
+    bot.sweeps_again().await?;
+    assert_eq!(setup.times_emptied(&room, &ghost).await?, 0);
+
+    synapse.put_power_levels(&setup.admin, &setup.admin_room, before).await?;
+    setup.hear("I could not speak here for").await?;
+    setup.wait_until_cleared(&room, &call_key(&ghost)).await?;
+    setup.hear(&ghost.device_id).await?;
+    assert!(bot.stop().await?.success());
+    Ok(())
+}

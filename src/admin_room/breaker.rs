@@ -2,7 +2,7 @@
 
 use rtc_janitor_core::{command::BreakerAction, judge::policy::Neighbour, render::answer};
 
-use super::front_desk::{Asked, Gone, Reply};
+use super::asked::{Asked, Gone, Reply};
 
 pub(super) async fn answer(
     asked: &Asked<'_>,

@@ -3,7 +3,7 @@
 use rtc_janitor_core::command::RoomName;
 
 use super::{
-    front_desk::{Asked, Gone, Reply},
+    asked::{Asked, Gone, Reply},
     rooms_by_name::{Found, find},
 };
 

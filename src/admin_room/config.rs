@@ -12,7 +12,7 @@ use rtc_janitor_core::{
     time::Timestamp,
 };
 
-use super::front_desk::{Asked, Gone, Reply};
+use super::asked::{Asked, Gone, Reply};
 use crate::{
     config::{Origin, Row},
     janitor::wishes::Wish,

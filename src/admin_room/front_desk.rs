@@ -7,21 +7,20 @@ use std::{sync::Arc, time::Duration};
 
 use rtc_janitor_core::{
     command::{self, Command},
-    ids::{EventId, RoomId, UserId},
+    ids::{EventId, UserId},
     render::{Message, answer},
 };
 use tokio::{sync::mpsc, time::sleep};
 
-use super::authority::Authority;
+use super::{
+    apply::approve,
+    asked::{Asked, Gone, House, Reply},
+    authority::Authority,
+    commands::run,
+};
 use crate::{
-    config::Row,
-    janitor::{
-        Janitor,
-        desk::{Desk, Work},
-        plans::{Approved, Proposed, Which},
-        run::Stop,
-    },
-    world::{Chat, Delivery, Heard, Post, Rooms, Trust, What, clock::Clock},
+    janitor::{Janitor, plans::Which, run::Stop},
+    world::{Delivery, Heard, Post, Trust, What},
 };
 
 /// What is older was said about another state of things.
@@ -29,67 +28,6 @@ const TOO_OLD: Duration = Duration::from_mins(5);
 
 /// A command that takes longer shows that it is being worked on.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// What commands work with.
-#[derive(Clone)]
-pub struct House {
-    /// The janitor.
-    pub desk: Desk,
-    /// The homeserver.
-    pub rooms: Arc<dyn Rooms>,
-    /// The admin room.
-    pub chat: Arc<dyn Chat>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// Who chats.
-    pub me: UserId,
-    /// What commands begin with.
-    pub prefix: String,
-    /// The settings of the machine, with where they come from.
-    pub settings: Arc<[Row]>,
-    /// Where to say that the admin room went on elsewhere.
-    pub moved: mpsc::UnboundedSender<RoomId>,
-}
-
-/// The janitor is gone: the program is ending.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Gone;
-
-/// What comes of a command.
-#[derive(Debug)]
-pub(super) enum Reply {
-    /// This is to be said.
-    Message(Message),
-    /// This is to be shown, and can be approved.
-    Plan(Proposed),
-    /// Whoever carries it out says so.
-    Elsewhere,
-}
-
-impl From<Message> for Reply {
-    fn from(message: Message) -> Self {
-        Self::Message(message)
-    }
-}
-
-/// A command on its way.
-pub(super) struct Asked<'a> {
-    pub(super) house: &'a House,
-    /// Who gave it.
-    pub(super) by: &'a UserId,
-    /// By which event.
-    pub(super) event: &'a EventId,
-}
-
-impl Asked<'_> {
-    /// Asks the janitor.
-    pub(super) async fn janitor<T: Send + 'static>(
-        &self,
-        work: impl for<'a> FnOnce(&'a mut Janitor) -> Work<'a, T> + Send + 'static,
-    ) -> Result<T, Gone> {
-        self.house.desk.ask(work).await.ok_or(Gone)
-    }
-}
 
 /// Listens in the admin room. Cheap to clone.
 #[derive(Clone)]
@@ -302,47 +240,4 @@ enum Wanted {
 /// ✅, with or without the mark that asks for it in colour.
 fn is_tick(key: &str) -> bool {
     key.trim_end_matches('\u{fe0f}') == "✅"
-}
-
-/// One command.
-async fn run(asked: &Asked<'_>, command: Command) -> Result<Reply, Gone> {
-    match command {
-        Command::Help { command } => Ok(super::help::answer(asked, command.as_deref())),
-        Command::Status => super::status::answer(asked).await,
-        Command::Calls { room } => super::calls::answer(asked, room).await,
-        Command::Explain { room, user } => super::explain::answer(asked, room, user).await,
-        Command::Sweep { room } => super::sweep::answer(asked, room).await,
-        Command::Apply { plan } => super::apply::answer(asked, plan).await,
-        Command::Clear { room, user } => super::clear::answer(asked, room, user).await,
-        Command::Mode { mode } => super::mode::answer(asked, mode).await,
-        Command::Pause { length } => super::pause::answer(asked, length).await,
-        Command::Resume => super::resume::answer(asked).await,
-        Command::Exclude { target } => super::exclude::answer(asked, target).await,
-        Command::Include { target } => super::include::answer(asked, target).await,
-        Command::Grace { reason, change } => super::grace::answer(asked, reason, change).await,
-        Command::Config { all } => super::config::answer(asked, all.is_some()).await,
-        Command::Rooms { problems } => super::rooms::answer(asked, problems.is_some()).await,
-        Command::Join { room } => super::join::answer(asked, room).await,
-        Command::Leave { room } => super::leave::answer(asked, room).await,
-        Command::History { filter } => super::history::answer(asked, filter).await,
-        Command::Breaker { action, neighbour } => super::breaker::answer(asked, action, neighbour).await,
-        Command::Version => Ok(super::version::answer()),
-    }
-}
-
-/// An approval, by ✅ or by `apply`.
-pub(super) async fn approve(asked: &Asked<'_>, which: Which) -> Result<Reply, Gone> {
-    let (by, event, named) = (asked.by.clone(), asked.event.clone(), which.clone());
-    let work = move |janitor: &mut Janitor| janitor.approve(&which, &by, &event);
-    let approved = asked.janitor(|janitor| Box::pin(async move { work(janitor) })).await?;
-    Ok(match (approved, named) {
-        (Approved::TooOld(id), _) => answer::plan_too_old(&id).into(),
-        (Approved::Paused(id), _) => answer::plan_waits(&id).into(),
-        (Approved::Taken(id, by), Which::Named(_)) => answer::plan_taken(&id, &by).into(),
-        (Approved::Unknown, Which::Named(id)) => answer::no_such_plan(&id).into(),
-        // Its progress is said with the plan; and a second ✅ is no question.
-        (Approved::Begun, _) | (Approved::Taken(..) | Approved::Unknown, Which::ShownIn(_)) => {
-            Reply::Elsewhere
-        }
-    })
 }

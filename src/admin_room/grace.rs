@@ -6,7 +6,7 @@ use rtc_janitor_core::{
     render::answer,
 };
 
-use super::front_desk::{Asked, Gone, Reply};
+use super::asked::{Asked, Gone, Reply};
 use crate::janitor::wishes::Wish;
 
 pub(super) async fn answer(asked: &Asked<'_>, key: GraceKey, change: GraceChange) -> Result<Reply, Gone> {

@@ -2,7 +2,7 @@
 
 use rtc_janitor_core::render::answer;
 
-use super::front_desk::{Asked, Reply};
+use super::asked::{Asked, Reply};
 
 pub(super) fn answer(asked: &Asked<'_>, command: Option<&str>) -> Reply {
     let prefix = &asked.house.prefix;

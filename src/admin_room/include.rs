@@ -6,7 +6,7 @@ use rtc_janitor_core::{
 };
 
 use super::{
-    front_desk::{Asked, Gone, Reply},
+    asked::{Asked, Gone, Reply},
     rooms_by_name::{Found, find_any},
 };
 use crate::janitor::wishes::Wish;

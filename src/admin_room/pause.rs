@@ -2,7 +2,7 @@
 
 use rtc_janitor_core::{command::PauseLength, mode::Pause, render::answer};
 
-use super::front_desk::{Asked, Gone, Reply};
+use super::asked::{Asked, Gone, Reply};
 use crate::janitor::wishes::Wish;
 
 pub(super) async fn answer(asked: &Asked<'_>, length: Option<PauseLength>) -> Result<Reply, Gone> {

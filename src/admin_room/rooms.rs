@@ -1,6 +1,6 @@
 //! `rooms`
 
-use super::front_desk::{Asked, Gone, Reply};
+use super::asked::{Asked, Gone, Reply};
 
 pub(super) async fn answer(asked: &Asked<'_>, only_problems: bool) -> Result<Reply, Gone> {
     let rooms = asked

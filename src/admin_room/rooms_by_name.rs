@@ -6,7 +6,7 @@ use rtc_janitor_core::{
     render::{Message, answer},
 };
 
-use super::front_desk::{Asked, Gone};
+use super::asked::{Asked, Gone};
 
 /// What a name leads to.
 pub(super) enum Found {

@@ -2,7 +2,7 @@
 
 use rtc_janitor_core::render::answer;
 
-use super::front_desk::Reply;
+use super::asked::Reply;
 
 pub(super) fn answer() -> Reply {
     answer::version(env!("CARGO_PKG_VERSION")).into()

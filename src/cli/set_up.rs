@@ -22,8 +22,8 @@ use crate::{
         device_lists::KeysQuery,
         homeserver::{
             Homeserver,
-            connect::Address,
-            sign_in::{self, Method, SignIn, SignInError},
+            credentials::{Address, Method, SignIn, SignInError},
+            sign_in,
         },
         journal::{Journal, JournalError},
         store::{Store, StoreError},

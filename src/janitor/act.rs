@@ -20,7 +20,7 @@ use rtc_janitor_core::{
 use serde_json::Value;
 use tokio::time::sleep;
 
-use super::{Janitor, run::Stop, sweep::Judged};
+use super::{Janitor, Judged, run::Stop};
 use crate::world::{
     NeighbourError, Rooms,
     dry_run::{Clear, Written},

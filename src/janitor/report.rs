@@ -15,7 +15,7 @@ use rtc_janitor_core::{
 };
 use serde_json::Value;
 
-use super::{AdminRoomState, Janitor, Judged, sweep::naming_reason};
+use super::{AdminRoomState, Janitor, Judged, judged::naming_reason};
 use crate::world::journal::{Draft, Finding, JournalError};
 
 /// The least time between two messages that nobody asked for.

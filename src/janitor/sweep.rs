@@ -6,21 +6,19 @@ use rtc_janitor_core::{
     guard::limits::Budget,
     ids::{EventId, RoomId, StateKey},
     judge::{
-        evidence::Evidence,
-        policy::{Neighbour, Reason},
+        policy::Neighbour,
         room::{Placed, gather},
-        verdict::{Judgement, Verdict, judge},
+        verdict::{Verdict, judge},
     },
-    ledger::{Due, Subject},
-    plan::{Candidate, Circumstances, Entry, HeldBack, Plan, PlannedWrite, Route},
+    ledger::Subject,
+    plan::{Candidate, Circumstances, Entry, HeldBack, Plan, Route},
     render::report,
     rtc::{membership::Membership, state_key::RoomPower},
     time::Timestamp,
 };
-use serde_json::{Value, json};
 use std::time::Duration;
 
-use super::{Janitor, act::Errand, observe::RoomObservations, run::Stop};
+use super::{Janitor, Judged, act::Errand, observe::RoomObservations, run::Stop};
 use crate::world::{
     NeighbourError,
     journal::{Finding, FindingKind, JournalError},
@@ -35,44 +33,6 @@ const CLOCK_CHECK: Duration = Duration::from_mins(5);
 /// The longest a sweep may be late before the time since the last one no longer counts: the process
 /// was suspended, or the machine asleep.
 const LATE: Duration = Duration::from_mins(2);
-
-/// One membership, judged.
-#[derive(Clone, Debug)]
-pub struct Judged {
-    /// The membership's event and its place in it.
-    pub subject: Subject,
-    /// The membership.
-    pub membership: Membership,
-    /// What was concluded.
-    pub judgement: Judgement,
-    /// From what.
-    pub evidence: Evidence,
-    /// The reasons whose grace is over.
-    pub due: Vec<Due>,
-    /// When it is due if nothing changes.
-    pub due_at: Option<Timestamp>,
-}
-
-impl Judged {
-    pub(super) fn is_about(&self, write: &PlannedWrite) -> bool {
-        self.subject.room == *write.room() && self.subject.event == *write.event()
-    }
-
-    /// What was known, for the journal.
-    pub(super) fn evidence_json(&self) -> Value {
-        let reasons: Vec<_> = self
-            .judgement
-            .reasons()
-            .map(|(reason, since)| json!({"reason": reason, "since_ms": since.map(Timestamp::as_millis)}))
-            .collect();
-        json!({
-            "user_id": self.membership.owner.user, "device_id": self.membership.owner.device,
-            "reasons": reasons, "room_member": format!("{:?}", self.evidence.room_member),
-            "device": format!("{:?}", self.evidence.device), "sfu": format!("{:?}", self.evidence.sfu),
-            "sent_ms": self.membership.sent, "expires_ms": self.membership.expires,
-        })
-    }
-}
 
 /// What a sweep came to.
 #[derive(Clone, Debug, Default)]
@@ -426,16 +386,4 @@ fn nobody_else(one: &Judged, judged: &[Judged]) -> bool {
             other.subject.room == one.subject.room && other.membership.call == one.membership.call
         })
         .all(|other| matches!(other.judgement.verdict, Verdict::Stale(_)))
-}
-
-/// The reason that names a verdict, for a report.
-pub(super) fn naming_reason(judged: &[&Judged]) -> Reason {
-    judged
-        .iter()
-        .filter_map(|one| match one.judgement.verdict {
-            Verdict::Stale(reason) => Some(reason),
-            Verdict::Active | Verdict::Unknown(_) => None,
-        })
-        .min()
-        .unwrap_or(Reason::Silent)
 }

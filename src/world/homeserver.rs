@@ -8,6 +8,7 @@ use matrix_sdk::Client;
 use rtc_janitor_core::ids::{DeviceId, UserId};
 
 pub(crate) mod connect;
+pub(crate) mod credentials;
 mod event;
 pub(crate) mod failure;
 pub(crate) mod identity;

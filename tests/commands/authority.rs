@@ -1,8 +1,17 @@
 //! Who has a say and what counts as a command; each refusal beside the same command accepted.
 
-use matrix_sdk::ruma::events::{
-    Mentions,
-    room::message::{ReplacementMetadata, RoomMessageEventContent},
+use anyhow::Context as _;
+use matrix_sdk::{
+    Client,
+    config::SyncSettings,
+    ruma::{
+        UserId,
+        api::client::uiaa::{AuthData, Password, UserIdentifier},
+        events::{
+            Mentions,
+            room::message::{ReplacementMetadata, RoomMessageEventContent},
+        },
+    },
 };
 use rtc_janitor_test_support::matching;
 use serde_json::json;
@@ -161,6 +170,49 @@ async fn in_an_encrypted_room_a_command_in_the_clear_is_refused() -> Result<()> 
     let (_, refused) = boss.answer_to(&bot, &clear).await?;
     assert!(refused.contains("This room is encrypted, and that command was not"), "{refused}");
     assert!(boss.ask(&bot, "!janitor version").await?.contains("rtc-janitor"));
+    assert!(bot.stop().await?.success());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_command_of_an_identity_that_was_verified_and_is_another_now_is_refused() -> Result<()> {
+    let synapse = Synapse::shared().await?;
+    let setup = BotSetup::with_admin_room(synapse, PROGRAM, RoomOptions::new().encrypted()).await?;
+    let (bot, boss) = start(&setup).await?;
+    let other = Talker::new(&setup, 50).await?;
+    for talker in [&boss, &other] {
+        talker.client.encryption().bootstrap_cross_signing(None).await?;
+    }
+    // Whoever runs the bot verifies the two, on another device of the bot's account.
+    let operator = Client::builder().homeserver_url(synapse.url()).build().await?;
+    let account = &setup.account;
+    operator.matrix_auth().login_username(&account.user_id, &account.password).send().await?;
+    operator.sync_once(SyncSettings::new()).await?;
+    let key = std::fs::read_to_string(setup.directory().join("data/recovery-key"))?;
+    operator.encryption().recovery().recover(key.trim()).await?;
+    for talker in [&boss, &other] {
+        let user = UserId::parse(&talker.user.user_id)?;
+        let identity = operator.encryption().request_user_identity(&user).await?;
+        identity.context("an identity")?.verify().await?;
+    }
+    assert!(boss.ask(&bot, "!janitor version").await?.contains("rtc-janitor"), "verified");
+
+    // One of the two is somebody else now, or has lost all keys.
+    let user = UserIdentifier::Matrix(matrix_sdk::ruma::api::client::uiaa::MatrixUserIdentifier::new(
+        boss.user.user_id.clone(),
+    ));
+    let mut password = Password::new(user, boss.user.password.clone());
+    let encryption = boss.client.encryption();
+    if let Err(error) = encryption.bootstrap_cross_signing(None).await {
+        let asked = error.as_uiaa_response().context("a request for the password")?;
+        password.session = asked.session.clone();
+        encryption.bootstrap_cross_signing(Some(AuthData::Password(password))).await?;
+    }
+    wait_until("the bot to notice", LIMIT, async || {
+        anyhow::Ok(boss.ask(&bot, "!janitor version").await?.contains("now has another identity"))
+    })
+    .await?;
+    assert!(other.ask(&bot, "!janitor version").await?.contains("rtc-janitor"), "the other is who they were");
     assert!(bot.stop().await?.success());
     Ok(())
 }

@@ -92,8 +92,7 @@ impl RoomPower {
         let needs = self.level_for_membership();
         let has = self.power_of(writer);
         if has < Power::Level(needs) {
-            let has = if let Power::Level(has) = has { has } else { i64::MAX };
-            return Err(Blocked::NotEnoughPower { has, needs });
+            return Err(Blocked::NotEnoughPower { has: self.level_of(writer), needs });
         }
         let text = key.as_str();
         if !text.starts_with('@') || text == writer.as_str() {
@@ -118,14 +117,21 @@ impl RoomPower {
         }
     }
 
+    /// Whether somebody who is in the room may send message events of this type, such as
+    /// `m.room.message`.
+    pub fn may_say(&self, user: &UserId, event_type: &str) -> bool {
+        let needs = self.level_for(event_type, "events_default").unwrap_or(0);
+        self.power_of(user) >= Power::Level(needs)
+    }
+
     fn level_for_membership(&self) -> i64 {
         // Synapse takes 50 even where there is no power level event at all.
-        self.levels
-            .get("events")
-            .and_then(|events| events.get(CALL_MEMBER))
-            .and_then(level)
-            .or_else(|| self.levels.get("state_default").and_then(level))
-            .unwrap_or(50)
+        self.level_for(CALL_MEMBER, "state_default").unwrap_or(50)
+    }
+
+    fn level_for(&self, event_type: &str, default: &str) -> Option<i64> {
+        let own = self.levels.get("events").and_then(|events| events.get(event_type)).and_then(level);
+        own.or_else(|| self.levels.get(default).and_then(level))
     }
 
     fn power_of(&self, user: &UserId) -> Power {

@@ -1,6 +1,13 @@
 //! Being in the admin room, and speaking there.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use matrix_sdk::{
@@ -63,6 +70,8 @@ pub struct AdminRoom {
     room_id: Arc<watch::Sender<OwnedRoomId>>,
     /// How the last sync went; nothing can be posted before the first.
     state: Arc<watch::Sender<Result<(), NeighbourError>>>,
+    /// Whether the server has refused a message for want of power, and not been seen to give it since.
+    is_muted: Arc<AtomicBool>,
 }
 
 /// An encrypted event whose key has not come yet.
@@ -95,6 +104,7 @@ impl ChatConnection {
             connection: self.clone(),
             room_id: Arc::new(watch::Sender::new(room_id)),
             state: Arc::new(watch::Sender::new(Err(not_yet))),
+            is_muted: Arc::default(),
         })
     }
 }
@@ -328,6 +338,16 @@ impl AdminRoom {
         });
     }
 
+    /// Who may do what there, read afresh; `None` where the room has no `m.room.create`.
+    async fn power(&self) -> Result<Option<RoomPower>, NeighbourError> {
+        let (room, server) = (self.id(), self.connection.homeserver());
+        let Some(create) = server.state_event(&room, "m.room.create", "").await? else { return Ok(None) };
+        let levels = server.state_event(&room, "m.room.power_levels", "").await?.map(|event| event.content);
+        // When it was read plays no part here.
+        let read_at = create.origin_server_ts;
+        Ok(Some(RoomPower::new(&create.content, &create.sender, levels.as_ref(), read_at)))
+    }
+
     fn joined_room(&self) -> Result<Room, NeighbourError> {
         let room = self.connection.client.get_room(&self.ruma_id());
         room.filter(|room| room.state() == RoomState::Joined).ok_or_else(|| self.not_in_the_room())
@@ -391,16 +411,27 @@ impl Chat for AdminRoom {
                 room.send(content).with_transaction_id(transaction).await
             }
         };
-        let sent = sent.map_err(|error| failure::of_sdk(&error))?;
-        Ok(sent.response.event_id.as_str().into())
+        let sent = sent.map_err(|error| failure::of_sdk(&error));
+        if matches!(sent, Err(NeighbourError::Refused { status: 403, .. })) {
+            self.is_muted.store(true, Ordering::Relaxed);
+        }
+        Ok(sent?.response.event_id.as_str().into())
     }
 
     async fn reachable(&self) -> Result<(), NeighbourError> {
         let room = self.fresh_room()?;
+        let is_muted = self.is_muted.load(Ordering::Relaxed);
         let levels = room.power_levels_or_default().await;
         let me = &self.connection.user_id;
         let kinds = [MessageLikeEventType::RoomMessage, MessageLikeEventType::RoomEncrypted];
-        if kinds.into_iter().all(|kind| levels.user_can_send_message(me, kind)) {
+        if !is_muted && kinds.iter().all(|kind| levels.user_can_send_message(me, kind.clone())) {
+            return Ok(());
+        }
+        // What is kept of the room can be behind; while all is well nothing is asked for.
+        let me = self.connection.user_id();
+        let power = self.power().await?;
+        if power.is_some_and(|power| kinds.iter().all(|kind| power.may_say(&me, &kind.to_string()))) {
+            self.is_muted.store(false, Ordering::Relaxed);
             return Ok(());
         }
         Err(self.refused("may not speak in the admin room", "give it the power to"))
@@ -408,19 +439,13 @@ impl Chat for AdminRoom {
 
     /// By fresh reads: what the SDK keeps of a room can be behind, and who has a say must not be.
     async fn standing(&self, user: &UserId) -> Result<Standing, NeighbourError> {
-        let room = self.id();
         let server = self.connection.homeserver();
-        let member = server.state_event(&room, "m.room.member", user.as_str()).await?;
+        let member = server.state_event(&self.id(), "m.room.member", user.as_str()).await?;
         if member.is_none_or(|event| event.content.get("membership") != Some(&"join".into())) {
             return Ok(Standing::Outside);
         }
-        let create = server.state_event(&room, "m.room.create", "").await?;
-        let Some(create) = create else { return Ok(Standing::Outside) };
-        let levels = server.state_event(&room, "m.room.power_levels", "").await?.map(|event| event.content);
-        // When it was read plays no part here.
-        let read_at = create.origin_server_ts;
-        let power = RoomPower::new(&create.content, &create.sender, levels.as_ref(), read_at);
-        Ok(Standing::Inside(power.level_of(user)))
+        let power = self.power().await?;
+        Ok(power.map_or(Standing::Outside, |power| Standing::Inside(power.level_of(user))))
     }
 
     async fn own_name(&self) -> Option<String> {

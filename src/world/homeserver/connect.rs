@@ -6,16 +6,11 @@ use matrix_sdk::{
     ruma::{ServerName, api::error::FromHttpResponseError},
 };
 
-use super::{failure, request::PATIENCE, sign_in::SignInError};
-
-/// Where the homeserver is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// The base URL of its client API.
-    Url(String),
-    /// A server name, whose `.well-known` tells the URL.
-    ServerName(String),
-}
+use super::{
+    credentials::{Address, SignInError},
+    failure,
+    request::PATIENCE,
+};
 
 /// A client that keeps nothing on disk.
 pub(crate) async fn client(address: &Address) -> Result<Client, SignInError> {

@@ -4,9 +4,9 @@ use matrix_sdk::Client;
 use serde::Deserialize;
 
 use super::{
+    credentials::{Method, SignIn, SignInError},
     request::JsonRequest,
     session::Session,
-    sign_in::{Method, SignIn, SignInError},
 };
 use crate::world::NeighbourError;
 

@@ -9,7 +9,7 @@ use matrix_sdk::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{private_file, sign_in::SignInError};
+use super::{credentials::SignInError, private_file};
 
 /// What is kept of a session between two starts.
 #[derive(Clone, Serialize, Deserialize)]

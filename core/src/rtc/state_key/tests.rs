@@ -127,6 +127,23 @@ fn creators_are_above_every_number_from_version_12_on() {
 }
 
 #[test]
+fn who_may_speak_is_told_by_the_type_of_the_message() {
+    let levels = |events: Value, default: Value| json!({"users": {BOT: 10}, "events": events, "events_default": default});
+    for (events, default, may) in [
+        (json!({}), json!(10), true),
+        (json!({}), json!(11), false),
+        (json!({}), Value::Null, true),
+        (json!({"m.room.message": 11}), json!(0), false),
+        (json!({"m.room.message": 10}), json!(100), true),
+        (json!({"m.room.encrypted": 11}), json!(0), true),
+    ] {
+        let levels = levels(events, default);
+        assert_eq!(power("11", Some(&levels)).may_say(&BOT.into(), "m.room.message"), may, "{levels}");
+    }
+    assert!(power("11", None).may_say(&BOT.into(), "m.room.message"));
+}
+
+#[test]
 fn a_level_that_is_no_level_is_as_if_it_were_not_there() {
     for (levels, needs) in [
         (json!({}), 50),

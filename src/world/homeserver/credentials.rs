@@ -1,0 +1,70 @@
+//! What it takes to sign in, and why it can fail.
+
+use std::fmt;
+
+use rtc_janitor_core::ids::UserId;
+
+use crate::world::NeighbourError;
+
+/// Where the homeserver is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// The base URL of its client API.
+    Url(String),
+    /// A server name, whose `.well-known` tells the URL.
+    ServerName(String),
+}
+
+/// How to prove who one is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Method {
+    /// With the account's password. The session that comes of it is kept in the store.
+    Password(String),
+    /// With an access token that somebody made.
+    Token {
+        /// The token.
+        access_token: String,
+        /// The device it belongs to.
+        device_id: String,
+    },
+}
+
+/// Secrets are never printed.
+impl fmt::Debug for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Password(_) => f.write_str("Password(..)"),
+            Self::Token { device_id, .. } => {
+                f.debug_struct("Token").field("device_id", device_id).finish_non_exhaustive()
+            }
+        }
+    }
+}
+
+/// Everything that is needed to sign in one connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignIn {
+    /// Where.
+    pub homeserver: Address,
+    /// As whom.
+    pub user_id: UserId,
+    /// By what.
+    pub method: Method,
+}
+
+/// Why there is no session.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignInError {
+    /// Config and world do not fit; trying again will not help. One sentence for a person.
+    #[error("{0}")]
+    Mistake(String),
+    /// The homeserver did not answer as it should; trying again may help.
+    #[error("cannot sign in: {0}")]
+    Unreachable(#[from] NeighbourError),
+}
+
+impl SignInError {
+    pub(crate) fn mistake(sentence: impl Into<String>) -> Self {
+        Self::Mistake(sentence.into())
+    }
+}
