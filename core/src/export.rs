@@ -18,8 +18,8 @@ use crate::{
     },
     render::words,
     rtc::{
-        membership::{Anomaly, Content, FirstSeen, Focus, Membership, Owner, read},
-        state_event::{CALL_MEMBER, StateEvent, saturating_millis},
+        membership::{Anomaly, Content, FirstSeen, Focus, Malformed, Membership, Owner, read},
+        state_event::{CALL_MEMBER, StateEvent, saturating_integer},
         state_key::{self, RoomPower},
     },
     time::Timestamp,
@@ -176,16 +176,12 @@ impl Export {
         let mut rows = Vec::new();
         for (event, content) in &contents {
             match content {
-                Content::Left => rows.push(Explained::closed(event, "left", "nobody is in it".into(), None)),
+                Content::Left => rows.push(Explained::left(event)),
                 Content::Malformed(why) => {
-                    let why = format!("no client would show it: {why}");
-                    rows.push(Explained::closed(event, "malformed", why, route(&event.state_key)));
+                    rows.push(Explained::malformed(event, "it", why, route(&event.state_key)));
                 }
                 Content::Entries(entries) => rows.extend(entries.iter().map(|entry| match entry {
-                    Err(why) => {
-                        let why = format!("no client would show this entry: {why}");
-                        Explained::closed(event, "malformed", why, route(&event.state_key))
-                    }
+                    Err(why) => Explained::malformed(event, "this entry", why, route(&event.state_key)),
                     Ok(membership) => {
                         let (judgement, evidence) = judged.next().unwrap_or_else(|| {
                             (judge(membership, &Evidence::NONE, policy, now), Evidence::NONE)
@@ -227,10 +223,11 @@ fn entries(content: &Content) -> impl Iterator<Item = &Membership> {
 /// What an `m.room.member` event says of its user; a missing one is a user who never joined.
 pub fn room_member(event: Option<&StateEvent>) -> RoomMember {
     let Some(event) = event else { return RoomMember::NotJoined { since: None } };
-    if event.content.get("membership").and_then(Value::as_str) == Some("join") {
-        RoomMember::Joined
-    } else {
-        RoomMember::NotJoined { since: Some(event.origin_server_ts) }
+    match event.content.get("membership").and_then(Value::as_str) {
+        Some("join") => RoomMember::Joined,
+        Some(_) => RoomMember::NotJoined { since: Some(event.origin_server_ts) },
+        // No server sends that; the content could not be read.
+        None => RoomMember::Unknown,
     }
 }
 
@@ -251,7 +248,7 @@ impl Lists {
             .iter()
             .find(|device| device.get("device_id").and_then(Value::as_str) == Some(owner.device.as_str()));
         let last_seen = |device: &Value| {
-            device.get("last_seen_ts").and_then(saturating_millis).map(Timestamp::from_millis)
+            device.get("last_seen_ts").and_then(saturating_integer).map(Timestamp::from_millis)
         };
         Listing::Known { device: device.map(last_seen), empty: devices.is_empty() }
     }
@@ -316,22 +313,33 @@ impl Observations for Export {
 }
 
 impl Explained {
-    fn closed(event: &StateEvent, verdict: &'static str, why: String, route: Option<&'static str>) -> Self {
+    fn left(event: &StateEvent) -> Self {
+        let user = state_key::user(&event.state_key).map(UserId::from);
+        let device = event.content.get("device_id").and_then(Value::as_str);
+        Self {
+            // Whoever emptied a key was not in it.
+            user_id: user.unwrap_or_else(|| event.sender.clone()),
+            ..Self::closed(event, "left", device, "nobody is in it".into())
+        }
+    }
+
+    fn malformed(event: &StateEvent, what: &str, malformed: &Malformed, route: Option<&'static str>) -> Self {
+        let why = format!("no client would show {what}: {malformed}");
+        Self { route, ..Self::closed(event, "malformed", malformed.device.as_deref(), why) }
+    }
+
+    fn closed(event: &StateEvent, verdict: &'static str, device: Option<&str>, why: String) -> Self {
         Self {
             state_key: event.state_key.clone(),
-            // Whoever emptied a key was not in it.
-            user_id: match state_key::user(&event.state_key) {
-                Some(user) if verdict == "left" => user.into(),
-                _ => event.sender.clone(),
-            },
-            device_id: event.content.get("device_id").and_then(Value::as_str).map(str::to_owned),
+            user_id: event.sender.clone(),
+            device_id: device.map(str::to_owned),
             verdict,
             reason: None,
             reasons: Vec::new(),
             anomalies: Vec::new(),
             since_ms: None,
             expires_ms: None,
-            route,
+            route: None,
             why,
         }
     }

@@ -253,11 +253,12 @@ fn pass(
     refuse_if(circumstances.is_paused, HeldBack::Paused)?;
     refuse_if(candidate.is_excluded, HeldBack::Excluded)?;
     refuse_if(!circumstances.first_sync_is_over, HeldBack::FirstSync)?;
+    let is_due = |entry: &Option<Entry>| entry.as_ref().is_some_and(|entry| !entry.due.is_empty());
+    refuse_if(!candidate.entries.iter().all(is_due), HeldBack::OthersInEvent)?;
     let mut chosen: Option<Due> = None;
     let mut tests = Vec::new();
     let mut owners = Vec::new();
-    for entry in &candidate.entries {
-        let entry = entry.as_ref().filter(|entry| !entry.due.is_empty()).ok_or(HeldBack::OthersInEvent)?;
+    for entry in candidate.entries.iter().flatten() {
         refuse_if(now.since(entry.last_sign) < circumstances.minimum_age, HeldBack::TooYoung)?;
         refuse_if(now.since(entry.expires) > LONG_EXPIRED, HeldBack::LongExpired)?;
         let (due, probe) = believable(candidate, entry, circumstances, probed)?;

@@ -8,7 +8,7 @@
     reason = "tests"
 )]
 use rtc_janitor_core::{
-    export::{Export, participants},
+    export::{Export, participants, room_member},
     guard::{
         breaker::{Breakers, Passage, Settings, State},
         limits::{Budget, Limits},
@@ -22,10 +22,10 @@ use rtc_janitor_core::{
         verdict::{Judgement, judge},
     },
     ledger::{Due, Ledger, ObservedAt, ReasonClock, Subject},
-    plan::{Candidate, Circumstances, Entry, Plan, Route},
+    plan::{Candidate, Circumstances, Entry, HeldBack, Plan, Route},
     render::message::harmless,
     rtc::{
-        membership::{Content, FirstSeen, Focus, Membership, Owner, read},
+        membership::{Anomaly, Content, FirstSeen, Focus, Membership, Owner, read},
         state_event::{CALL_MEMBER, StateEvent},
         state_key::RoomPower,
     },
@@ -427,8 +427,10 @@ fn those_who_hung_up_do_not_dilute_the_breaker() {
 #[test]
 fn half_a_second_of_skew_is_no_anomaly() {
     let e = StateEvent::from_json(event("_@a:hs_D", "@a:hs", NOW_MS + 500, session("D"))).unwrap();
-    let Content::Entries(e) = read(&e, FirstSeen { at: NOW, live: true }) else { panic!() };
-    assert_eq!(e[0].as_ref().unwrap().anomalies, []);
+    let Content::Entries(seen) = read(&e, FirstSeen { at: NOW, live: true }) else { panic!() };
+    assert_eq!(seen[0].as_ref().unwrap().anomalies, []);
+    let Content::Entries(exported) = read(&e, FirstSeen { at: NOW, live: false }) else { panic!() };
+    assert_eq!(exported[0].as_ref().unwrap().anomalies, [Anomaly::TimestampInFuture]);
 }
 
 // As after an outage, when five minutes gain no sightings.
@@ -455,4 +457,131 @@ fn a_neighbour_that_comes_back_wrong_after_a_long_silence_opens_the_breaker() {
         b.observe(all.iter().map(|o| (o, &unknown)), &s, NOW + mins(minute));
     }
     assert_eq!(b.observe(all.iter().map(|o| (o, &gone)), &s, NOW + mins(15)).len(), 1, "all ten vanish");
+}
+
+fn circumstances<'a>(breakers: &'a Breakers, quarantine: &'a Quarantine) -> Circumstances<'a> {
+    Circumstances {
+        is_paused: false,
+        first_sync_is_over: true,
+        clock_is_skewed: false,
+        minimum_age: mins(2),
+        remote_device_lists: false,
+        breakers,
+        quarantine,
+        now: NOW,
+    }
+}
+
+#[test]
+fn what_another_device_carries_along_in_an_array_does_not_supersede_a_session() {
+    let array = json!({"memberships": [
+        {"application": "m.call", "call_id": "", "device_id": "D", "expires": HOUR, "created_ts": NOW_MS - 50 * MIN},
+        {"application": "m.call", "call_id": "", "device_id": "OLD", "expires": HOUR},
+    ]});
+    let events = vec![
+        event("_@a:hs_D_m.call", "@a:hs", NOW_MS - 10 * MIN, session("D")),
+        event("@a:hs", "@a:hs", NOW_MS - MIN, array),
+    ];
+    let world = World { sfu: vec![], ours: &[] };
+    let evidence = room(&world, events);
+    assert_eq!(evidence[0].superseded_at, None, "the session is what its device wrote");
+    assert_eq!(evidence[1].superseded_at, Some(NOW - mins(10)), "the control: the carried entry is old");
+    assert_eq!(evidence[2].superseded_at, None);
+}
+
+#[test]
+fn nothing_is_superseded_before_it_was_there() {
+    let mut newer = session("D");
+    newer["created_ts"] = json!(NOW_MS - 8 * HOUR);
+    let events = vec![
+        event("_@a:hs_D", "@a:hs", NOW_MS - HOUR, session("D")),
+        event("_@a:hs_D_m.call", "@a:hs", NOW_MS, newer),
+    ];
+    let world = World { sfu: vec![], ours: &[] };
+    assert_eq!(room(&world, events)[0].superseded_at, Some(NOW - mins(60)));
+}
+
+#[test]
+fn the_sfu_saves_whoever_it_lists_also_when_no_client_shows_them_any_more() {
+    let events = || {
+        vec![event("_@a:hs_D", "@a:hs", NOW_MS - 5 * HOUR, focused("D", "oldest_membership", "https://ours"))]
+    };
+    let there = World { sfu: vec![("https://ours", "!r:hs", &["@a:hs:D"])], ours: &["https://ours"] };
+    assert_eq!(room(&there, events())[0].sfu, Sfu::Listed);
+    let elsewhere = World { sfu: vec![("https://ours", "!r:hs", &["@b:hs:B"])], ours: &["https://ours"] };
+    assert_eq!(room(&elsewhere, events())[0].sfu, Sfu::Absent { counts: false }, "where it went is a guess");
+}
+
+#[test]
+fn a_name_that_somebody_chose_proves_nobody_elses_absence() {
+    let mut mallory = focused("M", "multi_sfu", "https://ours");
+    mallory["membershipID"] = json!("@bob:hs:B");
+    let events = |last: Value| {
+        vec![
+            event("_@bob:hs_B", "@bob:hs", NOW_MS - 3 * HOUR, focused("B", "multi_sfu", "https://ours")),
+            event("_@alice:hs_A", "@alice:hs", NOW_MS - 2 * HOUR, focused("A", "multi_sfu", "https://ours")),
+            event("_@mallory:hs_M", "@mallory:hs", NOW_MS - HOUR, last),
+        ]
+    };
+    let world = World { sfu: vec![("https://ours", "!r:hs", &["@bob:hs:B"])], ours: &["https://ours"] };
+    assert_eq!(room(&world, events(mallory))[1].sfu, Sfu::Absent { counts: false });
+    let world = World {
+        sfu: vec![("https://ours", "!r:hs", &["@bob:hs:B", "@mallory:hs:M"])],
+        ours: &["https://ours"],
+    };
+    let honest = events(focused("M", "multi_sfu", "https://ours"));
+    assert_eq!(room(&world, honest)[1].sfu, Sfu::Absent { counts: true }, "the control");
+}
+
+#[test]
+fn a_member_event_that_says_nothing_is_not_known_to_have_left() {
+    let member = |content: Value| {
+        let event = json!({"type": "m.room.member", "state_key": "@a:hs", "sender": "@a:hs", "event_id": "$m",
+            "origin_server_ts": NOW_MS, "content": content});
+        room_member(Some(&StateEvent::from_json(event).unwrap()))
+    };
+    for content in [Value::Null, json!({}), json!({"membership": 3})] {
+        assert_eq!(member(content), RoomMember::Unknown);
+    }
+    assert_eq!(member(json!({"membership": "leave"})), RoomMember::NotJoined { since: Some(NOW) });
+}
+
+#[test]
+fn an_event_that_speaks_for_a_living_device_too_is_held_back_for_that() {
+    // First an entry that something else holds back, then one that is alive.
+    let mut long_dead = entry(&[Reason::Expired]).unwrap();
+    long_dead.expires = NOW - Duration::from_hours(31 * 24);
+    let (breakers, quarantine) = (Breakers::default(), Quarantine::default());
+    let plan = Plan::make(
+        vec![
+            candidate("k", vec![Some(long_dead.clone()), entry(&[])]),
+            candidate("c", vec![Some(long_dead)]),
+        ],
+        circumstances(&breakers, &quarantine),
+        Budget::new(Limits::default(), 0),
+    );
+    let held: Vec<_> = plan.held.iter().map(|(one, why)| (one.key.as_str(), *why)).collect();
+    assert_eq!(held, [("c", HeldBack::LongExpired), ("k", HeldBack::OthersInEvent)]);
+}
+
+#[test]
+fn an_event_in_two_forms_speaks_for_everybody_in_both() {
+    let mut both = session("A");
+    both["memberships"] =
+        json!([{"application": "m.call", "call_id": "", "device_id": "B", "expires": HOUR}]);
+    let found = entries(event("_@a:hs_A", "@a:hs", NOW_MS, both));
+    let devices: Vec<_> = found.iter().map(|one| one.owner.device.as_str()).collect();
+    assert_eq!(devices, ["A", "B"]);
+}
+
+#[test]
+fn a_malformed_entry_is_told_with_its_own_device() {
+    let state = json!([event(
+        "@a:hs",
+        "@a:hs",
+        NOW_MS,
+        json!({"device_id": "X", "memberships": [{"device_id": "D"}]})
+    )]);
+    let rows = Export::from_state(state).unwrap().explain(&Policy::default(), None, NOW);
+    assert_eq!((rows[0].verdict, rows[0].device_id.as_deref()), ("malformed", Some("D")));
 }

@@ -329,8 +329,8 @@ fn localpart(alias: &str) -> Option<&str> {
 /// Why no client would show an event; `None` when one does, or nobody is in it.
 fn malformed(event: &StateEvent) -> Option<&'static str> {
     match read(event, FirstSeen { at: event.origin_server_ts, live: false }) {
-        Content::Malformed(why) => Some(why.0),
-        Content::Entries(entries) => entries.into_iter().find_map(Result::err).map(|why| why.0),
+        Content::Malformed(why) => Some(why.why),
+        Content::Entries(entries) => entries.into_iter().find_map(Result::err).map(|why| why.why),
         Content::Left => None,
     }
 }

@@ -67,8 +67,9 @@ pub fn gather(
             sfu: halls.says(index, open, &focuses, observations),
             superseded_at: newest
                 .get(&(&placed.membership.owner, &placed.membership.call))
-                .filter(|newest| newest.key != placed.key && newest.membership.sent > placed.membership.sent)
-                .map(|newest| newest.membership.start),
+                .filter(|newest| newest.key != placed.key && is_newer(newest.membership, placed.membership))
+                // Nothing was superseded before it was there.
+                .map(|newest| newest.membership.start.max(written(placed.membership).1)),
         })
         .collect()
 }
@@ -79,7 +80,7 @@ fn newest_of_each_device<'a>(open: &[Placed<'a>]) -> ByDevice<'a> {
     let mut newest: ByDevice<'a> = HashMap::new();
     for placed in open {
         let slot = newest.entry((&placed.membership.owner, &placed.membership.call)).or_insert(*placed);
-        let rank = |p: &Placed<'a>| (p.membership.sent, p.membership.start, p.key);
+        let rank = |p: &Placed<'a>| (written(p.membership), p.membership.start, p.key);
         if rank(placed) > rank(slot) {
             *slot = *placed;
         }
@@ -87,12 +88,35 @@ fn newest_of_each_device<'a>(open: &[Placed<'a>]) -> ByDevice<'a> {
     newest
 }
 
+fn is_newer(one: &Membership, other: &Membership) -> bool {
+    written(one) > written(other)
+}
+
+/// Whether it is of the form that current clients read, and when its own device wrote it as far as that
+/// is known. The older forms share an event, and any device of the user writes all of it again with what
+/// the others last said; so they never speak against a session.
+fn written(membership: &Membership) -> (bool, Timestamp) {
+    match membership.form {
+        Form::Session => (true, membership.sent),
+        Form::Array | Form::GroupCall => (false, membership.start),
+    }
+}
+
+/// Where a membership publishes to.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    focus: &'a Focus,
+    /// Whether its client goes there for sure. Where not, being there is proof of life all the same, and
+    /// not being there proves nothing.
+    is_sure: bool,
+}
+
 /// The focus each membership publishes to, as its client finds it.
 fn focuses<'a>(
     open: &[Placed<'a>],
     observations: &dyn Observations,
     now: Timestamp,
-) -> Vec<Option<&'a Focus>> {
+) -> Vec<Option<Place<'a>>> {
     // Clients take the oldest by expiry and room membership alone; so must we, or we would look for
     // a device on an SFU that its client never went to.
     let mut oldest: BTreeMap<&Call, &Placed<'_>> = BTreeMap::new();
@@ -112,11 +136,16 @@ fn focuses<'a>(
         }
     }
     open.iter()
-        .map(|placed| match placed.membership.focus_selection {
-            FocusSelection::Own | FocusSelection::Unknown => placed.membership.focus.as_ref(),
-            FocusSelection::OldestMembership => {
-                oldest.get(&placed.membership.call).and_then(|oldest| oldest.membership.focus.as_ref())
-            }
+        .map(|placed| {
+            let selection = &placed.membership.focus_selection;
+            let oldest = oldest.get(&placed.membership.call);
+            let oldest = oldest.filter(|_| *selection == FocusSelection::OldestMembership);
+            let found = match oldest {
+                Some(oldest) => oldest.membership.focus.as_ref(),
+                None => placed.membership.focus.as_ref(),
+            };
+            let is_sure = oldest.is_some() || *selection == FocusSelection::Own;
+            found.map(|focus| Place { focus, is_sure })
         })
         .collect()
 }
@@ -138,13 +167,15 @@ impl<'a> Halls<'a> {
     fn gather(
         room: &RoomId,
         open: &[Placed<'a>],
-        focuses: &[Option<&'a Focus>],
+        focuses: &[Option<Place<'a>>],
         observations: &dyn Observations,
     ) -> Self {
         let mut halls: BTreeMap<(&Call, &str), Hall> = BTreeMap::new();
         let mut asked = BTreeSet::new();
         for (placed, focus) in open.iter().zip(focuses) {
-            let Some(focus) = focus.filter(|focus| observations.is_our_sfu(focus)) else { continue };
+            let Some(Place { focus, .. }) = focus.filter(|place| observations.is_our_sfu(place.focus)) else {
+                continue;
+            };
             let call = &placed.membership.call;
             let hall = halls.entry((call, &focus.service_url)).or_default();
             if !asked.insert((call, &*focus.service_url, focus.alias.as_deref())) {
@@ -160,9 +191,10 @@ impl<'a> Halls<'a> {
         let explained: BTreeSet<String> =
             open.iter().flat_map(|placed| sfu_names::identities(placed.membership)).collect();
         for (placed, focus) in open.iter().zip(focuses) {
-            let Some(focus) = focus else { continue };
+            let Some(Place { focus, .. }) = focus else { continue };
             let Some(hall) = halls.get_mut(&(&placed.membership.call, &*focus.service_url)) else { continue };
-            if sfu_names::identities(placed.membership).any(|identity| hall.present.contains(&identity)) {
+            // What a membership calls itself may be somebody else's name: that proves no place.
+            if hall.present.contains(&sfu_names::identity(&placed.membership.owner)) {
                 hall.latest_present = hall.latest_present.max(Some(placed.membership.start));
             }
         }
@@ -176,13 +208,13 @@ impl<'a> Halls<'a> {
         &self,
         index: usize,
         open: &[Placed<'a>],
-        focuses: &[Option<&'a Focus>],
+        focuses: &[Option<Place<'a>>],
         observations: &dyn Observations,
     ) -> Sfu {
         let placed = open[index];
-        let hall =
-            focuses[index].and_then(|focus| self.0.get(&(&placed.membership.call, &*focus.service_url)));
-        let Some(hall) = hall else { return Sfu::NotOurs };
+        let place = focuses[index];
+        let hall = place.and_then(|place| self.0.get(&(&placed.membership.call, &*place.focus.service_url)));
+        let Some((place, hall)) = place.zip(hall) else { return Sfu::NotOurs };
         if sfu_names::identities(placed.membership).any(|identity| hall.present.contains(&identity)) {
             return Sfu::Listed;
         }
@@ -191,7 +223,6 @@ impl<'a> Halls<'a> {
         }
         let name_is_right =
             !hall.unexplained && hall.latest_present.is_some_and(|start| start > placed.membership.start);
-        let place_is_right = placed.membership.focus_selection != FocusSelection::Unknown;
-        Sfu::Absent { counts: place_is_right && (name_is_right || observations.was_on_sfu(placed)) }
+        Sfu::Absent { counts: place.is_sure && (name_is_right || observations.was_on_sfu(placed)) }
     }
 }

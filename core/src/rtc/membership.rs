@@ -9,7 +9,7 @@ use std::{fmt, time::Duration};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::state_event::{StateEvent, saturating_millis};
+use super::state_event::{StateEvent, saturating_integer};
 use super::state_key;
 use crate::{
     ids::{DeviceId, UserId},
@@ -19,7 +19,7 @@ use crate::{
 /// What `expires` counts as when it is absent (`DEFAULT_EXPIRE_DURATION` of matrix-js-sdk).
 pub const DEFAULT_EXPIRES: Duration = Duration::from_hours(4);
 
-/// Two clocks this close together agree: an event from this far in the future is no anomaly.
+/// Two clocks this close together agree: what arrives with a time this far in the future is no anomaly.
 const TOLERATED_SKEW: Duration = Duration::from_secs(30);
 
 /// The application of ordinary calls.
@@ -151,11 +151,26 @@ pub struct Membership {
 
 /// Why no client would show a membership.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Malformed(pub &'static str);
+pub struct Malformed {
+    /// What is wrong with it.
+    pub why: &'static str,
+    /// The device that it names all the same.
+    pub device: Option<Box<str>>,
+}
+
+impl Malformed {
+    const fn because(why: &'static str) -> Self {
+        Self { why, device: None }
+    }
+
+    fn of(self, entry: &Value) -> Self {
+        Self { device: entry.get("device_id").and_then(Value::as_str).map(Into::into), ..self }
+    }
+}
 
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
+        f.write_str(self.why)
     }
 }
 
@@ -176,26 +191,23 @@ pub fn read(event: &StateEvent, seen: FirstSeen) -> Content {
         return Content::Left;
     }
     let Value::Object(content) = &event.content else {
-        return Content::Malformed(Malformed("the content is not an object"));
+        return Content::Malformed(Malformed::because("the content is not an object"));
     };
     if content.is_empty() || (content.len() == 1 && content.contains_key("leave_reason")) {
         return Content::Left;
     }
     let reader = Reader::new(event, seen);
     let arrays = ["memberships", "m.calls"].map(|field| content.get(field).and_then(Value::as_array));
-    match (reader.session(content), arrays) {
-        (Ok(membership), _) => Content::Entries(vec![Ok(membership)]),
-        (Err(why), [None, None]) => Content::Malformed(why),
-        (Err(_), [memberships, calls]) => {
-            let mut entries: Vec<_> =
-                memberships.into_iter().flatten().map(|entry| reader.array_entry(entry)).collect();
-            entries.extend(calls.map(|calls| reader.group_calls(calls)).unwrap_or_default());
-            or_left(entries)
-        }
-    }
-}
-
-fn or_left(entries: Vec<Result<Membership, Malformed>>) -> Content {
+    // One client reads the session and another the array of the same event: it speaks for all of them.
+    let mut entries = match (reader.session(content), arrays) {
+        (Ok(membership), _) => vec![Ok(membership)],
+        (Err(why), [None, None]) => return Content::Malformed(why.of(&event.content)),
+        (Err(_), _) => Vec::new(),
+    };
+    let [memberships, calls] = arrays;
+    let array = memberships.into_iter().flatten();
+    entries.extend(array.map(|entry| reader.array_entry(entry).map_err(|why| why.of(entry))));
+    entries.extend(calls.map(|calls| reader.group_calls(calls)).unwrap_or_default());
     if entries.is_empty() { Content::Left } else { Content::Entries(entries) }
 }
 
@@ -214,7 +226,8 @@ impl<'a> Reader<'a> {
             anomalies.push(Anomaly::SenderDiffersFromKey);
         }
         let sent = event.origin_server_ts.min(seen.at);
-        if event.origin_server_ts > seen.at + TOLERATED_SKEW {
+        let tolerated = if seen.live { TOLERATED_SKEW } else { Duration::ZERO };
+        if event.origin_server_ts > seen.at + tolerated {
             anomalies.push(Anomaly::TimestampInFuture);
         }
         let last_sign = if seen.live { sent.max(seen.at) } else { sent };
@@ -223,25 +236,26 @@ impl<'a> Reader<'a> {
 
     /// The session form, by `checkSessionsMembershipData` of matrix-js-sdk.
     fn session(&self, content: &Map<String, Value>) -> Result<Membership, Malformed> {
-        let device = text(content, "device_id").ok_or(Malformed("device_id is not text"))?;
-        let call_id = text(content, "call_id").ok_or(Malformed("call_id is not text"))?;
-        let application = text(content, "application").ok_or(Malformed("application is not text"))?;
-        let active = content.get("focus_active").ok_or(Malformed("focus_active is missing"))?;
+        let device = text(content, "device_id").ok_or(Malformed::because("device_id is not text"))?;
+        let call_id = text(content, "call_id").ok_or(Malformed::because("call_id is not text"))?;
+        let application =
+            text(content, "application").ok_or(Malformed::because("application is not text"))?;
+        let active = content.get("focus_active").ok_or(Malformed::because("focus_active is missing"))?;
         if !active.get("type").is_some_and(Value::is_string) {
-            return Err(Malformed("focus_active has no type"));
+            return Err(Malformed::because("focus_active has no type"));
         }
         let foci = match content.get("foci_preferred") {
             None => &[][..],
             Some(Value::Array(foci)) if foci.iter().all(|f| f.get("type").is_some_and(Value::is_string)) => {
                 foci
             }
-            Some(_) => return Err(Malformed("foci_preferred is not a list of foci")),
+            Some(_) => return Err(Malformed::because("foci_preferred is not a list of foci")),
         };
         if content.get("created_ts").is_some_and(|created| !created.is_number()) {
-            return Err(Malformed("created_ts is not a number"));
+            return Err(Malformed::because("created_ts is not a number"));
         }
         if ["scope", "m.call.intent"].iter().any(|f| content.get(*f).is_some_and(|v| !v.is_string())) {
-            return Err(Malformed("scope or m.call.intent is not text"));
+            return Err(Malformed::because("scope or m.call.intent is not text"));
         }
         let selection = match active.get("focus_selection").and_then(Value::as_str) {
             Some("oldest_membership") => FocusSelection::OldestMembership,
@@ -258,10 +272,10 @@ impl<'a> Reader<'a> {
     /// One entry of `memberships`, by the rules of matrix-js-sdk v34 and of ruma, the more lenient
     /// of the two wherever they differ.
     fn array_entry(&self, entry: &Value) -> Result<Membership, Malformed> {
-        let entry = entry.as_object().ok_or(Malformed("the entry is not an object"))?;
-        let device = text(entry, "device_id").ok_or(Malformed("device_id is not text"))?;
-        let call_id = text(entry, "call_id").ok_or(Malformed("call_id is not text"))?;
-        let application = text(entry, "application").ok_or(Malformed("application is not text"))?;
+        let entry = entry.as_object().ok_or(Malformed::because("the entry is not an object"))?;
+        let device = text(entry, "device_id").ok_or(Malformed::because("device_id is not text"))?;
+        let call_id = text(entry, "call_id").ok_or(Malformed::because("call_id is not text"))?;
+        let application = text(entry, "application").ok_or(Malformed::because("application is not text"))?;
         let foci = entry.get("foci_active").and_then(Value::as_array);
         Ok(Membership {
             focus: foci.and_then(|foci| foci.first()).and_then(livekit_focus),
@@ -275,17 +289,20 @@ impl<'a> Reader<'a> {
         for call in calls {
             let call_id = call.get("m.call_id").and_then(Value::as_str);
             for device in call.get("m.devices").and_then(Value::as_array).into_iter().flatten() {
-                entries.push(match (call_id, device.as_object()) {
+                let entry = match (call_id, device.as_object()) {
                     (Some(call_id), Some(device)) => self.group_call_device(call_id, device),
-                    _ => Err(Malformed("a group call without an id, or a device that is not an object")),
-                });
+                    _ => Err(Malformed::because(
+                        "a group call without an id, or a device that is not an object",
+                    )),
+                };
+                entries.push(entry.map_err(|why| why.of(device)));
             }
         }
         entries
     }
 
     fn group_call_device(&self, call_id: &str, device: &Map<String, Value>) -> Result<Membership, Malformed> {
-        let id = text(device, "device_id").ok_or(Malformed("device_id is not text"))?;
+        let id = text(device, "device_id").ok_or(Malformed::because("device_id is not text"))?;
         // Not through `Call::new`: "ROOM" is an id like any other here.
         let call = Call { application: M_CALL.into(), id: call_id.into() };
         Ok(self.membership(Form::GroupCall, call, id, device))
@@ -304,10 +321,8 @@ impl<'a> Reader<'a> {
             created = Some(self.sent);
             flag(Anomaly::TimestampInFuture);
         }
-        if ["expires", "expires_ts"]
-            .iter()
-            .any(|f| fields.get(*f).is_some_and(|v| !v.is_number() && !v.is_null()))
-        {
+        let read: &[_] = if form == Form::Session { &["expires"] } else { &["expires", "expires_ts"] };
+        if read.iter().any(|f| fields.get(*f).is_some_and(|v| !v.is_number() && !v.is_null())) {
             flag(Anomaly::BadExpires);
         }
         let start = created.unwrap_or(self.sent);
@@ -344,7 +359,7 @@ fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
 }
 
 fn number(fields: &Map<String, Value>, name: &str) -> Option<i64> {
-    fields.get(name).and_then(saturating_millis)
+    fields.get(name).and_then(saturating_integer)
 }
 
 fn livekit_focus(focus: &Value) -> Option<Focus> {

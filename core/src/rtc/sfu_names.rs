@@ -9,7 +9,7 @@ use std::fmt::Write;
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use sha2::{Digest, Sha256};
 
-use super::membership::{Call, Focus, Membership};
+use super::membership::{Call, Focus, Membership, Owner};
 use crate::ids::RoomId;
 
 /// All names that the SFU room of a call may have, each once.
@@ -30,10 +30,15 @@ pub fn rooms(room: &RoomId, call: &Call, focus: Option<&Focus>) -> Vec<String> {
     names
 }
 
+/// The identity that an SFU gives a device when its client asks for no other.
+pub fn identity(owner: &Owner) -> String {
+    format!("{}:{}", owner.user, owner.device)
+}
+
 /// The identities under which the SFU may list a membership: `user:device` on the SFU it publishes
 /// to, and its `membershipID`, which is the same unless a client chose another.
 pub fn identities(membership: &Membership) -> impl Iterator<Item = String> {
-    let default = format!("{}:{}", membership.owner.user, membership.owner.device);
+    let default = identity(&membership.owner);
     let chosen = membership.membership_id.as_deref().filter(|id| **id != default).map(str::to_owned);
     std::iter::once(default).chain(chosen)
 }

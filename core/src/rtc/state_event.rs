@@ -61,7 +61,7 @@ impl StateEvent {
             sender: text(&event, "sender")?.into(),
             origin_server_ts: event
                 .get("origin_server_ts")
-                .and_then(saturating_millis)
+                .and_then(saturating_integer)
                 .map(Timestamp::from_millis)
                 .ok_or(NotAStateEvent { missing: "origin_server_ts" })?,
             content: event.get_mut("content").map_or(Value::Null, Value::take),
@@ -71,9 +71,9 @@ impl StateEvent {
     }
 }
 
-/// A JSON number as whole milliseconds; what does not fit is the nearest that does.
+/// A JSON number as a whole one; what does not fit is the nearest that does.
 #[expect(clippy::cast_possible_truncation, reason = "`as` from a float saturates, which is what is wanted")]
-pub(crate) fn saturating_millis(value: &Value) -> Option<i64> {
+pub(crate) fn saturating_integer(value: &Value) -> Option<i64> {
     value
         .as_i64()
         .or_else(|| value.as_u64().map(|_| i64::MAX))

@@ -2,7 +2,7 @@
 
 use crate::{
     ids::{StateKey, UserId},
-    rtc::state_event::CALL_MEMBER,
+    rtc::state_event::{CALL_MEMBER, saturating_integer},
     time::Timestamp,
 };
 use serde_json::Value;
@@ -154,7 +154,7 @@ impl RoomPower {
 
 /// A power level: rooms before version 10 may hold it as text.
 fn level(value: &Value) -> Option<i64> {
-    value.as_i64().or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()))
+    saturating_integer(value).or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()))
 }
 
 /// Room version 12 (MSC4289) and what leads up to it and follows it.
