@@ -220,7 +220,8 @@ impl Command {
         // A phone begins every message with a capital.
         words[0] = words[0].to_lowercase();
         if words.iter().any(|word| word == "--help" || word == "-h") {
-            return Ok(Self::Help { command: Some(words.swap_remove(0)) });
+            let named = words.into_iter().find(|word| !word.starts_with('-'));
+            return Ok(Self::Help { command: named });
         }
         if words[0] == "pause" && words.get(1).is_some_and(|word| word == "for") {
             words.remove(1);

@@ -18,23 +18,57 @@ pub(super) struct Authority {
     pub(super) admins: BTreeSet<UserId>,
 }
 
+/// Why somebody has no say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Not in the room.
+    Outside,
+    /// Not one of those whom the settings name.
+    NotNamed,
+    /// Too little power.
+    TooLittle {
+        /// What they have.
+        has: i64,
+        /// What it takes.
+        needs: i64,
+    },
+    /// It could not be read.
+    Unknown(String),
+}
+
+impl Refusal {
+    /// The answer.
+    pub(super) fn message(&self) -> Message {
+        match self {
+            Self::Outside => answer::not_here(),
+            Self::NotNamed => answer::no_say(None, 0),
+            Self::TooLittle { has, needs } => answer::no_say(Some(*has), *needs),
+            Self::Unknown(why) => answer::failed(why),
+        }
+    }
+}
+
 impl Authority {
     /// Whether somebody may give commands, by the room's state as it is now.
     ///
     /// # Errors
     ///
-    /// The answer to somebody who may not, or of whom it could not be read whether they may.
-    pub(super) async fn check(&self, chat: &dyn Chat, user: &UserId) -> Result<(), Message> {
-        let standing = chat.standing(user).await.map_err(|error| answer::failed(&error.to_string()))?;
+    /// Why not, or that it could not be read.
+    pub(super) async fn check(&self, chat: &dyn Chat, user: &UserId) -> Result<(), Refusal> {
+        let standing = chat.standing(user).await.map_err(|error| Refusal::Unknown(error.to_string()))?;
         self.allows(standing, user)
     }
 
-    fn allows(&self, standing: Standing, user: &UserId) -> Result<(), Message> {
-        let Standing::Inside(level) = standing else { return Err(answer::not_here()) };
-        if !self.admins.is_empty() {
-            return if self.admins.contains(user) { Ok(()) } else { Err(answer::no_say(None, 0)) };
+    fn allows(&self, standing: Standing, user: &UserId) -> Result<(), Refusal> {
+        match standing {
+            Standing::Outside => Err(Refusal::Outside),
+            Standing::Inside(_) if self.admins.contains(user) => Ok(()),
+            Standing::Inside(_) if !self.admins.is_empty() => Err(Refusal::NotNamed),
+            Standing::Inside(has) if has < self.power_level => {
+                Err(Refusal::TooLittle { has, needs: self.power_level })
+            }
+            Standing::Inside(_) => Ok(()),
         }
-        if level >= self.power_level { Ok(()) } else { Err(answer::no_say(Some(level), self.power_level)) }
     }
 }
 

@@ -17,5 +17,5 @@ pub(super) async fn answer(asked: &Asked<'_>, room: Option<RoomName>) -> Result<
     };
     let calls =
         asked.janitor(move |janitor| Box::pin(async move { Ok(janitor.calls(only.as_ref())) })).await?;
-    Ok(calls.message().into())
+    Ok(calls.message(&asked.house.prefix).into())
 }

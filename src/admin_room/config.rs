@@ -36,7 +36,7 @@ pub(super) async fn answer(asked: &Asked<'_>, all: bool) -> Result<Reply, Gone> 
         defaults: defaults.into_iter().map(of_row).collect(),
         all,
     };
-    Ok(settings.message().into())
+    Ok(settings.message(&asked.house.prefix).into())
 }
 
 fn of_row(row: &Row) -> Setting {
@@ -56,7 +56,11 @@ fn by_command(stored: &StoredSetting, of_file: Mode, prefix: &str, now: Timestam
             } else {
                 mode.to_string()
             };
-            ("janitor.mode".to_owned(), holds, (mode == Mode::Report).then(|| "mode clean".to_owned()))
+            (
+                "janitor.mode".to_owned(),
+                holds,
+                Some(if mode == Mode::Report { "mode clean" } else { "mode report" }.to_owned()),
+            )
         }
         Wish::Pause(pause) => {
             let value = pause.ends().map_or_else(|| "until resume".to_owned(), |at| format!("until {at}"));

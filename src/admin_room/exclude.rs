@@ -19,7 +19,7 @@ pub(super) async fn answer(asked: &Asked<'_>, target: Target) -> Result<Reply, G
             Found::Nothing(why) => return Ok(why.into()),
         },
     };
-    let by = asked.by.clone();
+    let (by, prefix) = (asked.by.clone(), asked.house.prefix.clone());
     let excluded = asked.janitor(move |janitor| {
         Box::pin(async move {
             let (shown, was_excluded) = match &wish {
@@ -31,7 +31,7 @@ pub(super) async fn answer(asked: &Asked<'_>, target: Target) -> Result<Reply, G
                 _ => return Ok(None),
             };
             janitor.wish(&wish, &by)?;
-            Ok(Some(answer::excluded(&shown, !was_excluded)))
+            Ok(Some(answer::excluded(&shown, !was_excluded, &prefix)))
         })
     });
     Ok(excluded.await?.map_or(Reply::Elsewhere, Reply::from))

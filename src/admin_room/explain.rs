@@ -4,11 +4,11 @@ use rtc_janitor_core::{command::RoomName, ids::UserId, render::answer};
 
 use super::{
     asked::{Asked, Gone, Reply},
-    rooms_by_name::{Found, find},
+    rooms_by_name::{Found, find_watched},
 };
 
 pub(super) async fn answer(asked: &Asked<'_>, room: RoomName, user: Option<UserId>) -> Result<Reply, Gone> {
-    let room = match find(asked, &room).await? {
+    let room = match find_watched(asked, &room, None).await? {
         Found::Room(room) => room,
         Found::Nothing(why) => return Ok(why.into()),
     };

@@ -3,19 +3,24 @@
 //! What is heard is written down before the chat connection may forget it; then it is judged: is it a
 //! command, is it fresh, is it vouched for, has its sender a say? Only then it is carried out.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use rtc_janitor_core::{
     command::{self, Command},
     ids::{EventId, UserId},
     render::{Message, answer},
+    time::Timestamp,
 };
 use tokio::{sync::mpsc, time::sleep};
 
 use super::{
     apply::approve,
     asked::{Asked, Gone, House, Reply},
-    authority::Authority,
+    authority::{Authority, Refusal},
     commands::run,
 };
 use crate::{
@@ -29,18 +34,26 @@ const TOO_OLD: Duration = Duration::from_mins(5);
 /// A command that takes longer shows that it is being worked on.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// The pause before it is asked again what could not be read.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// How long somebody whose messages cannot be decrypted is not told so again.
+const ASK_AGAIN: Duration = Duration::from_hours(1);
+
 /// Listens in the admin room. Cheap to clone.
 #[derive(Clone)]
 pub struct FrontDesk {
     house: House,
     authority: Arc<Authority>,
+    /// Who was told that a message could not be decrypted, and when.
+    asked_again: Arc<Mutex<HashMap<UserId, Timestamp>>>,
 }
 
 impl FrontDesk {
     /// A front desk. `admins` empty: who has the power level in the room has a say.
     pub fn new(house: House, power_level: i64, admins: impl IntoIterator<Item = UserId>) -> Self {
         let authority = Authority { power_level, admins: admins.into_iter().collect() };
-        Self { house, authority: Arc::new(authority) }
+        Self { house, authority: Arc::new(authority), asked_again: Arc::default() }
     }
 
     /// Serves until told to stop.
@@ -64,7 +77,7 @@ impl FrontDesk {
         let unanswered =
             self.house.desk.ask(|janitor| Box::pin(async move { janitor.unanswered_commands() }));
         for event in unanswered.await.ok_or(Gone)? {
-            self.say(&event, answer::interrupted(), None).await?;
+            self.say(&event, answer::interrupted(&self.house.prefix), None).await?;
         }
         Ok(())
     }
@@ -109,8 +122,13 @@ impl FrontDesk {
 
     async fn deal_with(&self, heard: Heard) -> Result<(), Gone> {
         let Heard { event, sender, what, .. } = &heard;
+        let age = self.house.clock.now().since(heard.at);
         if matches!(what, What::Undecryptable) {
-            return self.say(event, answer::undecryptable(sender), None).await;
+            return if age <= TOO_OLD && self.may_ask_again(sender) {
+                self.say(event, answer::undecryptable(sender), None).await
+            } else {
+                self.let_be(event).await
+            };
         }
         // What is no plan is nobody's business.
         if let What::Reaction { to, .. } = what {
@@ -120,7 +138,6 @@ impl FrontDesk {
                 return self.let_be(event).await;
             }
         }
-        let age = self.house.clock.now().since(heard.at);
         if age > TOO_OLD && !matches!(what, What::Upgrade { .. }) {
             tracing::info!(%sender, ?age, "a command is too old");
             // What came before the bot was there waits for no answer.
@@ -139,17 +156,30 @@ impl FrontDesk {
             tracing::warn!(%sender, trust = ?heard.trust, "a command is refused");
             return self.say(event, refusal, None).await;
         }
-        let is_allowed = self.authority.check(&*self.house.chat, sender).await;
+        let mut is_allowed = self.authority.check(&*self.house.chat, sender).await;
+        // Nobody would say an upgrade again.
+        while matches!((what, &is_allowed), (What::Upgrade { .. }, Err(Refusal::Unknown(_)))) {
+            sleep(PAUSE).await;
+            is_allowed = self.authority.check(&*self.house.chat, sender).await;
+        }
         match (what, is_allowed) {
             // Who may upgrade a room has power there, and need not have a say here.
             (What::Upgrade { .. }, Err(_)) => self.let_be(event).await,
             (_, Err(refusal)) => {
-                tracing::info!(%sender, "a command of somebody without a say is refused");
-                self.say(event, refusal, None).await
+                tracing::info!(%sender, ?refusal, "a command is refused");
+                self.say(event, refusal.message(), None).await
             }
             (What::Upgrade { successor }, Ok(())) => {
+                let (command, to) = (event.clone(), successor.clone());
+                let moved = self.house.desk.ask(move |janitor| {
+                    Box::pin(async move {
+                        janitor.move_admin_room(&to)?;
+                        janitor.let_be(&command)
+                    })
+                });
+                moved.await.ok_or(Gone)?;
                 let _ = self.house.moved.send(successor.clone());
-                self.let_be(event).await
+                Ok(())
             }
             (What::Reaction { to, .. }, Ok(())) => {
                 self.carry_out(event, sender, Wanted::Plan(Which::ShownIn(to.clone()))).await
@@ -195,6 +225,7 @@ impl FrontDesk {
         };
         match reply {
             Reply::Message(message) => self.say(event, message, interim).await,
+            Reply::Elsewhere if interim.is_some() => self.say(event, answer::under_way(), interim).await,
             Reply::Elsewhere => self.let_be(event).await,
             Reply::Plan(proposed) => {
                 let event = event.clone();
@@ -223,6 +254,15 @@ impl FrontDesk {
             })
         });
         say.await.ok_or(Gone)
+    }
+
+    /// Whether somebody is told once more that their messages cannot be decrypted: most of them are no
+    /// commands.
+    fn may_ask_again(&self, sender: &UserId) -> bool {
+        let now = self.house.clock.now();
+        let mut asked = self.asked_again.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.retain(|_, at| now.since(*at) < ASK_AGAIN);
+        asked.insert(sender.clone(), now).is_none()
     }
 
     /// Nothing is to be said.

@@ -20,5 +20,5 @@ pub(super) async fn answer(asked: &Asked<'_>, key: GraceKey, change: GraceChange
             Ok(janitor.grace_now(key))
         })
     });
-    Ok(answer::grace(key, now.await?, change == GraceChange::Reset).into())
+    Ok(answer::grace(key, now.await?, change == GraceChange::Reset, &asked.house.prefix).into())
 }

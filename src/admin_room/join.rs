@@ -24,7 +24,12 @@ pub(super) async fn answer(asked: &Asked<'_>, name: RoomName) -> Result<Reply, G
     }
     let shown = message::room(&room, matches!(name, RoomName::Alias(_)).then(|| name.to_string()).as_deref());
     Ok(match asked.house.rooms.join(&room, &via(&name, &room, asked)).await {
-        Ok(()) => answer::joined(&shown).into(),
+        Ok(()) => {
+            let id = room.clone();
+            let is_looked_after =
+                asked.janitor(move |janitor| Box::pin(async move { Ok(janitor.looks_after(&id)) })).await?;
+            answer::joined(&shown, is_looked_after).into()
+        }
         Err(NeighbourError::Refused { message, .. }) => answer::not_let_in(&shown, &message).into(),
         Err(error) => answer::failed(&error.to_string()).into(),
     })

@@ -25,7 +25,7 @@ pub(super) async fn answer(asked: &Asked<'_>, name: RoomName) -> Result<Reply, G
         return Ok(answer::stays_here().into());
     }
     Ok(match asked.house.rooms.leave(&room).await {
-        Ok(()) => answer::left(&message::room(&room, known.as_deref())).into(),
+        Ok(()) => answer::left(&message::room(&room, known.as_deref()), &asked.house.prefix).into(),
         Err(error) => answer::failed(&error.to_string()).into(),
     })
 }

@@ -13,5 +13,5 @@ pub(super) async fn answer(asked: &Asked<'_>, mode: Mode) -> Result<Reply, Gone>
             Ok(janitor.mode())
         })
     });
-    Ok(answer::mode(mode, holds.await?).into())
+    Ok(answer::mode(mode, holds.await?, &asked.house.prefix).into())
 }

@@ -16,5 +16,5 @@ pub(super) async fn answer(asked: &Asked<'_>, length: Option<PauseLength>) -> Re
         })
     });
     let (until, now) = until.await?;
-    Ok(answer::paused(until, now).into())
+    Ok(answer::paused(until, now, &asked.house.prefix).into())
 }

@@ -73,12 +73,18 @@ pub async fn post_messages(
         let Some(post) = post_of(&stored, &posted) else {
             // What it is about has not got through: it can only have been refused for good.
             tracing::warn!(txn = stored.txn, "an edit or a reaction has lost what it is about");
+            mail.posted(&stored);
             let _ = sent.send((stored.txn, EventId::from("")));
             continue;
         };
         // Dropping a request that is under way is harmless: the server knows its transaction.
         let Some(result) = stop.or(chat.post(&stored.txn, &post)).await else { return };
         let result = match result {
+            // A room may allow no reactions; what there is to press can be said as well.
+            Err(NeighbourError::Refused { message: why, .. }) if stored.reaction.is_some() => {
+                tracing::warn!("the homeserver takes no reaction in the admin room: {why}");
+                Ok(EventId::from(""))
+            }
             // It will never be taken as it is, and those behind it must not wait for ever.
             Err(NeighbourError::Refused { status: 400 | 413, message: why, .. }) => {
                 tracing::error!("the homeserver refuses a message to the admin room: {why}");

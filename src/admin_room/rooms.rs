@@ -6,5 +6,5 @@ pub(super) async fn answer(asked: &Asked<'_>, only_problems: bool) -> Result<Rep
     let rooms = asked
         .janitor(move |janitor| Box::pin(async move { Ok(janitor.rooms_answer(only_problems)) }))
         .await?;
-    Ok(rooms.message().into())
+    Ok(rooms.message(&asked.house.prefix).into())
 }

@@ -2,7 +2,7 @@
 
 use rtc_janitor_core::{
     command::RoomName,
-    ids::RoomId,
+    ids::{RoomId, UserId},
     render::{Message, answer},
 };
 
@@ -22,7 +22,11 @@ pub(super) async fn find(asked: &Asked<'_>, name: &RoomName) -> Result<Found, Go
     let Found::Room(room) = found else { return Ok(found) };
     let id = room.clone();
     let is_in = asked.janitor(move |janitor| Box::pin(async move { Ok(janitor.is_in(&id)) })).await?;
-    Ok(if is_in { Found::Room(room) } else { Found::Nothing(answer::no_such_room(name, &[])) })
+    Ok(if is_in {
+        Found::Room(room)
+    } else {
+        Found::Nothing(answer::no_such_room(name, &[], &asked.house.prefix))
+    })
 }
 
 /// The room that is meant, whether the bot is in it or not.
@@ -48,9 +52,23 @@ pub(super) async fn find_any(asked: &Asked<'_>, name: &RoomName) -> Result<Found
             let (exact, similar) = called.await?;
             Ok(match exact.as_slice() {
                 [(room, _)] => Found::Room(room.clone()),
-                [] => Found::Nothing(answer::no_such_room(name, &similar)),
+                [] => Found::Nothing(answer::no_such_room(name, &similar, &asked.house.prefix)),
                 several => Found::Nothing(answer::several_rooms(name, several)),
             })
         }
     }
+}
+
+/// The room that is meant, which the bot must be in and not leave alone: only then it is judged.
+pub(super) async fn find_watched(
+    asked: &Asked<'_>,
+    name: &RoomName,
+    user: Option<&UserId>,
+) -> Result<Found, Gone> {
+    let found = find(asked, name).await?;
+    let Found::Room(room) = found else { return Ok(found) };
+    let (id, user, prefix) = (room.clone(), user.cloned(), asked.house.prefix.clone());
+    let left_alone = asked
+        .janitor(move |janitor| Box::pin(async move { Ok(janitor.left_alone(&id, user.as_ref(), &prefix)) }));
+    Ok(left_alone.await?.map_or(Found::Room(room), Found::Nothing))
 }

@@ -4,13 +4,13 @@ use rtc_janitor_core::{command::RoomName, render::answer};
 
 use super::{
     asked::{Asked, Gone, Reply},
-    rooms_by_name::{Found, find},
+    rooms_by_name::{Found, find_watched},
 };
 
 pub(super) async fn answer(asked: &Asked<'_>, room: Option<RoomName>) -> Result<Reply, Gone> {
     let only = match room {
         None => None,
-        Some(name) => match find(asked, &name).await? {
+        Some(name) => match find_watched(asked, &name, None).await? {
             Found::Room(room) => Some(room),
             Found::Nothing(why) => return Ok(why.into()),
         },

@@ -204,9 +204,8 @@ async fn follow_upgrades(
             continue;
         }
         tracing::info!(%before, %successor, "the admin room was upgraded");
-        let moved =
-            desk.ask(move |janitor| Box::pin(async move { janitor.move_admin_room(&before, &successor) }));
-        if moved.await.is_none() {
+        let said = desk.ask(move |janitor| Box::pin(async move { janitor.say_moved(&before, &successor) }));
+        if said.await.is_none() {
             return;
         }
     }

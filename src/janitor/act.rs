@@ -48,7 +48,7 @@ enum Step {
     Written(Written),
     /// Something else stands under the key now, or nothing.
     Replaced(Option<StateEvent>),
-    /// Its owner is in the room after all.
+    /// Its owner is in the room after all, or it cannot be read whether.
     OwnerIsBack,
     /// It was not reached, so nothing was written.
     NotTried(NeighbourError),
@@ -66,8 +66,8 @@ async fn clear(rooms: &dyn Rooms, port: &dyn Clear, write: &PlannedWrite) -> Ste
     if write.reason() == Some(Reason::NotJoined) {
         for owner in write.owners() {
             match rooms.state_event(write.room(), "m.room.member", owner.user.as_str()).await {
-                Ok(event) if room_member(event.as_ref()) == RoomMember::Joined => return Step::OwnerIsBack,
-                Ok(_) => {}
+                Ok(event) if matches!(room_member(event.as_ref()), RoomMember::NotJoined { .. }) => {}
+                Ok(_) => return Step::OwnerIsBack,
                 Err(error) => return Step::NotTried(error),
             }
         }
@@ -96,6 +96,8 @@ pub(super) enum Done {
     Spared,
     /// It was no longer what was judged.
     Changed,
+    /// Somebody else had emptied it.
+    Gone,
     /// The server said no.
     Refused(String),
     /// It is to be tried again, or nobody knows yet.
@@ -202,11 +204,12 @@ impl Janitor {
                 tracing::info!(%room, %key, reason = ?write.reason(), outcome = ?outcome, "dealt with");
                 self.journal.finish(id, &outcome, finding.as_ref(), now)?;
                 self.has_more_to_say |= finding.is_some();
-                for neighbour in write.probes().iter().copied() {
-                    self.breakers.probed(neighbour, room, key, &self.settings.breaker, now);
-                    self.journal.save_breakers(&self.breakers)?;
-                }
                 if matches!(outcome, WriteOutcome::Cleared(_)) {
+                    // A dry run proves nothing: nobody could come back from it.
+                    for neighbour in write.probes().iter().copied() {
+                        self.breakers.probed(neighbour, room, key, &self.settings.breaker, now);
+                        self.journal.save_breakers(&self.breakers)?;
+                    }
                     self.close(room, key)?;
                     Done::Cleared
                 } else {
@@ -219,10 +222,19 @@ impl Janitor {
                 self.journal.finish(id, &WriteOutcome::Changed, None, now)?;
                 // Sync may be late with it, or never say so.
                 match current {
-                    Some(event) => self.take_in_membership(room, event, FirstSeen { at: now, live: true })?,
-                    None => self.close(room, key)?,
+                    Some(event) if !is_empty(&event) => {
+                        self.take_in_membership(room, event, FirstSeen { at: now, live: true })?;
+                        Done::Changed
+                    }
+                    Some(event) => {
+                        self.take_in_membership(room, event, FirstSeen { at: now, live: true })?;
+                        Done::Gone
+                    }
+                    None => {
+                        self.close(room, key)?;
+                        Done::Gone
+                    }
                 }
-                Done::Changed
             }
             Step::OwnerIsBack => {
                 tracing::info!(%room, %key, "its owner is back in the room: left alone");

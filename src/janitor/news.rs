@@ -1,6 +1,6 @@
 //! What a sync brought: memberships, and rooms gained, lost and upgraded.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use rtc_janitor_core::{
     ids::{RoomId, StateKey},
@@ -12,7 +12,7 @@ use rtc_janitor_core::{
     time::Timestamp,
 };
 
-use super::{Janitor, tracker::OpenEvent};
+use super::{Janitor, act, tracker::OpenEvent};
 use crate::world::{
     Invite, LeftRoom, RoomUpdate, SyncBatch,
     journal::{FindingKind, JournalError},
@@ -70,11 +70,19 @@ impl Janitor {
         let seen = FirstSeen { live: seen.live && self.tracker.knows(&room), ..seen };
         self.tracker.add_room(&room);
         self.room_names.entry(room.clone()).or_default();
+        let mut newest = HashMap::new();
         if full {
             self.close_all_but(&room, &update.events)?;
+            let places =
+                update.events.iter().enumerate().filter(|(_, event)| event.event_type == CALL_MEMBER);
+            newest = places.map(|(at, event)| (event.state_key.clone(), at)).collect();
         }
-        for event in update.events {
+        for (at, event) in update.events.into_iter().enumerate() {
             match event.event_type.as_str() {
+                // A full view brings what a key held before, too: that is over, and is no news.
+                CALL_MEMBER if full && newest.get(&event.state_key) != Some(&at) => {
+                    self.verify(&room, &event)?;
+                }
                 CALL_MEMBER => self.take_in_membership(&room, event, seen)?,
                 "m.room.member" => {
                     self.observed.doubt_member(&room, &event.state_key.as_str().into());
@@ -164,7 +172,8 @@ impl Janitor {
     ) -> Result<(), JournalError> {
         let key = event.state_key.clone();
         if self.tracker.is_open(room, &key, &event.event_id) {
-            return Ok(());
+            // A redaction that sync did not tell of leaves the id as it was.
+            return if act::is_empty(&event) { self.close(room, &key) } else { Ok(()) };
         }
         self.verify(room, &event)?;
         // Whether it counts as seen to arrive is settled the first time.

@@ -160,6 +160,8 @@ impl Janitor {
         let undue = summary.judged.iter().filter(|one| one.due.is_empty());
         let next_due = undue.filter_map(|one| one.due_at).filter(|at| *at > now).min();
         let at = [next_due, self.hold_writes_until, regular].into_iter().flatten().min()?;
-        Some(at.since(now) + Duration::from_millis(10))
+        // Longer than that without a look would not count as looking all the time.
+        let pause = at.since(now).min(self.settings.sweep_interval);
+        Some(pause + Duration::from_millis(10))
     }
 }

@@ -16,7 +16,7 @@ use rtc_janitor_core::{
         quarantine::RETURN_WINDOW,
     },
     ids::{EventId, RoomId, UserId},
-    judge::verdict::Verdict,
+    judge::{policy::Neighbour, verdict::Verdict},
     plan::{Approval, Candidate, FRESH, HeldBack, Plan, PlannedWrite, Proposal, Route},
     render::{
         Message,
@@ -28,14 +28,15 @@ use rtc_janitor_core::{
 };
 
 use super::{
-    Janitor, Judged,
+    AdminRoomState, Janitor, Judged,
     act::{Done, Errand},
     run::Stop,
+    tracker::OpenEvent,
 };
 use crate::world::{
     NeighbourError,
     dry_run::Armed,
-    journal::{Draft, JournalError, PlanOutcome, StoredPlan, WriteRecord},
+    journal::{Draft, JournalError, NewPlan, PlanOutcome, StoredPlan, WriteRecord},
 };
 
 /// A plan before anybody has seen it.
@@ -71,7 +72,16 @@ pub(crate) enum Which {
     ShownIn(EventId),
 }
 
-/// How often a plan that the server slows down says how far it is.
+/// How many keys of a plan are written at a time: in between, somebody can still say stop.
+const AT_A_TIME: usize = 10;
+
+/// How often it is tried again what a plan waits for.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Those who come back together are told together.
+const GATHER: Duration = Duration::from_secs(3);
+
+/// How often a plan that takes long says how far it is.
 const NEWS: Duration = Duration::from_secs(30);
 
 impl Janitor {
@@ -128,19 +138,25 @@ impl Janitor {
             .collect();
         let mut blocked = Vec::new();
         for (candidate, why) in &plan.held {
-            match why {
-                HeldBack::NoRoute(why) => blocked.push((shown(candidate), report::obstacle(*why))),
-                HeldBack::RouteUnknown => blocked.push((shown(candidate), held_back(*why))),
-                HeldBack::Breaker(_)
-                | HeldBack::Quarantine
-                | HeldBack::RemoteDeviceList
-                | HeldBack::LongExpired
-                | HeldBack::ClockSkew
-                | HeldBack::SfuSilent => {
+            // Left alone by wish, alive for somebody, or not yet due.
+            if matches!(
+                why,
+                HeldBack::Excluded
+                    | HeldBack::OthersInEvent
+                    | HeldBack::TooYoung
+                    | HeldBack::OneSighting
+                    | HeldBack::NotRefreshed
+                    | HeldBack::FirstSync
+            ) {
+                continue;
+            }
+            // The rest is for a person to decide, where it can be written at all.
+            match candidate.route {
+                Some(Ok(_)) => {
                     proposals.push(Proposal { reservation: Some(held_back(*why)), ..shown(candidate) });
                 }
-                // Left alone by wish, or not yet due.
-                _ => {}
+                Some(Err(why)) => blocked.push((shown(candidate), report::obstacle(why))),
+                None => blocked.push((shown(candidate), held_back(HeldBack::RouteUnknown))),
             }
         }
         let dealt: BTreeSet<_> =
@@ -187,6 +203,7 @@ impl Janitor {
         let now = self.now();
         let about: Vec<_> = judged.iter().filter(|one| one.subject.event == candidate.event).collect();
         let due = about.iter().flat_map(|one| &one.due).min_by_key(|due| due.reason);
+        let is_unknown = about.iter().any(|one| matches!(one.judgement.verdict, Verdict::Unknown(_)));
         let is_alive = about.iter().any(|one| !matches!(one.judgement.verdict, Verdict::Stale(_)));
         let mut whys: Vec<_> =
             about.iter().map(|one| words::why(&one.membership, &one.judgement, &one.evidence, now)).collect();
@@ -201,34 +218,31 @@ impl Janitor {
             since: due.map_or(now, |due| due.first),
             is_shown: candidate.is_shown,
             is_alive,
+            is_unknown,
             why: whys.join("; "),
             reservation: None,
         }
     }
 
-    /// Writes a plan down and shows it in the answer to a command; a ✅ is there to be pressed.
+    /// Writes a plan down and shows it in the answer to a command; a ✅ is there to be pressed. What
+    /// there is no room to show is no part of it.
     pub(crate) fn show_plan(&mut self, proposed: &Proposed, command: &EventId) -> Result<(), JournalError> {
         let now = self.now();
-        let (number, id) = self.journal.next_plan()?;
+        let id = self.journal.next_plan()?;
         let shown = ShownPlan {
-            id: &id,
+            id: &id.1,
             kind: proposed.kind,
             proposals: &proposed.proposals,
             undue: proposed.undue,
             blocked: &proposed.blocked,
+            is_paused: self.wishes.is_paused(now),
             prefix: &self.settings.command_prefix,
             now,
         };
-        let message = shown.message();
-        let stored = self.journal.answer(command, &message, true, now)?;
-        let txn = stored.target.as_ref().map_or_else(|| stored.txn.clone(), |(txn, _)| txn.clone());
-        if !proposed.proposals.is_empty() {
-            self.journal.propose((number, &id), proposed.kind, &proposed.proposals, &stored, now)?;
-        }
-        self.outbox.put(stored);
-        if !proposed.proposals.is_empty() {
-            let tick = Draft { target: Some(txn), reaction: Some("✅".to_owned()), ..Draft::default() };
-            self.post(&tick)?;
+        let (message, proposals) = shown.message();
+        let plan = NewPlan { id, kind: proposed.kind, proposals: &proposals };
+        for stored in self.journal.show(command, &message, &plan, now)? {
+            self.outbox.put(stored);
         }
         Ok(())
     }
@@ -259,9 +273,11 @@ impl Janitor {
             let by = self.journal.plan(&plan.id)?.and_then(|plan| plan.approved_by);
             return Ok(Approved::Taken(plan.id, by.unwrap_or_else(|| "?".into())));
         }
+        // From here on the plan itself says what comes of it.
+        self.journal.done(event)?;
         tracing::info!(plan = %plan.id, %by, "approved");
         plan.approved_by = Some(by.clone());
-        self.plans.insert(plan.id.clone(), UnderWay { plan, reply_to: event.clone(), told: None });
+        self.plans.insert(plan.id.clone(), UnderWay::new(plan, event.clone()));
         Ok(Approved::Begun)
     }
 
@@ -272,7 +288,7 @@ impl Janitor {
                 plan.outcomes.entry(write.event).or_insert(PlanOutcome::Cleared);
             }
             let reply_to = self.journal.event_showing(&plan.id)?.unwrap_or_else(|| "".into());
-            self.plans.insert(plan.id.clone(), UnderWay { plan, reply_to, told: None });
+            self.plans.insert(plan.id.clone(), UnderWay::new(plan, reply_to));
         }
         Ok(())
     }
@@ -294,7 +310,12 @@ impl Janitor {
 
     async fn carry_out(&mut self, under_way: &mut UnderWay, stop: &Stop) -> Result<(), JournalError> {
         let now = self.now();
-        if self.hold_writes_until.is_some_and(|until| now < until) || stop.is_set() {
+        if self.hold_writes_until.is_some_and(|until| now < until) || stop.is_set() || self.answers_go_first()
+        {
+            return Ok(());
+        }
+        // Whoever could say stop must be able to.
+        if self.admin_room != AdminRoomState::Reachable {
             return Ok(());
         }
         self.hold_writes_until = None;
@@ -308,7 +329,7 @@ impl Janitor {
                 under_way.plan.outcomes.entry(write.event).or_insert(PlanOutcome::Cleared);
             }
         }
-        let writes = self.approved_writes(&mut under_way.plan).await?;
+        let writes = self.approved_writes(under_way).await?;
         if !writes.is_empty() {
             let by = under_way.plan.approved_by.clone().unwrap_or_else(|| "?".into());
             let errand = Errand::Plan(&under_way.plan.id, &by);
@@ -318,6 +339,7 @@ impl Janitor {
                 let outcome = match done {
                     Done::Cleared | Done::Spared => PlanOutcome::Cleared,
                     Done::Changed => PlanOutcome::Changed,
+                    Done::Gone => PlanOutcome::Gone,
                     Done::Refused(why) => PlanOutcome::Refused(why),
                     Done::Later => continue,
                 };
@@ -339,10 +361,22 @@ impl Janitor {
         Ok(())
     }
 
-    /// The keys of a plan that are still to be written; those that may not be get their outcome.
-    async fn approved_writes(&mut self, plan: &mut StoredPlan) -> Result<Vec<PlannedWrite>, JournalError> {
-        let pending: Vec<_> =
-            plan.proposals.iter().filter(|one| !plan.outcomes.contains_key(&one.event)).cloned().collect();
+    /// The next few keys of a plan that are to be written; those that may not be get their outcome.
+    async fn approved_writes(&mut self, under_way: &mut UnderWay) -> Result<Vec<PlannedWrite>, JournalError> {
+        let plan = &mut under_way.plan;
+        let now = self.now();
+        if self.wishes.is_paused(now) && now.since(plan.made) < FRESH {
+            under_way.waits_for = Some(held_back(HeldBack::Paused));
+            return Ok(Vec::new());
+        }
+        let pending: Vec<_> = plan
+            .proposals
+            .iter()
+            .filter(|one| !plan.outcomes.contains_key(&one.event))
+            .take(AT_A_TIME)
+            .cloned()
+            .collect();
+        under_way.waits_for = None;
         let rooms =
             pending.iter().map(|one| one.room.clone()).filter(|room| self.tracker.knows(room)).collect();
         let powers = self.read_power(rooms).await;
@@ -363,6 +397,10 @@ impl Janitor {
             };
             match PlannedWrite::approved(&one, &approval) {
                 Ok(write) => writes.push(write),
+                // That can change while the plan is good.
+                Err(why @ (HeldBack::Paused | HeldBack::RouteUnknown)) => {
+                    under_way.waits_for = Some(held_back(why));
+                }
                 Err(why) => {
                     plan.outcomes.insert(one.event, PlanOutcome::Held(held_back(why)));
                 }
@@ -371,14 +409,38 @@ impl Janitor {
         Ok(writes)
     }
 
-    /// Ends a plan when nobody can come back any more.
+    /// Tells who came back, and ends a plan when nobody can any more.
     fn watch_returns(&mut self, under_way: &mut UnderWay) -> Result<(), JournalError> {
-        let is_over = under_way.plan.ended.is_some_and(|ended| self.now() >= ended + RETURN_WINDOW);
-        if is_over && !under_way.plan.closed {
+        let now = self.now();
+        let is_over = under_way.plan.ended.is_some_and(|ended| now >= ended + RETURN_WINDOW);
+        // While sync is down nobody knows; it is told when it is known.
+        if is_over && !under_way.plan.closed && !self.observed.is_away(Neighbour::Homeserver) {
+            self.find_returned(&mut under_way.plan);
             under_way.plan.closed = true;
-            self.tell_progress(under_way)?;
+            self.tell_progress(under_way)
+        } else if under_way.tell_at.is_some_and(|at| now >= at) {
+            self.tell_progress(under_way)
+        } else {
+            Ok(())
         }
-        Ok(())
+    }
+
+    /// Who is there again, also where nobody saw them come.
+    fn find_returned(&self, plan: &mut StoredPlan) {
+        let StoredPlan { kind: PlanKind::Clear, proposals, outcomes, returned, .. } = plan else { return };
+        for one in proposals {
+            let was_cleared = outcomes.get(&one.event) == Some(&PlanOutcome::Cleared);
+            let is_back = |open: &OpenEvent| open.memberships().any(|m| one.owners.contains(&m.owner));
+            let open = self.tracker.get(&one.room, &one.key).filter(|open| open.event.event_id != one.event);
+            if was_cleared && open.is_some_and(is_back) && !returned.contains(&one.event) {
+                returned.push(one.event.clone());
+            }
+        }
+    }
+
+    /// Whether writes wait because somebody waits for an answer and the server takes few events.
+    pub(super) fn answers_go_first(&self) -> bool {
+        self.is_slowed && self.outbox.is_awaited()
     }
 
     /// When a plan under way needs something to be done.
@@ -387,16 +449,21 @@ impl Janitor {
         self.plans
             .values()
             .map(|under_way| match under_way.plan.ended {
-                Some(ended) => ended + RETURN_WINDOW,
-                None => self.hold_writes_until.unwrap_or(now + Duration::from_secs(1)),
+                Some(ended) => under_way.tell_at.unwrap_or(ended + RETURN_WINDOW).min(ended + RETURN_WINDOW),
+                None if self.admin_room != AdminRoomState::Reachable || under_way.waits_for.is_some() => {
+                    now + AGAIN
+                }
+                None if self.answers_go_first() => now + Duration::from_millis(100),
+                None => self.hold_writes_until.unwrap_or(now),
             })
             .min()
     }
 
     fn tell_progress(&mut self, under_way: &mut UnderWay) -> Result<(), JournalError> {
         let now = self.now();
-        let message = progress(&under_way.plan, now);
+        let message = progress(under_way, now);
         under_way.told = Some(now);
+        under_way.tell_at = None;
         let reply_to = Some(under_way.reply_to.clone()).filter(|event| !event.as_str().is_empty());
         let draft = Draft { reply_to, ..Draft::of(message) };
         let stored = self.journal.tell_progress(&mut under_way.plan, draft, now)?;
@@ -414,7 +481,8 @@ impl Janitor {
         let is_clear = under_way.plan.kind == PlanKind::Clear;
         if is_clear && !under_way.plan.returned.contains(&write.event) {
             under_way.plan.returned.push(write.event.clone());
-            self.tell_progress(&mut under_way)?;
+            self.journal.save_plan(&under_way.plan)?;
+            under_way.tell_at.get_or_insert(self.now() + GATHER);
         }
         self.plans.insert(id.clone(), under_way);
         Ok(is_clear)
@@ -428,17 +496,28 @@ pub(super) struct UnderWay {
     /// The event that the progress answers; empty when that is not known any more.
     reply_to: EventId,
     told: Option<Timestamp>,
+    /// When something new is to be told.
+    tell_at: Option<Timestamp>,
+    /// What it waits for, in a sentence.
+    waits_for: Option<String>,
+}
+
+impl UnderWay {
+    fn new(plan: StoredPlan, reply_to: EventId) -> Self {
+        Self { plan, reply_to, told: None, tell_at: None, waits_for: None }
+    }
 }
 
 /// All plans under way, by name.
 pub(super) type Plans = BTreeMap<PlanId, UnderWay>;
 
-fn progress(plan: &StoredPlan, now: Timestamp) -> Message {
+fn progress(UnderWay { plan, waits_for, .. }: &UnderWay, now: Timestamp) -> Message {
     let nobody = UserId::from("?");
     let outcome = |one: &Proposal| match plan.outcomes.get(&one.event) {
         None => Outcome::Pending,
         Some(PlanOutcome::Cleared) => Outcome::Cleared,
         Some(PlanOutcome::Changed) => Outcome::Changed,
+        Some(PlanOutcome::Gone) => Outcome::Gone,
         Some(PlanOutcome::Held(why)) => Outcome::Held(why.clone()),
         Some(PlanOutcome::Refused(why)) => Outcome::Refused(why.clone()),
     };
@@ -448,6 +527,7 @@ fn progress(plan: &StoredPlan, now: Timestamp) -> Message {
         by: plan.approved_by.as_ref().unwrap_or(&nobody),
         outcomes: plan.proposals.iter().map(|one| (one, outcome(one))).collect(),
         returned: plan.proposals.iter().filter(|one| plan.returned.contains(&one.event)).collect(),
+        waits_for: waits_for.as_deref(),
         watched_until: plan.ended.filter(|_| !plan.closed).map(|ended| ended + RETURN_WINDOW),
         now,
     }

@@ -53,7 +53,10 @@ impl Janitor {
     /// When something may be said unasked, if there is something to say.
     pub(super) fn next_word(&self) -> Option<Timestamp> {
         let may = self.has_more_to_say && self.admin_room == AdminRoomState::Reachable;
-        may.then(|| self.last_word.map_or(self.now(), |last| last + PACE))
+        let at = self.last_word.map_or(self.now(), |last| last + PACE);
+        // A report waits while writes do.
+        let held = self.hold_writes_until.map_or(at, |until| until.min(self.now() + Duration::from_secs(1)));
+        may.then_some(at.max(held))
     }
 
     /// Says what is to be said, if it may now. While nobody can be told, it gathers in the journal and
@@ -65,18 +68,21 @@ impl Janitor {
         {
             return Ok(());
         }
-        let notes = self.journal.untold()?;
-        if notes.is_empty() {
-            self.report()?;
-            return Ok(());
-        }
-        let texts: Vec<_> = notes.iter().map(|note| &note.message).collect();
-        let is_alarm = notes.iter().any(|note| note.is_alarm);
-        let draft = Draft {
-            notes: notes.iter().map(|note| note.id).collect(),
-            mentions: if is_alarm { self.settings.alert.clone() } else { Vec::new() },
-            ..Draft::of(report::together(&texts))
+        let (alarms, notes): (Vec<_>, Vec<_>) =
+            self.journal.untold()?.into_iter().partition(|note| note.is_alarm);
+        // What needs a person at once is said first and by itself, and none of it is cut.
+        let (notes, mentions) = match (alarms.first(), notes.is_empty()) {
+            (Some(_), _) => (alarms, self.settings.alert.clone()),
+            (None, false) => (notes, Vec::new()),
+            (None, true) => return self.report(),
         };
+        let texts: Vec<_> = notes.iter().map(|note| &note.message).collect();
+        let (text, shown) = report::together(&texts);
+        let is_alarm = notes.first().is_some_and(|note| note.is_alarm);
+        let told = if is_alarm { shown } else { notes.len() };
+        let text = if shown < told { report::and_more(text, told - shown) } else { text };
+        let draft =
+            Draft { notes: notes[..told].iter().map(|note| note.id).collect(), mentions, ..Draft::of(text) };
         self.post(&draft)?;
         self.last_word = Some(now);
         // There may be findings, too.
@@ -164,8 +170,10 @@ impl Janitor {
             let Some(row) = Self::row_of(&finding) else { continue };
             digest.add(finding.kind, row.reason, finding.at.since(row.since));
         }
+        let cleared = self.journal.cleared_since(since)?;
+        digest.by_plan = cleared.iter().filter(|write| write.plan.is_some()).count();
         self.journal.set_last_digest(now)?;
-        if let Some(message) = digest.message() {
+        if let Some(message) = digest.message(&self.settings.command_prefix) {
             self.say(&message, None, now)?;
         }
         Ok(())

@@ -74,8 +74,7 @@ impl Janitor {
         self.last_look = Some(now);
         if self.hold_writes_until.is_some_and(|until| now >= until) {
             // Somebody waits for an answer: that goes first where the server takes few events.
-            let goes_first = self.is_slowed && self.outbox.is_awaited();
-            self.hold_writes_until = goes_first.then(|| now + Duration::from_secs(1));
+            self.hold_writes_until = self.answers_go_first().then(|| now + Duration::from_secs(1));
         }
         // Reading may be broken off at any time; only a write is always finished.
         let Some(settled) = stop.or(self.settle_open_intents()).await else {
@@ -135,8 +134,11 @@ impl Janitor {
     /// Takes the judgements into the ledger and the breakers.
     pub(super) fn remember(&mut self, judged: &[Judged]) -> Result<(), JournalError> {
         let now = self.now();
-        let tracker = &self.tracker;
-        self.ledger.retain(|subject| tracker.is_open(&subject.room, &subject.key, &subject.event));
+        let (tracker, settings) = (&self.tracker, &self.settings);
+        // Where nobody looks, no grace goes by.
+        self.ledger.retain(|subject| {
+            settings.covers(&subject.room) && tracker.is_open(&subject.room, &subject.key, &subject.event)
+        });
         if self.observed.is_settling(Neighbour::Homeserver, now) {
             self.ledger.pause(None);
         } else {

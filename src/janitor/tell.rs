@@ -97,7 +97,7 @@ impl Janitor {
                     user: membership.owner.user.clone(),
                     device: membership.owner.device.to_string(),
                     start: membership.start,
-                    verdict: Verdict::Active,
+                    verdict: None,
                     due: None,
                 });
             }
@@ -107,7 +107,7 @@ impl Janitor {
                 user: one.membership.owner.user.clone(),
                 device: one.membership.owner.device.to_string(),
                 start: one.membership.start,
-                verdict: one.judgement.verdict,
+                verdict: Some(one.judgement.verdict),
                 due: one.due_at,
             });
         }
@@ -225,6 +225,16 @@ impl Janitor {
         })
     }
 
+    /// What to say of a room or a user that is left alone by wish, so that nobody takes silence for health.
+    pub(crate) fn left_alone(&self, room: &RoomId, user: Option<&UserId>, prefix: &str) -> Option<Message> {
+        if !self.settings.covers(room) {
+            let shown = message::room(room, self.name_of(room).as_deref());
+            return Some(answer::left_alone(&shown, !self.file.covers(room), prefix));
+        }
+        let user = user.filter(|user| self.settings.leaves_alone(user))?;
+        Some(answer::left_alone(&message::user(user), self.file.leaves_alone(user), prefix))
+    }
+
     /// The rooms that go by a name: by it wholly, or else by a part of it.
     pub(crate) fn rooms_called(&self, name: &str) -> (Vec<RoomId>, Vec<RoomId>) {
         let wanted = name.to_lowercase();
@@ -292,13 +302,18 @@ impl Janitor {
     }
 
     /// The admin room goes on elsewhere.
-    pub(crate) fn move_admin_room(&mut self, before: &RoomId, to: &RoomId) -> Result<(), JournalError> {
+    pub(crate) fn move_admin_room(&mut self, to: &RoomId) -> Result<(), JournalError> {
         if let Some((configured, _)) = self.journal.admin_room()? {
             self.journal.set_admin_room(&configured, to)?;
         }
         for settings in [&mut self.settings, &mut self.file] {
             settings.admin_room = Some(to.clone());
         }
+        Ok(())
+    }
+
+    /// Says in the room where it goes on that it does.
+    pub(crate) fn say_moved(&mut self, before: &RoomId, to: &RoomId) -> Result<(), JournalError> {
         self.say(&answer::moved_here(before), Some(&format!("moved to {to}")), self.now())
     }
 
@@ -313,6 +328,11 @@ impl Janitor {
         self.journal.save_breakers(&self.breakers)?;
         self.wants_look = true;
         Ok(closed)
+    }
+
+    /// Whether the calls of a room are looked after, once the bot is there.
+    pub(crate) fn looks_after(&self, room: &RoomId) -> bool {
+        self.settings.covers(room)
     }
 
     /// Whether the bot is in a room.

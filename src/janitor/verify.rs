@@ -3,6 +3,8 @@
 //! There is no compare-and-set in Matrix: a write can overwrite what came in the instant before it.
 //! So each write is looked at again when it comes by sync, where the server says what it replaced.
 
+use std::time::Duration;
+
 use rtc_janitor_core::{
     guard::quarantine::RETURN_WINDOW,
     ids::RoomId,
@@ -20,6 +22,10 @@ use crate::world::{
     NeighbourError,
     journal::{Finding, FindingKind, JournalError, WriteOutcome, WriteRecord},
 };
+
+/// How long after a clear it is still noticed that somebody came back right after it: sync may have been
+/// down, or the janitor.
+const SEEN_LATE: Duration = Duration::from_hours(24);
 
 impl Janitor {
     /// When `event` is a write of ours: did it replace what was judged?
@@ -61,7 +67,13 @@ impl Janitor {
     pub(super) fn notice_return(&mut self, room: &RoomId, open: &OpenEvent) -> Result<(), JournalError> {
         let now = self.now();
         let key = &open.event.state_key;
-        let cleared = self.journal.cleared_since(now - RETURN_WINDOW)?;
+        let cleared = self.journal.cleared_since(now - SEEN_LATE)?;
+        // Sync may tell of it long after it happened.
+        let in_time = |write: &WriteRecord| {
+            let came = open.memberships().map(|membership| membership.start).min().unwrap_or(now);
+            let cleared = write.finished.unwrap_or(write.intended);
+            came.min(now) < cleared + RETURN_WINDOW
+        };
         let same_owner = |write: &WriteRecord| {
             open.memberships().any(|membership| write.owners.contains(&membership.owner))
         };
@@ -72,6 +84,7 @@ impl Janitor {
                 // What replaced the judged event itself came before the write, which overwrote it.
                 && open.event.replaces_state.as_ref() != Some(&write.event)
                 && same_owner(write)
+                && in_time(write)
         });
         let Some(write) = write else { return Ok(()) };
         if self.returned_from_plan(&write)? {

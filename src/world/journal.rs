@@ -26,7 +26,7 @@ use rusqlite::Connection;
 
 pub use findings::Finding;
 pub use messages::{Draft, Note, StoredMessage};
-pub use plans::{PlanOutcome, StoredPlan};
+pub use plans::{NewPlan, PlanOutcome, StoredPlan};
 pub use rtc_janitor_core::render::report::FindingKind;
 pub use settings::StoredSetting;
 pub use writes::{Intent, Past, WriteOutcome, WriteRecord};

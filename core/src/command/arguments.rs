@@ -50,7 +50,10 @@ impl fmt::Display for RoomName {
 /// When it is no full user id.
 pub fn user(text: &str) -> Result<UserId, String> {
     let is_full = text.strip_prefix('@').is_some_and(|rest| rest.contains(':'));
-    if is_full {
+    if text.contains(['*', '?']) {
+        Err("is a pattern, and a command takes one user; patterns go into owners.exclude in the settings"
+            .into())
+    } else if is_full {
         Ok(text.into())
     } else {
         Err("is no user; name one in full, such as @name:example.org".into())

@@ -29,6 +29,11 @@ pub enum Mistake {
 }
 
 impl Mistake {
+    /// A name that no command has.
+    pub fn unknown(name: &str) -> Self {
+        Self::Unknown { name: name.to_owned(), nearest: nearest(name) }
+    }
+
     /// The answer to whoever made it.
     pub fn message(&self, prefix: &str) -> Message {
         let help = format!("`{prefix} help` lists what I understand.");
@@ -65,10 +70,7 @@ pub(super) fn of(error: &clap::Error, words: &[String]) -> Mistake {
         _ => None,
     };
     let given = || message::harmless(&text(ContextKind::InvalidValue).unwrap_or_default());
-    let Some(known) = usage(&command, "") else {
-        let nearest = nearest(&command);
-        return Mistake::Unknown { name: command, nearest };
-    };
+    let Some(known) = usage(&command, "") else { return Mistake::unknown(&command) };
     let why = match error.kind() {
         ErrorKind::MissingRequiredArgument => {
             let missing = text(ContextKind::InvalidArg).unwrap_or_default();

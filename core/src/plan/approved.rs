@@ -38,8 +38,11 @@ pub struct Proposal {
     pub since: Timestamp,
     /// Whether clients still show it.
     pub is_shown: bool,
-    /// Whether it looks alive: nothing speaks against it.
+    /// Whether it looks alive: nothing is known to speak against it.
     pub is_alive: bool,
+    /// Whether what could speak against it is not known.
+    #[serde(default)]
+    pub is_unknown: bool,
     /// What is known of it, in a sentence.
     pub why: String,
     /// Why a sweep would not do it by itself.
@@ -68,9 +71,9 @@ impl PlannedWrite {
     ///
     /// What holds it back all the same.
     pub fn approved(proposal: &Proposal, approval: &Approval) -> Result<Self, HeldBack> {
-        refuse_if(approval.is_paused, HeldBack::Paused)?;
-        refuse_if(approval.is_excluded, HeldBack::Excluded)?;
         refuse_if(approval.now.since(approval.made) >= FRESH, HeldBack::TooOld)?;
+        refuse_if(approval.is_excluded, HeldBack::Excluded)?;
+        refuse_if(approval.is_paused, HeldBack::Paused)?;
         let route = match approval.route {
             Some(Ok(route)) => route,
             Some(Err(blocked)) => return Err(HeldBack::NoRoute(blocked)),
@@ -107,6 +110,7 @@ mod tests {
             since: made,
             is_shown: true,
             is_alive: true,
+            is_unknown: false,
             why: String::new(),
             reservation: None,
         };

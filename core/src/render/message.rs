@@ -6,6 +6,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::ids::{RoomId, UserId};
 
+/// The most bytes that both forms of a message have together: an event holds 64 KiB, of which JSON and
+/// encryption take a good third, and an edit says everything twice. What the server refuses is never read.
+pub(crate) const MOST_BYTES: usize = 20_000;
+
 /// A message in the two forms of `m.room.message`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {

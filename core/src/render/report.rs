@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     answer::Rooms,
-    message::{self, Message, escaped, sentence_html, sentences},
+    message::{self, MOST_BYTES, Message, escaped, sentence_html, sentences},
     words,
 };
 use crate::{
@@ -24,10 +24,6 @@ const MOST_ROWS: usize = 50;
 
 /// The most devices that one row names: an array form can hold hundreds.
 const MOST_DEVICES: usize = 5;
-
-/// The most bytes that both forms of a report have together. An event holds 64 KiB, of which JSON and
-/// encryption take a good third; a message that the server refuses would keep all that follow it waiting.
-const MOST_BYTES: usize = 32_000;
 
 /// What was found about an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -237,25 +233,27 @@ fn devices(row: &Row, show: fn(&str) -> String) -> String {
     shown.join(", ")
 }
 
-/// Several messages in one; what does not fit is counted.
-pub fn together(messages: &[&Message]) -> Message {
+/// Several messages in one, and how many of them there was room for.
+pub fn together(messages: &[&Message]) -> (Message, usize) {
     let mut text = Message::default();
     for (index, message) in messages.iter().enumerate() {
-        if index > 0
-            && text.plain.len() + text.html.len() + message.plain.len() + message.html.len() > MOST_BYTES
-        {
-            let rest = sentences(&[&format!("… and {} more such messages.", messages.len() - index)]);
-            text =
-                Message { plain: format!("{}\n\n{}", text.plain, rest.plain), html: text.html + &rest.html };
-            break;
-        }
         if index > 0 {
+            let size = text.plain.len() + text.html.len() + message.plain.len() + message.html.len();
+            if size > MOST_BYTES {
+                return (text, index);
+            }
             text.plain.push_str("\n\n");
         }
         text.plain.push_str(&message.plain);
         text.html.push_str(&message.html);
     }
-    text
+    (text, messages.len())
+}
+
+/// A message with the count of those for which there was no room.
+pub fn and_more(text: Message, left_out: usize) -> Message {
+    let rest = sentences(&[&format!("… and {left_out} more such messages.")]);
+    Message { plain: format!("{}\n\n{}", text.plain, rest.plain), html: text.html + &rest.html }
 }
 
 /// What one day came to.
@@ -269,6 +267,8 @@ pub struct Digest {
     pub cleared: BTreeMap<Reason, Vec<Duration>>,
     /// The same in mode `report`.
     pub would_clear: BTreeMap<Reason, Vec<Duration>>,
+    /// How many were emptied by plans that somebody had approved.
+    pub by_plan: usize,
     /// How many could not be emptied.
     pub blocked: usize,
     /// The rooms that need a person.
@@ -283,6 +283,7 @@ impl Digest {
             now,
             cleared: BTreeMap::new(),
             would_clear: BTreeMap::new(),
+            by_plan: 0,
             blocked: 0,
             problems: Rooms { rooms: Vec::new(), only_problems: true },
         }
@@ -297,10 +298,11 @@ impl Digest {
         }
     }
 
-    /// The message, `None` when there is nothing to tell.
-    pub fn message(&self) -> Option<Message> {
+    /// The message, `None` when there is nothing to tell; commands begin with `prefix`.
+    pub fn message(&self, prefix: &str) -> Option<Message> {
         let has_problems = self.problems.rooms.iter().any(|room| !room.problems.is_empty());
-        if self.cleared.is_empty() && self.would_clear.is_empty() && self.blocked == 0 && !has_problems {
+        let is_quiet = self.cleared.is_empty() && self.would_clear.is_empty();
+        if is_quiet && self.by_plan + self.blocked == 0 && !has_problems {
             return None;
         }
         let mut lines = vec![format!("📅 The last {}:", words::span(self.now.since(self.since)))];
@@ -318,12 +320,16 @@ impl Digest {
                 ));
             }
         }
+        if self.by_plan > 0 {
+            lines.push(format!("Hung up {} by plans that were approved.", memberships(self.by_plan)));
+        }
         if self.blocked > 0 {
             lines.push(format!("Could not hang up {}.", memberships(self.blocked)));
         }
         let lines: Vec<_> = lines.iter().map(String::as_str).collect();
         let text = sentences(&lines);
-        Some(if has_problems { together(&[&text, &self.problems.message()]) } else { text })
+        let problems = self.problems.message(prefix);
+        Some(if has_problems { together(&[&text, &problems]).0 } else { text })
     }
 }
 

@@ -6,10 +6,12 @@ use serde_json::json;
 
 use super::fakes::{BOT, ROOM, Story, content, key, settings};
 use crate::{
-    janitor::{AdminRoomState, tracker::Tracker, wishes::Wish},
+    janitor::{AdminRoomState, Settings, tracker::Tracker, wishes::Wish},
     world::journal::FindingKind,
 };
 use rtc_janitor_core::{
+    guard::breaker,
+    judge::policy::Neighbour,
     mode::Pause,
     rtc::state_event::{CALL_MEMBER, StateEvent},
 };
@@ -224,4 +226,91 @@ async fn a_membership_costs_at_most_three_reads_and_one_write() {
     assert_eq!(story.writes(), 10);
     let reads = story.world.lock().reads.len();
     assert!(reads <= 30, "{reads} reads: {:?}", story.world.lock().reads);
+}
+
+#[tokio::test]
+async fn one_that_came_back_while_nobody_looked_was_alive() {
+    let mut story = Story::new();
+    let key = story.ghost(ALICE, "LIVE").await;
+    story.minutes(LONG_ENOUGH).await;
+    assert_eq!(story.writes(), 1);
+    story.said();
+    story.world.pass(Duration::from_secs(1));
+    story.world.put(ROOM, CALL_MEMBER, &key, ALICE, content("LIVE"));
+    story.world.pass(Duration::from_mins(30));
+    let mut story = story.restart(settings()).await;
+    let said = story.said().join("\n");
+    assert!(said.contains("came back"), "{said}");
+    assert_eq!(story.janitor.quarantine.count(story.world.now()), 1);
+}
+
+#[tokio::test]
+async fn who_joins_again_much_later_did_not_come_back() {
+    let mut story = Story::new();
+    let key = story.ghost(ALICE, "LIVE").await;
+    story.minutes(LONG_ENOUGH).await;
+    assert_eq!(story.writes(), 1);
+    story.said();
+    story.world.pass(Duration::from_mins(30));
+    let later = story.world.put(ROOM, CALL_MEMBER, &key, ALICE, content("LIVE"));
+    story.hear([later]).await;
+    assert_eq!(story.said(), Vec::<String>::new());
+    assert_eq!(story.janitor.quarantine.count(story.world.now()), 0);
+}
+
+#[tokio::test]
+async fn what_a_key_held_before_is_no_news_in_a_full_view() {
+    let mut story = Story::new();
+    let before = story.world.join_call(ALICE, "DEAD");
+    story.world.pass(Duration::from_mins(1));
+    let key = story.ghost(ALICE, "DEAD").await;
+    story.minutes(LONG_ENOUGH).await;
+    assert_eq!(story.writes(), 1);
+    story.said();
+    let ours = story.world.current(&key);
+    story.hear_all([before, ours]).await;
+    assert_eq!(story.said(), Vec::<String>::new(), "it did not come back");
+    assert_eq!(story.janitor.subjects().count(), 0);
+}
+
+#[tokio::test]
+async fn a_redaction_that_sync_did_not_tell_of_is_seen_in_a_full_view() {
+    let mut story = Story::new();
+    let event = story.world.join_call(ALICE, "PHONE");
+    story.hear([event.clone()]).await;
+    assert_eq!(story.janitor.subjects().count(), 1);
+    let redacted = StateEvent { redacted: true, content: json!({}), ..event };
+    story.hear_all([redacted]).await;
+    assert_eq!(story.janitor.subjects().count(), 0);
+}
+
+#[tokio::test]
+async fn time_in_which_a_room_is_excluded_counts_towards_no_grace() {
+    let mut story = Story::new();
+    story.ghost(ALICE, "DEAD").await;
+    story.minutes(5).await;
+    story.janitor.settings.exclude.insert(ROOM.into());
+    story.minutes(60).await;
+    story.janitor.settings.exclude.clear();
+    story.minutes(4).await;
+    assert_eq!(story.writes(), 0, "the grace begins anew");
+    story.minutes(LONG_ENOUGH).await;
+    assert_eq!(story.writes(), 1, "the control");
+}
+
+#[tokio::test]
+async fn a_dry_run_closes_no_breaker() {
+    let mut story = Story::with(Settings { is_clean: false, ..settings() });
+    let users: Vec<_> = (0..10).map(|n| format!("@u{n}:hs")).collect();
+    for user in &users {
+        let event = story.world.join_call(user, "D");
+        story.hear([event]).await;
+    }
+    story.minutes(5).await;
+    for user in &users[..8] {
+        story.world.log_out(user, "D");
+    }
+    story.minutes(30).await;
+    let state = story.janitor.breakers.state(Neighbour::DeviceLists);
+    assert!(matches!(state, breaker::State::Open { .. }), "{state:?}");
 }

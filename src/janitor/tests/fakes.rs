@@ -298,6 +298,11 @@ impl Story {
         self.sync(events.into_iter().collect(), false).await;
     }
 
+    /// A full view arrives, with these events of the room.
+    pub(super) async fn hear_all(&mut self, events: impl IntoIterator<Item = StateEvent>) {
+        self.sync(events.into_iter().collect(), true).await;
+    }
+
     async fn sync(&mut self, events: Vec<StateEvent>, full: bool) {
         let update = RoomUpdate { room_id: ROOM.into(), events, redacted: Vec::new() };
         let batch = SyncBatch { full, joined: vec![update], next_batch: "s".into(), ..SyncBatch::default() };

@@ -7,7 +7,7 @@ use rtc_janitor_core::{mode::Pause, plan::FRESH};
 use super::fakes::{Fate, ROOM, Story, key, settings};
 use crate::{
     janitor::{
-        Settings,
+        AdminRoomState, Settings,
         plans::{Approved, Which},
         wishes::Wish,
     },
@@ -135,7 +135,7 @@ async fn a_server_that_slows_down_sets_the_pace_of_a_plan() {
     story.approve(&which);
     story.go_on().await;
     assert_eq!(story.writes(), 0);
-    assert!(story.said().join("\n").contains("the homeserver sets the pace"));
+    assert!(story.said().join("\n").contains("cleared 0 of 2 memberships; 2 to go."));
     story.world.pass(Duration::from_secs(10));
     story.go_on().await;
     assert_eq!(story.writes(), 0, "not before it may");
@@ -159,6 +159,9 @@ async fn who_comes_back_after_a_clear_is_named_and_not_quarantined() {
     assert!(story.said().join("\n").contains("I look who comes back"));
     let back = story.world.join_call(ALICE, "PHONE");
     story.hear([back]).await;
+    // Those who come together are told together.
+    story.world.pass(Duration::from_secs(3));
+    story.go_on().await;
     let said = story.said().join("\n");
     assert!(said.contains("Came back") && said.contains("@alice:hs on PHONE"), "{said}");
     story.world.pass(Duration::from_secs(121));
@@ -204,4 +207,88 @@ async fn an_approved_plan_goes_on_after_a_restart_and_no_key_is_written_twice() 
     story.go_on().await;
     assert_eq!(story.written(), [key(ALICE, "DEAD"), key("@bob:hs", "DEAD")]);
     assert!(story.said().join("\n").contains("cleared 2 of 2"));
+}
+
+#[tokio::test]
+async fn a_plan_under_way_can_be_stopped_and_goes_on() {
+    let mut story = Story::new();
+    for user in 0..25 {
+        let event = story.world.join_call(&format!("@u{user}:hs"), "D");
+        story.hear([event]).await;
+    }
+    story.minutes(5).await;
+    let (which, _) = story.clear_plan().await;
+    story.approve(&which);
+    story.go_on().await;
+    let begun = story.writes();
+    assert!((1..25).contains(&begun), "a few at a time: {begun}");
+    story.janitor.wish(&Wish::Pause(Pause::UntilResume), &BOSS.into()).expect("the journal works");
+    story.go_on().await;
+    story.world.pass(Duration::from_secs(31));
+    story.go_on().await;
+    assert_eq!(story.writes(), begun);
+    assert!(story.said().join("\n").contains("It waits: I am paused."));
+    story.janitor.unwish(&Wish::Pause(Pause::UntilResume)).expect("the journal works");
+    // Nobody could say stop now.
+    story.janitor.admin_room = AdminRoomState::Away(story.world.now());
+    story.go_on().await;
+    assert_eq!(story.writes(), begun);
+    story.janitor.admin_room = AdminRoomState::Reachable;
+    for _ in 0..25 {
+        story.go_on().await;
+    }
+    assert_eq!(story.writes(), 25);
+    assert!(story.said().join("\n").contains("cleared 25 of 25"));
+}
+
+#[tokio::test]
+async fn a_plan_that_waits_too_long_is_over() {
+    let mut story = two_ghosts().await;
+    let (which, _) = story.sweep_plan().await;
+    story.approve(&which);
+    story.janitor.wish(&Wish::Pause(Pause::UntilResume), &BOSS.into()).expect("the journal works");
+    story.go_on().await;
+    story.world.pass(FRESH);
+    story.go_on().await;
+    assert_eq!(story.writes(), 0);
+    assert!(story.said().join("\n").contains("the plan was more than 15 min old"));
+    assert_eq!(story.janitor.next_plan_step(), None);
+}
+
+#[tokio::test]
+async fn what_somebody_else_emptied_is_told_as_gone() {
+    let mut story = two_ghosts().await;
+    let (which, _) = story.sweep_plan().await;
+    story.world.put(
+        ROOM,
+        "org.matrix.msc3401.call.member",
+        &key(ALICE, "DEAD"),
+        ALICE,
+        serde_json::json!({}),
+    );
+    story.approve(&which);
+    story.go_on().await;
+    assert_eq!(story.written(), [key("@bob:hs", "DEAD")]);
+    let said = story.said().join("\n");
+    assert!(said.contains("gone already") && !said.contains("changed since"), "{said}");
+}
+
+#[tokio::test]
+async fn who_came_back_while_nobody_looked_is_named_all_the_same() {
+    let mut story = Story::new();
+    let event = story.world.join_call(ALICE, "PHONE");
+    story.hear([event]).await;
+    story.minutes(5).await;
+    let (which, _) = story.clear_plan().await;
+    story.approve(&which);
+    story.go_on().await;
+    // The janitor is away while she comes back.
+    story.world.pass(Duration::from_secs(1));
+    story.world.join_call(ALICE, "PHONE");
+    story.world.pass(Duration::from_mins(3));
+    let mut story = story.restart(settings()).await;
+    story.go_on().await;
+    let said = story.said().join("\n");
+    assert!(said.contains("Came back") && !said.contains("Nobody came back"), "{said}");
+    assert_eq!(story.janitor.quarantine.count(story.world.now()), 0);
 }

@@ -216,3 +216,23 @@ async fn of_the_settings_and_a_command_the_stricter_holds() {
     let written: Vec<_> = story.world.lock().writes.iter().map(|(_, key)| key.to_string()).collect();
     assert_eq!(written, [key("@bob:hs", "DEAD")]);
 }
+
+#[tokio::test]
+async fn what_needs_somebody_at_once_is_said_first_and_by_itself() {
+    let mut story = Story::with(Settings { alert: vec!["@boss:hs".into()], ..settings() });
+    let (now, text) =
+        (story.world.now(), |words: &str| rtc_janitor_core::render::message::sentences(&[words]));
+    for number in 0..200 {
+        story
+            .janitor
+            .say(&text(&format!("note {number} {}", "x".repeat(200))), None, now)
+            .expect("the journal works");
+    }
+    story.janitor.alarm(&text("alarm"), None, now).expect("the journal works");
+    let messages = story.messages();
+    assert_eq!(messages[0].message.plain, "alarm");
+    assert_eq!(messages[0].mentions, ["@boss:hs".into()]);
+    assert!(messages[1].message.plain.contains("more such messages"), "a burst is summed up");
+    assert_eq!(messages[1].mentions, []);
+    assert_eq!(messages.len(), 2);
+}

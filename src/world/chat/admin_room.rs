@@ -1,6 +1,7 @@
 //! Being in the admin room, and speaking there.
 
 use std::{
+    collections::HashMap,
     future::Future,
     sync::{
         Arc,
@@ -16,6 +17,7 @@ use matrix_sdk::{
     deserialized_responses::TimelineEvent,
     ruma::{
         OwnedEventId, OwnedRoomId, OwnedTransactionId, OwnedUserId, RoomId as RumaRoomId,
+        UserId as RumaUserId,
         events::{
             AnySyncTimelineEvent, Mentions, MessageLikeEventType,
             reaction::ReactionEventContent,
@@ -41,7 +43,9 @@ use tokio::{
 };
 
 use super::{ChatConnection, filter, listen};
-use crate::world::{Chat, Delivery, Heard, NeighbourError, Post, Rooms as _, Standing, homeserver::failure};
+use crate::world::{
+    Chat, Delivery, Heard, NeighbourError, Post, Rooms as _, Standing, Trust, What, homeserver::failure,
+};
 
 /// How long one `/sync` stays open. Outside the room it is also how often joining is tried.
 const LONG_POLL: Duration = Duration::from_secs(30);
@@ -158,6 +162,8 @@ impl AdminRoom {
         // Only once it knows how things stand, it may wait for news.
         let mut long_poll = Duration::ZERO;
         let mut undecrypted = Vec::new();
+        // One that came while the bot was away may be in no answer.
+        let mut knows_of_upgrade = false;
         let mut room = self.room_id.subscribe();
         loop {
             if room.has_changed().is_ok_and(|changed| changed) {
@@ -169,9 +175,15 @@ impl AdminRoom {
                     let inside = synced.is_inside;
                     self.note(if inside { Ok(()) } else { Err(self.not_in_the_room()) });
                     let next = synced.next.clone();
-                    let heard = self.listen(synced, &mut undecrypted).await;
+                    let mut heard = self.listen(synced, &mut undecrypted).await;
+                    if inside && !std::mem::replace(&mut knows_of_upgrade, true) {
+                        heard.extend(self.upgrade().await);
+                    }
                     self.hand_over(heard, &ears).await;
-                    self.keep(HANDED_OVER, &next).await;
+                    // What waits for its key is heard again after a restart.
+                    if undecrypted.is_empty() {
+                        self.keep(HANDED_OVER, &next).await;
+                    }
                     if matches!(token, SyncToken::NoToken) {
                         self.keep(TOKEN_IS_FOR, self.ruma_id().as_str()).await;
                     }
@@ -220,6 +232,7 @@ impl AdminRoom {
             }
         }
         let is_backlog = synced.is_backlog;
+        let mut violated = HashMap::new();
         let edited = listen::edited(&synced.events);
         for event in synced.events {
             match listen::is_undecrypted(&event) {
@@ -229,8 +242,39 @@ impl AdminRoom {
                 None => heard.extend(listen::heard(&event, me, is_encrypted, is_backlog)),
             }
         }
+        // A reaction is never encrypted: for its sender the identity speaks that is known now.
+        for one in heard.iter_mut().filter(|one| is_encrypted && matches!(one.what, What::Reaction { .. })) {
+            if !violated.contains_key(&one.sender) {
+                violated.insert(one.sender.clone(), self.is_violated(&one.sender).await);
+            }
+            if violated[&one.sender] {
+                one.trust = Trust::IdentityViolated;
+            }
+        }
         heard.retain(|one| !edited.contains(&(one.sender.clone(), one.event.clone())));
         heard
+    }
+
+    /// The upgrade of the room, where there is one.
+    async fn upgrade(&self) -> Option<Heard> {
+        let tombstone = self.connection.homeserver().state_event(&self.id(), "m.room.tombstone", "").await;
+        let tombstone = tombstone.ok().flatten()?;
+        let successor = tombstone.content.get("replacement_room")?.as_str()?.into();
+        Some(Heard {
+            event: tombstone.event_id,
+            sender: tombstone.sender,
+            at: tombstone.origin_server_ts,
+            what: What::Upgrade { successor },
+            trust: Trust::Enough,
+            is_backlog: true,
+        })
+    }
+
+    /// Whether somebody was verified once and has another identity now.
+    async fn is_violated(&self, user: &UserId) -> bool {
+        let Ok(user) = <&RumaUserId>::try_from(user.as_str()) else { return false };
+        let identity = self.connection.client.encryption().get_user_identity(user).await.ok().flatten();
+        identity.is_some_and(|identity| identity.has_verification_violation())
     }
 
     /// Waits until what was heard is in the journal: only then it may be forgotten here.

@@ -22,6 +22,10 @@ const STATE: [&str; 9] = [
 /// What commands will come as.
 const MESSAGES: [&str; 4] = ["m.room.message", "m.room.encrypted", "m.reaction", "m.room.redaction"];
 
+/// How much one answer brings of what was said while the bot was away; Synapse takes 10 where nothing is
+/// asked for, and what is left out is never heard.
+const MOST_EVENTS: u32 = 200;
+
 /// The filter for this admin room. Messages between devices are not subject to filters.
 pub(super) fn of(room: &RoomId) -> FilterDefinition {
     let types = |types: &[&str]| Some(types.iter().map(ToString::to_string).collect());
@@ -36,6 +40,7 @@ pub(super) fn of(room: &RoomId) -> FilterDefinition {
     // A room of which nothing passes the timeline filter is left out of the answer, state and all.
     of_room.timeline.types = types(&[&STATE[..], &MESSAGES[..]].concat());
     of_room.timeline.lazy_load_options = lazily;
+    of_room.timeline.limit = Some(MOST_EVENTS.into());
 
     let mut filter = FilterDefinition::default();
     filter.room = of_room;

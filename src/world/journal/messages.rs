@@ -189,21 +189,7 @@ impl Journal {
         at: Timestamp,
     ) -> Result<StoredMessage> {
         let transaction = self.db.transaction()?;
-        let earlier: Option<String> = transaction
-            .query_row("SELECT message FROM commands WHERE event = ?1", [command.as_str()], |row| row.get(0))
-            .optional()?
-            .flatten();
-        let draft = Draft {
-            message: message.clone(),
-            reply_to: earlier.is_none().then(|| command.clone()),
-            target: earlier,
-            ..Draft::default()
-        };
-        let stored = insert(&transaction, &draft, at)?;
-        transaction.execute(
-            "UPDATE commands SET message = coalesce(message, ?2), done = ?3 WHERE event = ?1",
-            params![command.as_str(), stored.txn, is_done],
-        )?;
+        let stored = answer(&transaction, command, message, is_done, at)?;
         transaction.commit()?;
         Ok(stored)
     }
@@ -220,6 +206,31 @@ impl Journal {
         let rows = query.query_map([], |row| Ok(row.get::<_, String>(0)?.into()))?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
+}
+
+pub(super) fn answer(
+    db: &Connection,
+    command: &EventId,
+    message: &Message,
+    is_done: bool,
+    at: Timestamp,
+) -> Result<StoredMessage> {
+    let earlier: Option<String> = db
+        .query_row("SELECT message FROM commands WHERE event = ?1", [command.as_str()], |row| row.get(0))
+        .optional()?
+        .flatten();
+    let draft = Draft {
+        message: message.clone(),
+        reply_to: Some(command.clone()),
+        target: earlier,
+        ..Draft::default()
+    };
+    let stored = insert(db, &draft, at)?;
+    db.execute(
+        "UPDATE commands SET message = coalesce(message, ?2), done = ?3 WHERE event = ?1",
+        params![command.as_str(), stored.txn, is_done],
+    )?;
+    Ok(stored)
 }
 
 pub(super) fn insert(db: &Connection, draft: &Draft, at: Timestamp) -> Result<StoredMessage> {

@@ -6,13 +6,16 @@ use rtc_janitor_core::{
     command::PlanId,
     ids::{EventId, UserId},
     plan::Proposal,
-    render::answer::PlanKind,
+    render::{Message, answer::PlanKind},
     time::Timestamp,
 };
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
-use super::{Draft, Journal, Result, StoredMessage, messages::insert};
+use super::{
+    Draft, Journal, Result, StoredMessage,
+    messages::{answer, insert},
+};
 
 /// What came of one key of a plan that is not written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,10 +25,23 @@ pub enum PlanOutcome {
     Cleared,
     /// It was no longer what was shown.
     Changed,
+    /// Somebody else had emptied it.
+    Gone,
     /// It was held back all the same, in a sentence.
     Held(String),
     /// The server said no.
     Refused(String),
+}
+
+/// A plan that is about to be shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewPlan<'a> {
+    /// Its number and its name.
+    pub id: (u64, PlanId),
+    /// What it is for.
+    pub kind: PlanKind,
+    /// What is shown.
+    pub proposals: &'a [Proposal],
 }
 
 /// A plan.
@@ -65,28 +81,39 @@ impl Journal {
         Ok((number, PlanId::numbered(number)))
     }
 
-    /// Notes a plan together with the answer that shows it.
-    pub fn propose(
+    /// Answers a command with a plan, all or nothing: the message that shows it, the plan, and the ✅ to
+    /// be pressed. A plan of nothing is only shown.
+    pub fn show(
         &mut self,
-        (number, id): (u64, &PlanId),
-        kind: PlanKind,
-        proposals: &[Proposal],
-        answer: &StoredMessage,
+        command: &EventId,
+        message: &Message,
+        plan: &NewPlan<'_>,
         at: Timestamp,
-    ) -> Result<()> {
-        let shown = answer.target.as_ref().map_or(&answer.txn, |(txn, _)| txn);
-        self.db.execute(
-            "INSERT INTO plans (id, number, kind, made_ms, proposals, message) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![
-                id.as_str(),
-                i64::try_from(number).unwrap_or(i64::MAX),
-                kind_name(kind),
-                at.as_millis(),
-                serde_json::to_string(proposals).unwrap_or_default(),
-                shown
-            ],
-        )?;
-        Ok(())
+    ) -> Result<Vec<StoredMessage>> {
+        let transaction = self.db.transaction()?;
+        let answer = answer(&transaction, command, message, true, at)?;
+        let mut messages = vec![answer];
+        if !plan.proposals.is_empty() {
+            let answer = &messages[0];
+            let shown = answer.target.as_ref().map_or(&answer.txn, |(txn, _)| txn).clone();
+            let (number, id) = &plan.id;
+            transaction.execute(
+                "INSERT INTO plans (id, number, kind, made_ms, proposals, message)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![
+                    id.as_str(),
+                    i64::try_from(*number).unwrap_or(i64::MAX),
+                    kind_name(plan.kind),
+                    at.as_millis(),
+                    serde_json::to_string(plan.proposals).unwrap_or_default(),
+                    shown
+                ],
+            )?;
+            let tick = Draft { target: Some(shown), reaction: Some("✅".to_owned()), ..Draft::default() };
+            messages.push(insert(&transaction, &tick, at)?);
+        }
+        transaction.commit()?;
+        Ok(messages)
     }
 
     /// A plan by its name.
@@ -125,20 +152,7 @@ impl Journal {
 
     /// Writes down how far a plan came.
     pub fn save_plan(&self, plan: &StoredPlan) -> Result<()> {
-        self.db
-            .prepare_cached(
-                "UPDATE plans SET outcomes = ?2, returned = ?3, ended_ms = ?4, closed = ?5, progress = ?6
-                 WHERE id = ?1",
-            )?
-            .execute(params![
-                plan.id.as_str(),
-                serde_json::to_string(&plan.outcomes).unwrap_or_default(),
-                serde_json::to_string(&plan.returned).unwrap_or_default(),
-                plan.ended.map(Timestamp::as_millis),
-                plan.closed,
-                plan.progress
-            ])?;
-        Ok(())
+        save(&self.db, plan)
     }
 
     /// Writes down how far a plan came, and says so: in a new message, or in place of the last.
@@ -151,11 +165,9 @@ impl Journal {
         let transaction = self.db.transaction()?;
         let draft = Draft { target: plan.progress.clone(), ..draft };
         let stored = insert(&transaction, &draft, at)?;
+        plan.progress.get_or_insert_with(|| stored.txn.clone());
+        save(&transaction, plan)?;
         transaction.commit()?;
-        if plan.progress.is_none() {
-            plan.progress = Some(stored.txn.clone());
-        }
-        self.save_plan(plan)?;
         Ok(stored)
     }
 
@@ -164,6 +176,22 @@ impl Journal {
         let rows = query.query_map(parameters, read)?;
         Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?.into_iter().flatten().collect())
     }
+}
+
+fn save(db: &Connection, plan: &StoredPlan) -> Result<()> {
+    db.prepare_cached(
+        "UPDATE plans SET outcomes = ?2, returned = ?3, ended_ms = ?4, closed = ?5, progress = ?6
+         WHERE id = ?1",
+    )?
+    .execute(params![
+        plan.id.as_str(),
+        serde_json::to_string(&plan.outcomes).unwrap_or_default(),
+        serde_json::to_string(&plan.returned).unwrap_or_default(),
+        plan.ended.map(Timestamp::as_millis),
+        plan.closed,
+        plan.progress
+    ])?;
+    Ok(())
 }
 
 /// `None` for a row that this program did not write.

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use rtc_janitor_core::{
     ids::EventId,
+    plan::Proposal,
     render::{Message, answer::PlanKind},
     time::Timestamp,
 };
@@ -85,13 +86,34 @@ fn a_command_is_taken_up_once_and_its_second_answer_takes_the_place_of_the_first
     assert_eq!(journal.unanswered().expect("SQLite"), []);
 }
 
+fn proposal() -> Proposal {
+    Proposal {
+        room: "!r:hs".into(),
+        room_name: None,
+        key: "_@a:hs_D".into(),
+        event: "$e".into(),
+        owners: Vec::new(),
+        reason: None,
+        since: NOW,
+        is_shown: true,
+        is_alive: true,
+        is_unknown: false,
+        why: String::new(),
+        reservation: None,
+    }
+}
+
 #[test]
 fn a_plan_is_approved_once_and_found_by_the_message_that_shows_it() {
     let mut journal = Journal::in_memory(&"@bot:hs".into()).expect("a journal");
     journal.take_up(&"$command".into(), &"@alice:hs".into(), NOW).expect("SQLite");
-    let shown = journal.answer(&"$command".into(), &message("plan"), true, NOW).expect("SQLite");
     let (number, id) = journal.next_plan().expect("SQLite");
-    journal.propose((number, &id), PlanKind::Clear, &[], &shown, NOW).expect("SQLite");
+    let proposals = [proposal()];
+    let plan = NewPlan { id: (number, id.clone()), kind: PlanKind::Clear, proposals: &proposals };
+    let messages = journal.show(&"$command".into(), &message("plan"), &plan, NOW).expect("SQLite");
+    let [shown, tick] = messages.as_slice() else { panic!("{messages:?}") };
+    assert_eq!(tick.target.as_ref().map(|(txn, _)| txn), Some(&shown.txn));
+    assert_eq!(journal.unanswered().expect("SQLite"), []);
     assert_ne!(journal.next_plan().expect("SQLite").1, id);
     assert_eq!(journal.plan_shown_in(&"$shown".into()).expect("SQLite"), None);
     journal.sent(&shown.txn, &"$shown".into()).expect("SQLite");

@@ -21,8 +21,8 @@ pub struct Caller {
     pub device: String,
     /// Since when.
     pub start: Timestamp,
-    /// The verdict.
-    pub verdict: Verdict,
+    /// The verdict; `None` where nobody judges.
+    pub verdict: Option<Verdict>,
     /// When it falls due, where it will.
     pub due: Option<Timestamp>,
 }
@@ -52,8 +52,8 @@ pub struct Calls {
 }
 
 impl Calls {
-    /// The answer.
-    pub fn message(&self) -> Message {
+    /// The answer; commands begin with `prefix`.
+    pub fn message(&self, prefix: &str) -> Message {
         let mut page = Page::default();
         if self.calls.is_empty() {
             match &self.only {
@@ -68,16 +68,22 @@ impl Calls {
             let callers = count(call.callers.len(), "membership", "memberships");
             let heading = join(&[&room, &words(&format!(": {callers}{excluded}"))]);
             let entries: Vec<_> = call.callers.iter().map(|caller| self.caller(caller)).collect();
-            page.list(&heading, &entries, "Ask about one room: `calls <room>`.");
+            let rest = if self.only.is_some() {
+                format!("Ask about one user: `{prefix} explain <room> <user>`.")
+            } else {
+                format!("Ask about one room: `{prefix} calls <room>`.")
+            };
+            page.list(&heading, &entries, &rest);
         }
         page.done()
     }
 
     fn caller(&self, caller: &Caller) -> Message {
         let (mark, verdict) = match caller.verdict {
-            Verdict::Active => ("🟢", "alive".to_owned()),
-            Verdict::Unknown(_) => ("❔", "unknown, so left alone".to_owned()),
-            Verdict::Stale(reason) => ("👻", format!("dead: {}", say::reason(reason))),
+            None => ("🔕", "not judged".to_owned()),
+            Some(Verdict::Active) => ("🟢", "alive".to_owned()),
+            Some(Verdict::Unknown(_)) => ("❔", "unknown, so left alone".to_owned()),
+            Some(Verdict::Stale(reason)) => ("👻", format!("dead: {}", say::reason(reason))),
         };
         let due = match caller.due {
             Some(at) if at > self.now => format!(", due {}", say::ago(at, self.now)),

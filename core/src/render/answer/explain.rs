@@ -19,6 +19,9 @@ use crate::{
     time::Timestamp,
 };
 
+/// The most memberships that one answer explains: more would not fit into a message.
+const MOST_EXPLAINED: usize = 10;
+
 /// One membership, explained.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explained {
@@ -76,7 +79,14 @@ impl Explanation {
                 ),
             ]));
         }
-        for one in &self.memberships {
+        for (at, one) in self.memberships.iter().enumerate() {
+            if at == MOST_EXPLAINED {
+                page.say(&format!(
+                    "… and {} more: name a user to see theirs.",
+                    self.memberships.len() - MOST_EXPLAINED
+                ));
+                break;
+            }
             let membership = &one.membership;
             let (mark, verdict) = match one.judgement.verdict {
                 Verdict::Active => ("🟢", "alive"),

@@ -2,8 +2,8 @@
 
 use super::page::{Page, words};
 use crate::{
-    command::{Usage, all, usage},
-    render::{Message, message::harmless},
+    command::{Mistake, Usage, all, usage},
+    render::Message,
 };
 
 /// The list of commands.
@@ -23,12 +23,7 @@ pub fn commands(prefix: &str) -> Message {
 /// One command; the list when there is none of that name.
 pub fn one_command(name: &str, prefix: &str) -> Message {
     let Some(Usage { line, about, more, arguments, .. }) = usage(&name.to_lowercase(), prefix) else {
-        let mut page = Page::default();
-        page.say(&format!(
-            "I know no command “{}”. `{prefix} help` lists what I understand.",
-            harmless(name)
-        ));
-        return page.done();
+        return Mistake::unknown(&name.to_lowercase()).message(prefix);
     };
     let arguments: Vec<_> =
         arguments.iter().map(|(name, help)| words(&format!("`{name}`: {help}"))).collect();

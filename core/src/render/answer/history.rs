@@ -1,7 +1,7 @@
 //! `history`: what was done.
 
 use super::{
-    page::{Page, join, words},
+    page::{MOST_ENTRIES, Page, join, words},
     plans::owners,
 };
 use crate::{
@@ -57,13 +57,16 @@ impl History {
         let entries: Vec<_> = self.lines.iter().map(|line| self.line(line)).collect();
         let rest = "Ask about one room or user to see more.";
         page.list(&words("What I did, the newest first"), &entries, rest);
-        if self.total > self.lines.len() {
+        let (shown, most) = (self.lines.len(), self.total.min(MOST_ENTRIES));
+        if shown < most {
             page.say(&format!(
-                "{} of {} shown; `{} history {}` shows more.",
-                self.lines.len(),
-                self.total,
-                self.prefix,
-                self.total.min(super::page::MOST_ENTRIES)
+                "{shown} of {} shown; `{} history {most}` shows more.",
+                self.total, self.prefix
+            ));
+        } else if shown < self.total {
+            page.say(&format!(
+                "The newest {shown} of {}; name a room or a user (`{} history <room>`) to see more of theirs.",
+                self.total, self.prefix
             ));
         }
         page.done()

@@ -49,7 +49,8 @@ pub fn not_here() -> Message {
 /// A command came in too late.
 pub fn too_old(age: Duration) -> Message {
     one(&format!(
-        "That reached me only after {}, so it is too old: things may have changed. Say it again if it still holds.",
+        "That reached me only after {}, so it is too old: things may have changed. Say it again if it still holds. \
+         If that does not help, my clock and the homeserver's differ.",
         say::span(age)
     ))
 }
@@ -90,13 +91,21 @@ pub fn undecryptable(user: &UserId) -> Message {
 }
 
 /// A command that the last run did not finish.
-pub fn interrupted() -> Message {
-    one("I was restarted before that was done: say it again if it still holds.")
+pub fn interrupted(prefix: &str) -> Message {
+    one(&format!(
+        "I was restarted in the middle of that and do not know how far it came: look with `{prefix} status` or \
+         `{prefix} config`, and say it again if it still holds."
+    ))
 }
 
 /// It is being worked on.
 pub fn working() -> Message {
     one("⏳ Working on it …")
+}
+
+/// A plan was approved, and says itself what comes of it.
+pub fn under_way() -> Message {
+    one("👍 Taken up; how far it comes is told beside the plan.")
 }
 
 /// Something failed that is not the asker's fault.
@@ -105,14 +114,14 @@ pub fn failed(why: &str) -> Message {
 }
 
 /// A room that is not known by that name.
-pub fn no_such_room(name: &RoomName, similar: &[(RoomId, Option<String>)]) -> Message {
+pub fn no_such_room(name: &RoomName, similar: &[(RoomId, Option<String>)], prefix: &str) -> Message {
     let named = harmless(&name.to_string());
     let first = match name {
         RoomName::Id(_) | RoomName::Alias(_) => {
-            format!("I am not in {named}. Invite me there, or tell me to `join` it.")
+            format!("I am not in {named}. Invite me there, or say `{prefix} join {named}`.")
         }
         RoomName::Name(_) if similar.is_empty() => {
-            format!("I am in no room called “{named}”. `rooms` lists where I am.")
+            format!("I am in no room called “{named}”. `{prefix} rooms` lists where I am.")
         }
         RoomName::Name(_) => format!("I am in no room called “{named}”. Did you mean one of these?"),
     };
@@ -128,7 +137,8 @@ fn list(first: &str, rooms: &[(RoomId, Option<String>)]) -> Message {
     let rooms: Vec<_> = rooms.iter().map(|(id, name)| message::room(id, name.as_deref())).collect();
     let mut page = Page::default();
     page.say(first);
-    page.list(&Message::default(), &rooms, "").done()
+    page.list(&Message::default(), &rooms, "");
+    page.done()
 }
 
 /// An alias that leads nowhere.
@@ -137,31 +147,34 @@ pub fn no_such_alias(alias: &str) -> Message {
 }
 
 /// `mode`: what holds now.
-pub fn mode(wish: Mode, holds: Mode) -> Message {
+pub fn mode(wish: Mode, holds: Mode, prefix: &str) -> Message {
     one(&match (wish, holds) {
         (Mode::Clean, Mode::Clean) => "🧹 Mode clean: from now on I hang up what is dead.".to_owned(),
-        (Mode::Report, _) => {
-            "🔍 Mode report: from now on I change nothing and say what I would hang up. `mode clean` undoes this."
-                .to_owned()
-        }
-        (Mode::Clean, Mode::Report) => "🔍 Still mode report: the settings of the machine I run on say \
-             janitor.mode = \"report\", and the stricter holds. Set it to \"clean\" there and restart me. What is due \
-             now, `sweep` proposes as a plan that you can approve."
-            .to_owned(),
+        (Mode::Report, _) => format!(
+            "🔍 Mode report: from now on I change nothing and say what I would hang up. `{prefix} mode clean` undoes \
+             this."
+        ),
+        (Mode::Clean, Mode::Report) => format!(
+            "🔍 Still mode report: the settings of the machine I run on say janitor.mode = \"report\", and the \
+             stricter holds. Set it to \"clean\" there and restart me. What is due now, `{prefix} sweep` proposes as \
+             a plan that you can approve."
+        ),
     })
 }
 
 /// `pause`.
-pub fn paused(until: Option<Timestamp>, now: Timestamp) -> Message {
+pub fn paused(until: Option<Timestamp>, now: Timestamp, prefix: &str) -> Message {
     one(&match until {
         Some(until) => {
             format!(
-                "⏸️ I write nothing until {} ({}). `resume` ends it sooner.",
+                "⏸️ I write nothing until {} ({}). `{prefix} resume` ends it sooner.",
                 say::instant(until),
                 say::ago(until, now)
             )
         }
-        None => "⏸️ I write nothing until you say `resume`. I go on looking and reporting.".to_owned(),
+        None => {
+            format!("⏸️ I write nothing until you say `{prefix} resume`. I go on looking and reporting.")
+        }
     })
 }
 
@@ -179,13 +192,28 @@ pub fn resumed(was_paused: bool, mode: Mode) -> Message {
 }
 
 /// `exclude` and `include`: a room or a user, shown.
-pub fn excluded(what: &Message, is_new: bool) -> Message {
+pub fn excluded(what: &Message, is_new: bool, prefix: &str) -> Message {
     let text = if is_new {
-        " is left alone from now on. `include` undoes this."
+        format!(" is left alone from now on. `{prefix} include` undoes this.")
     } else {
-        " was left alone already."
+        " was left alone already.".to_owned()
     };
-    paragraph(&[&words("🔕 "), what, &words(text)])
+    paragraph(&[&words("🔕 "), what, &words(&text)])
+}
+
+/// A question about what is left alone by wish, and so is not judged.
+pub fn left_alone(what: &Message, by_settings: bool, prefix: &str) -> Message {
+    let text = if by_settings {
+        " is left alone by the settings of the machine I run on (rooms.include, rooms.exclude, owners.exclude), so I \
+         do not judge or touch what is there."
+            .to_owned()
+    } else {
+        format!(
+            " is left alone by command, so I do not judge or touch what is there. `{prefix} include` first, if you want \
+             me to."
+        )
+    };
+    paragraph(&[&words("🔕 "), what, &words(&text)])
 }
 
 /// `include`.
@@ -202,14 +230,17 @@ pub fn included(what: &Message, was_excluded: bool, by_settings: bool) -> Messag
 }
 
 /// `grace`.
-pub fn grace(key: GraceKey, now: Grace, is_reset: bool) -> Message {
+pub fn grace(key: GraceKey, now: Grace, is_reset: bool, prefix: &str) -> Message {
     let name = key.as_str();
     let now = match now {
         Grace::Never => "never acted on".to_owned(),
         Grace::After(span) => format!("acted on after it was seen for {}", say::span(span)),
     };
-    let undo =
-        if is_reset { "as the settings say".to_owned() } else { format!("`grace {name} reset` undoes this") };
+    let undo = if is_reset {
+        "as the settings say".to_owned()
+    } else {
+        format!("`{prefix} grace {name} reset` undoes this")
+    };
     one(&format!("`{name}` is {now}; {undo}."))
 }
 
@@ -223,8 +254,13 @@ pub fn breaker_closed(closed: &[Neighbour]) -> Message {
 }
 
 /// `join`.
-pub fn joined(room: &Message) -> Message {
-    paragraph(&[&words("🚪 I joined "), room, &words(" and look after its calls.")])
+pub fn joined(room: &Message, is_looked_after: bool) -> Message {
+    let then = if is_looked_after {
+        " and look after its calls."
+    } else {
+        ". Its calls are left alone all the same: the settings or an `exclude` say so."
+    };
+    paragraph(&[&words("🚪 I joined "), room, &words(then)])
 }
 
 /// `join` where it is already.
@@ -239,11 +275,14 @@ pub fn not_let_in(room: &Message, why: &str) -> Message {
 }
 
 /// `leave`.
-pub fn left(room: &Message) -> Message {
+pub fn left(room: &Message, prefix: &str) -> Message {
     paragraph(&[
         &words("🚪 I left "),
         room,
-        &words(". Its calls are no longer looked after; `join` undoes this."),
+        &words(&format!(
+            ". Its calls are no longer looked after. `{prefix} join` undoes this where everybody may join; elsewhere \
+             somebody has to invite me."
+        )),
     ])
 }
 
@@ -255,14 +294,14 @@ pub fn stays_here() -> Message {
 }
 
 /// A plan that is not there.
-pub fn no_such_plan(id: &PlanId) -> Message {
-    one(&format!("There is no plan `{id}`. Plans are good for 15 min; `sweep` makes a new one."))
+pub fn no_such_plan(id: &PlanId, prefix: &str) -> Message {
+    one(&format!("There is no plan `{id}`. Plans are good for 15 min; `{prefix} sweep` makes a new one."))
 }
 
 /// A plan that is too old.
-pub fn plan_too_old(id: &PlanId) -> Message {
+pub fn plan_too_old(id: &PlanId, prefix: &str) -> Message {
     one(&format!(
-        "Plan `{id}` is more than 15 min old, and things may have changed: `sweep` makes a new one."
+        "Plan `{id}` is more than 15 min old, and things may have changed: `{prefix} sweep` makes a new one."
     ))
 }
 
@@ -276,8 +315,10 @@ pub fn plan_taken(id: &PlanId, by: &UserId) -> Message {
 }
 
 /// A plan, approved while paused.
-pub fn plan_waits(id: &PlanId) -> Message {
-    one(&format!("Plan `{id}` is not carried out: I am paused. Say `resume`, then approve it again."))
+pub fn plan_waits(id: &PlanId, prefix: &str) -> Message {
+    one(&format!(
+        "Plan `{id}` is not carried out: I am paused. Say `{prefix} resume`, then `{prefix} apply {id}`."
+    ))
 }
 
 /// The admin room went on elsewhere.

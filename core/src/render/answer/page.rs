@@ -4,12 +4,8 @@ use std::fmt::Write;
 
 use crate::render::{
     Message,
-    message::{sentence_html, sentences},
+    message::{MOST_BYTES, sentence_html, sentences},
 };
-
-/// The most bytes that both forms have together: an event holds 64 KiB, of which JSON and encryption
-/// take a good third.
-pub(super) const MOST_BYTES: usize = 32_000;
 
 /// The most entries that one list shows.
 pub(super) const MOST_ENTRIES: usize = 50;
@@ -34,14 +30,15 @@ impl Page {
         self.add(&Message { plain: text.plain.clone(), html })
     }
 
-    /// A list under a heading; what does not fit is counted, and `rest` says how to see it.
-    pub(super) fn list(&mut self, heading: &Message, entries: &[Message], rest: &str) -> &mut Self {
+    /// A list under a heading, and how many entries there was room for; what does not fit is counted, and
+    /// `rest` says how to see it.
+    pub(super) fn list(&mut self, heading: &Message, entries: &[Message], rest: &str) -> usize {
         if entries.is_empty() {
-            return self;
+            return 0;
         }
         if self.size() + heading.plain.len() + heading.html.len() > MOST_BYTES {
             self.left_out = (self.left_out.0 + entries.len(), rest.to_owned());
-            return self;
+            return 0;
         }
         if !heading.plain.is_empty() {
             self.add(&Message {
@@ -62,9 +59,9 @@ impl Page {
         }
         self.text.html.push_str("</ul>");
         if entries.len() > shown {
-            self.say(&format!("… and {} more. {rest}", entries.len() - shown));
+            self.say(format!("… and {} more. {rest}", entries.len() - shown).trim_end());
         }
-        self
+        shown
     }
 
     fn add(&mut self, text: &Message) -> &mut Self {

@@ -39,6 +39,8 @@ pub struct ShownPlan<'a> {
     pub undue: (usize, Option<Timestamp>),
     /// What cannot be written, with what would help.
     pub blocked: &'a [(Proposal, String)],
+    /// Whether nothing is written now.
+    pub is_paused: bool,
     /// What the commands begin with.
     pub prefix: &'a str,
     /// Now.
@@ -46,12 +48,21 @@ pub struct ShownPlan<'a> {
 }
 
 impl ShownPlan<'_> {
-    /// The message that is approved with ✅.
-    pub fn message(&self) -> Message {
+    /// The message that is approved with ✅, and what it shows: nobody can approve what they do not see.
+    pub fn message(&self) -> (Message, Vec<Proposal>) {
+        let sorted = in_order(self.proposals);
+        let (message, shown) = self.page(&sorted, 0);
+        let (fit, left_out) = sorted.split_at(shown);
+        let message = if left_out.is_empty() { message } else { self.page(fit, left_out.len()).0 };
+        (message, fit.iter().map(|one| (*one).clone()).collect())
+    }
+
+    /// The message, and how many of the keys it has room for.
+    fn page(&self, proposals: &[&Proposal], left_out: usize) -> (Message, usize) {
         let mut page = Page::default();
-        let id = self.id;
-        let number = count(self.proposals.len(), "membership", "memberships");
-        if self.proposals.is_empty() {
+        let (id, prefix) = (self.id, self.prefix);
+        let number = count(proposals.len(), "membership", "memberships");
+        if proposals.is_empty() {
             page.say(match self.kind {
                 PlanKind::Sweep => "🔍 There is nothing to hang up now.",
                 PlanKind::Clear => "🔍 There is nothing to clear there: no membership is open.",
@@ -64,16 +75,30 @@ impl ShownPlan<'_> {
                 }
             });
         }
-        let alive = self.proposals.iter().filter(|proposal| proposal.is_alive).count();
+        let alive = proposals.iter().filter(|proposal| proposal.is_alive).count();
         if alive > 0 {
-            let (look, be) = if alive == 1 { ("looks", "will be") } else { ("look", "will be") };
+            let look = if alive == 1 { "looks" } else { "look" };
             page.say(&format!(
-                "⚠️ {alive} of them {look} alive and {be} back within a second; only hanging up in the client ends \
+                "⚠️ {alive} of them {look} alive and will be back within a second; only hanging up in the client ends \
                  the call for them. Everybody in the call gets new keys meanwhile."
             ));
         }
-        let entries: Vec<_> = in_order(self.proposals).into_iter().map(|p| proposal(p, self.now)).collect();
-        page.list(&Message::default(), &entries, "They are part of the plan.");
+        let reserved = proposals.iter().filter(|proposal| proposal.reservation.is_some()).count();
+        if reserved > 0 {
+            page.say(&format!("⚠️ {reserved} of them I would not hang up by myself; each says why."));
+        }
+        let entries: Vec<_> = proposals.iter().map(|one| proposal(one, self.now)).collect();
+        let shown = page.list(&Message::default(), &entries, "");
+        if left_out > 0 {
+            let again = match self.kind {
+                PlanKind::Sweep => "sweep",
+                PlanKind::Clear => "clear",
+            };
+            page.say(&format!(
+                "{} no part of this plan; say `{prefix} {again}` again when it is carried out.",
+                count(left_out, "more is", "more are")
+            ));
+        }
         let blocked: Vec<_> = self
             .blocked
             .iter()
@@ -83,17 +108,18 @@ impl ShownPlan<'_> {
         if let (undue @ 1.., next) = self.undue {
             let next = next.map_or_else(String::new, |at| format!(", the next {}", say::ago(at, self.now)));
             page.say(&format!(
-                "{} dead and not yet due{next}; a sweep comes to them by itself.",
+                "{} dead and not yet due{next}.",
                 count(undue, "membership is", "memberships are")
             ));
         }
-        if !self.proposals.is_empty() {
-            page.say(&format!(
-                "React with ✅ or send `{} apply {id}` within 15 min to carry it out.",
-                self.prefix
-            ));
+        if !proposals.is_empty() {
+            page.say(&if self.is_paused {
+                format!("I am paused: `{prefix} resume` first, then `{prefix} apply {id}` within 15 min.")
+            } else {
+                format!("React with ✅ or send `{prefix} apply {id}` within 15 min to carry it out.")
+            });
         }
-        page.done()
+        (page.done(), shown)
     }
 }
 
@@ -108,7 +134,11 @@ fn proposal(one: &Proposal, now: Timestamp) -> Message {
         Some(reason) => format!("{}, seen {}", say::reason(reason), say::ago(one.since, now)),
         None => harmless_why(&one.why),
     };
-    let mark = if one.is_alive { "🟢 " } else { "👻 " };
+    let mark = match (one.is_alive, one.is_unknown) {
+        (_, true) => "❔ ",
+        (true, false) => "🟢 ",
+        (false, false) => "👻 ",
+    };
     let reservation = one
         .reservation
         .as_ref()
@@ -148,6 +178,8 @@ pub enum Outcome {
     Cleared,
     /// It was no longer what was shown.
     Changed,
+    /// Somebody else had emptied it.
+    Gone,
     /// It was held back all the same.
     Held(String),
     /// The server said no.
@@ -169,6 +201,8 @@ pub struct Progress<'a> {
     pub outcomes: Vec<(&'a Proposal, Outcome)>,
     /// Who came back after being cleared.
     pub returned: Vec<&'a Proposal>,
+    /// What it waits for, in a sentence.
+    pub waits_for: Option<&'a str>,
     /// Until when it is watched who comes back; `None` when that is over.
     pub watched_until: Option<Timestamp>,
     /// Now.
@@ -181,11 +215,14 @@ impl Progress<'_> {
         let mut page = Page::default();
         let number = |kind: fn(&Outcome) -> bool| self.outcomes.iter().filter(|(_, o)| kind(o)).count();
         let cleared = number(|outcome| *outcome == Outcome::Cleared);
+        let gone = number(|outcome| *outcome == Outcome::Gone);
         let pending = number(|outcome| *outcome == Outcome::Pending);
         let all = self.outcomes.len();
         let (mark, rest) = if pending > 0 {
-            ("⏳", format!("; {pending} to go, the homeserver sets the pace"))
-        } else if cleared == all {
+            let why =
+                self.waits_for.map_or_else(String::new, |why| format!(". It waits: {}", harmless_why(why)));
+            ("⏳", format!("; {pending} to go{why}"))
+        } else if cleared + gone == all {
             ("✅", String::new())
         } else {
             ("☑️", String::new())
@@ -202,6 +239,7 @@ impl Progress<'_> {
                 let why = match outcome {
                     Outcome::Cleared | Outcome::Pending => return None,
                     Outcome::Changed => "changed since it was shown".to_owned(),
+                    Outcome::Gone => "gone already".to_owned(),
                     Outcome::Held(why) => harmless_why(why),
                     Outcome::Refused(why) => format!("the server refused: {}", harmless(why)),
                 };
@@ -240,8 +278,8 @@ impl Progress<'_> {
 /// Why something is not written, for people.
 pub fn held_back(why: HeldBack) -> String {
     match why {
-        HeldBack::Paused => "I am paused; `resume` lets me go on".into(),
-        HeldBack::Excluded => "it is left alone by wish (`exclude`, or the settings)".into(),
+        HeldBack::Paused => "I am paused".into(),
+        HeldBack::Excluded => "it is left alone by wish, set by command or in the settings".into(),
         HeldBack::FirstSync => "I have not seen everything yet since my start".into(),
         HeldBack::OneSighting => "I have seen it only once so far".into(),
         HeldBack::TooYoung => "it is younger than janitor.minimum_age".into(),

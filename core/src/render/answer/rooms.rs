@@ -41,8 +41,8 @@ pub struct Rooms {
 }
 
 impl Rooms {
-    /// The answer.
-    pub fn message(&self) -> Message {
+    /// The answer; commands begin with `prefix`.
+    pub fn message(&self, prefix: &str) -> Message {
         let mut page = Page::default();
         let with_problems = self.rooms.iter().filter(|room| !room.problems.is_empty()).count();
         if self.only_problems && with_problems == 0 {
@@ -50,7 +50,7 @@ impl Rooms {
             return page.done();
         }
         if self.rooms.is_empty() {
-            page.say("I am in no room. Invite me, or tell me to `join` one.");
+            page.say(&format!("I am in no room. Invite me, or say `{prefix} join <room>`."));
             return page.done();
         }
         let mut shown: Vec<_> =
@@ -70,7 +70,13 @@ impl Rooms {
         page.list(
             &words(&heading),
             &entries,
-            "`rooms problems` shows those that need you; `calls` those with calls.",
+            &if self.only_problems {
+                "Mend these first, and ask again.".to_owned()
+            } else {
+                format!(
+                    "`{prefix} rooms problems` shows those that need you, `{prefix} calls` those with calls."
+                )
+            },
         );
         page.done()
     }

@@ -30,8 +30,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The answer.
-    pub fn message(&self) -> Message {
+    /// The answer; commands begin with `prefix`.
+    pub fn message(&self, prefix: &str) -> Message {
         let mut page = Page::default();
         let lines = |settings: &[Setting]| settings.iter().map(line).collect::<Vec<_>>();
         if self.by_command.is_empty() {
@@ -40,10 +40,14 @@ impl Settings {
         page.list(&words("Set by command, and how to undo it"), &lines(&self.by_command), "");
         page.list(&words("From the settings of the machine I run on"), &lines(&self.set), "");
         if self.all {
-            page.list(&words("As they come"), &lines(&self.defaults), "");
+            page.list(
+                &words("As they come"),
+                &lines(&self.defaults),
+                "`rtc-janitor config show` prints all of them.",
+            );
         } else if !self.defaults.is_empty() {
             let others = count(self.defaults.len(), "other is as it comes", "others are as they come");
-            page.say(&format!("{others}; `config all` shows them."));
+            page.say(&format!("{others}; `{prefix} config all` shows them."));
         }
         page.done()
     }

@@ -112,7 +112,7 @@ fn status_says_how_things_stand() {
 }
 
 fn caller(device: &str, verdict: Verdict, due: Option<Timestamp>) -> Caller {
-    Caller { user: alice(), device: device.into(), start: ago(192), verdict, due }
+    Caller { user: alice(), device: device.into(), start: ago(192), verdict: Some(verdict), due }
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn calls_says_who_seems_to_be_in_which_call() {
                 room: "!kiosk:example.org".into(),
                 name: None,
                 is_excluded: true,
-                callers: vec![caller("A", Verdict::Active, None)],
+                callers: vec![Caller { verdict: None, ..caller("A", Verdict::Active, None) }],
             },
         ],
         only: None,
@@ -142,21 +142,29 @@ fn calls_says_who_seems_to_be_in_which_call() {
     };
     let nobody = Calls { calls: Vec::new(), ..calls.clone() };
     let nobody_here = Calls { only: Some(message::room(&room(), Some("Team"))), ..nobody.clone() };
-    insta::assert_snapshot!(all(&[calls.message(), nobody.message(), nobody_here.message()]));
+    insta::assert_snapshot!(all(&[
+        calls.message(PREFIX),
+        nobody.message(PREFIX),
+        nobody_here.message(PREFIX)
+    ]));
 }
 
 #[test]
 fn a_long_list_is_cut_with_a_count_and_the_way_to_the_rest() {
     let callers = (0..500).map(|n| caller(&format!("DEVICE{n}"), Verdict::Active, None)).collect();
     let call = Call { room: room(), name: None, is_excluded: false, callers };
-    let text = Calls { calls: vec![call], only: None, now: NOW }.message();
-    assert!(text.plain.len() + text.html.len() < 34_000);
-    assert!(text.plain.contains("… and 450 more. Ask about one room: `calls <room>`."), "{}", text.plain);
+    let text = Calls { calls: vec![call], only: None, now: NOW }.message(PREFIX);
+    assert!(text.plain.len() + text.html.len() < message::MOST_BYTES + 1000);
+    assert!(text.plain.contains(" more. Ask about one room: `!janitor calls <room>`."), "{}", text.plain);
     let wide = "\"".repeat(300);
     let callers = (0..50).map(|_| caller(&wide, Verdict::Active, None)).collect::<Vec<_>>();
     let call = Call { room: wide.as_str().into(), name: Some(wide.clone()), is_excluded: false, callers };
-    let text = Calls { calls: vec![call; 20], only: None, now: NOW }.message();
-    assert!(text.plain.len() + text.html.len() < 34_000, "{}", text.plain.len() + text.html.len());
+    let text = Calls { calls: vec![call; 20], only: None, now: NOW }.message(PREFIX);
+    assert!(
+        text.plain.len() + text.html.len() < message::MOST_BYTES + 1000,
+        "{}",
+        text.plain.len() + text.html.len()
+    );
     assert!(text.plain.contains(" more. Ask about one room"), "{}", text.plain);
 }
 
@@ -236,6 +244,7 @@ fn proposal(device: &str, reason: Option<Reason>, is_alive: bool) -> Proposal {
         since: ago(12),
         is_shown: is_alive,
         is_alive,
+        is_unknown: false,
         why: "nothing speaks against it; its newest event is from 10 min ago".into(),
         reservation: None,
     }
@@ -261,6 +270,7 @@ fn a_plan_shows_what_it_would_do_and_how_to_have_it_done() {
         proposals: &dead,
         undue: (2, Some(NOW + Duration::from_mins(3))),
         blocked: &blocked,
+        is_paused: false,
         prefix: PREFIX,
         now: NOW,
     };
@@ -276,8 +286,38 @@ fn a_plan_shows_what_it_would_do_and_how_to_have_it_done() {
     };
     let one = ShownPlan { proposals: &everybody[..1], ..clear.clone() };
     let nobody = ShownPlan { proposals: &[], ..clear.clone() };
-    let plans = [sweep, nothing, clear, one, nobody].map(|plan| plan.message());
+    let paused = ShownPlan { is_paused: true, ..one.clone() };
+    let unsure = [Proposal { is_unknown: true, ..everybody[0].clone() }];
+    let unsure = ShownPlan { proposals: &unsure, ..clear.clone() };
+    let plans = [sweep, nothing, clear, one, nobody, paused, unsure].map(|plan| plan.message().0);
     insta::assert_snapshot!(all(&plans));
+}
+
+#[test]
+fn what_there_is_no_room_to_show_is_no_part_of_a_plan() {
+    let id: PlanId = "k4wz".parse().unwrap();
+    let dead: Vec<_> =
+        (0..200).map(|n| proposal(&format!("D{n}"), Some(Reason::DeviceGone), false)).collect();
+    let plan = ShownPlan {
+        id: &id,
+        kind: PlanKind::Sweep,
+        proposals: &dead,
+        undue: (0, None),
+        blocked: &[],
+        is_paused: false,
+        prefix: PREFIX,
+        now: NOW,
+    };
+    let (message, part) = plan.message();
+    let Message { plain, html } = &message;
+    assert!(plain.len() + html.len() < message::MOST_BYTES + 1000);
+    assert!(part.len() > 10 && part.len() < dead.len(), "{}", part.len());
+    assert!(plain.contains(&format!("hang up {} memberships", part.len())), "{plain}");
+    assert!(plain.contains(&format!("{} more are no part of this plan", dead.len() - part.len())), "{plain}");
+    for one in &dead {
+        let device = one.owners[0].device.as_str();
+        assert_eq!(part.contains(one), plain.contains(&format!("on {device} in")), "{device}");
+    }
 }
 
 #[test]
@@ -291,17 +331,20 @@ fn progress_names_what_was_left_and_who_came_back() {
         by: &by,
         outcomes: keys.iter().zip(outcomes).collect(),
         returned: Vec::new(),
+        waits_for: None,
         watched_until: None,
         now: NOW,
     };
     let all_done = || [Outcome::Cleared, Outcome::Cleared, Outcome::Cleared, Outcome::Cleared];
     let mixed = [
         Outcome::Cleared,
-        Outcome::Changed,
+        Outcome::Gone,
         Outcome::Held(held_back(HeldBack::NoRoute(Blocked::NotEnoughPower { has: 0, needs: 50 }))),
         Outcome::Refused("M_FORBIDDEN: <no>".into()),
     ];
-    let slow = [Outcome::Cleared, Outcome::Pending, Outcome::Pending, Outcome::Pending];
+    let slow = || [Outcome::Cleared, Outcome::Changed, Outcome::Pending, Outcome::Pending];
+    let paused = held_back(HeldBack::Paused);
+    let waits = Progress { waits_for: Some(&paused), ..progress(PlanKind::Sweep, slow()) };
     let watched = Progress {
         watched_until: Some(NOW + Duration::from_mins(2)),
         ..progress(PlanKind::Clear, all_done())
@@ -310,7 +353,8 @@ fn progress_names_what_was_left_and_who_came_back() {
     let messages = [
         progress(PlanKind::Sweep, all_done()).message(),
         progress(PlanKind::Sweep, mixed).message(),
-        progress(PlanKind::Sweep, slow).message(),
+        progress(PlanKind::Sweep, slow()).message(),
+        waits.message(),
         watched.message(),
         progress(PlanKind::Clear, all_done()).message(),
         back.message(),
@@ -366,6 +410,8 @@ fn history_rooms_settings_and_help() {
     ];
     let history = History { lines, total: 200, prefix: PREFIX.into(), now: NOW };
     let nothing = History { lines: Vec::new(), ..history.clone() };
+    let many = history.lines.iter().cycle().take(50).cloned().collect();
+    let newest = History { lines: many, ..history.clone() };
 
     let plain = |id: &str, name: Option<&str>, open, problems| Room {
         id: id.into(),
@@ -411,12 +457,13 @@ fn history_rooms_settings_and_help() {
     insta::assert_snapshot!(all(&[
         history.message(),
         nothing.message(),
-        everywhere.message(),
-        problems.message(),
-        fine.message(),
-        nowhere.message(),
-        settings.message(),
-        short.message(),
+        newest.message(),
+        everywhere.message(PREFIX),
+        problems.message(PREFIX),
+        fine.message(PREFIX),
+        nowhere.message(PREFIX),
+        settings.message(PREFIX),
+        short.message(PREFIX),
         commands(PREFIX),
         one_command("Sweep", PREFIX),
         one_command("status", PREFIX),
@@ -441,41 +488,45 @@ fn every_short_answer() {
         unattributable(),
         in_the_clear(),
         undecryptable(&alice()),
-        interrupted(),
+        interrupted(PREFIX),
         working(),
         failed("no usable answer: timed out"),
-        no_such_room(&RoomName::Id("!x:example.org".into()), &[]),
-        no_such_room(&named, &[]),
-        no_such_room(&named, &similar),
+        no_such_room(&RoomName::Id("!x:example.org".into()), &[], PREFIX),
+        no_such_room(&named, &[], PREFIX),
+        no_such_room(&named, &similar, PREFIX),
         several_rooms(&named, &similar),
         no_such_alias("#x:example.org"),
-        mode(Mode::Clean, Mode::Clean),
-        mode(Mode::Clean, Mode::Report),
-        mode(Mode::Report, Mode::Report),
-        paused(Some(NOW + Duration::from_hours(2)), NOW),
-        paused(None, NOW),
+        mode(Mode::Clean, Mode::Clean, PREFIX),
+        mode(Mode::Clean, Mode::Report, PREFIX),
+        mode(Mode::Report, Mode::Report, PREFIX),
+        paused(Some(NOW + Duration::from_hours(2)), NOW, PREFIX),
+        paused(None, NOW, PREFIX),
         pause_over(),
         resumed(true, Mode::Clean),
         resumed(false, Mode::Clean),
-        excluded(&shown, true),
-        excluded(&shown, false),
+        excluded(&shown, true, PREFIX),
+        excluded(&shown, false, PREFIX),
+        left_alone(&shown, true, PREFIX),
+        left_alone(&shown, false, PREFIX),
         included(&shown, true, false),
         included(&shown, false, false),
         included(&shown, true, true),
-        grace(silent, Grace::After(Duration::from_mins(10)), false),
-        grace(silent, Grace::Never, false),
-        grace(silent, Grace::After(Duration::from_mins(5)), true),
+        grace(silent, Grace::After(Duration::from_mins(10)), false, PREFIX),
+        grace(silent, Grace::Never, false, PREFIX),
+        grace(silent, Grace::After(Duration::from_mins(5)), true, PREFIX),
         breaker_closed(&[]),
         breaker_closed(&[Neighbour::Homeserver, Neighbour::DeviceLists]),
-        joined(&shown),
+        joined(&shown, true),
+        joined(&shown, false),
         joined_before(&shown),
         not_let_in(&shown, "You are not invited <to> this room"),
-        left(&shown),
+        left(&shown, PREFIX),
         stays_here(),
-        no_such_plan(&plan),
-        plan_too_old(&plan),
+        no_such_plan(&plan, PREFIX),
+        plan_too_old(&plan, PREFIX),
         plan_taken(&plan, &alice()),
-        plan_waits(&plan),
+        plan_waits(&plan, PREFIX),
+        under_way(),
         moved_here(&room()),
     ]));
 }
