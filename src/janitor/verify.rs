@@ -72,7 +72,7 @@ impl Janitor {
         let in_time = |write: &WriteRecord| {
             let came = open.memberships().map(|membership| membership.start).min().unwrap_or(now);
             let cleared = write.finished.unwrap_or(write.intended);
-            came.min(now) < cleared + RETURN_WINDOW
+            came.min(now) <= cleared + RETURN_WINDOW
         };
         let same_owner = |write: &WriteRecord| {
             open.memberships().any(|membership| write.owners.contains(&membership.owner))

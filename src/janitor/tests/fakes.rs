@@ -330,6 +330,17 @@ impl Story {
         }
     }
 
+    /// A sweep a minute until a ghost is cleared.
+    pub(super) async fn until_a_write(&mut self) {
+        for _ in 0..15 {
+            self.minutes(1).await;
+            if self.writes() > 0 {
+                return;
+            }
+        }
+        panic!("nothing was written in a quarter of an hour");
+    }
+
     pub(super) fn writes(&self) -> usize {
         self.world.lock().writes.len()
     }
@@ -351,7 +362,11 @@ impl Story {
             self.janitor.last_word = None;
             self.janitor.speak().expect("the journal works");
         }
-        std::iter::from_fn(|| self.mail.messages.try_recv().ok()).collect()
+        let messages: Vec<_> = std::iter::from_fn(|| self.mail.messages.try_recv().ok()).collect();
+        for stored in &messages {
+            self.mail.posted(stored);
+        }
+        messages
     }
 
     pub(super) fn times_found(&self, kind: FindingKind) -> u32 {

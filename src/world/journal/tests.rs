@@ -82,7 +82,7 @@ fn a_command_is_taken_up_once_and_its_second_answer_takes_the_place_of_the_first
     assert_eq!((first.reply_to.as_ref(), first.target.as_ref()), (Some(&command), None));
     assert_eq!(journal.unanswered().expect("SQLite").len(), 1, "not done");
     let second = journal.answer(&command, &message("done"), true, NOW).expect("SQLite");
-    assert_eq!((second.reply_to, second.target), (None, Some((first.txn, None))));
+    assert_eq!((second.reply_to, second.target), (Some(command), Some((first.txn, None))));
     assert_eq!(journal.unanswered().expect("SQLite"), []);
 }
 
