@@ -231,7 +231,7 @@ pub enum Trust {
     Enough,
     /// The room is encrypted, and this was not.
     InTheClear,
-    /// The sender was verified once and has another identity now.
+    /// It came from a device of an identity that is not the one that was verified once.
     IdentityViolated,
     /// It cannot be told which device it came from.
     Unattributable,
@@ -266,6 +266,10 @@ pub trait Chat: Send + Sync {
 
     /// How somebody stands in the room, by its state as the server has it now.
     async fn standing(&self, user: &UserId) -> Result<Standing, NeighbourError>;
+
+    /// Whether the room is encrypted and somebody there was verified once and has another identity now,
+    /// by the keys that the server has now.
+    async fn is_somebody_else_now(&self, user: &UserId) -> Result<bool, NeighbourError>;
 
     /// What the bot is called in the room, where it has a name there.
     async fn own_name(&self) -> Option<String>;

@@ -7,7 +7,7 @@ use rtc_janitor_core::{
     render::{Message, answer},
 };
 
-use crate::world::{Chat, Standing};
+use crate::world::{Chat, NeighbourError, Standing};
 
 /// Who has a say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,9 @@ pub(super) enum Refusal {
         /// What it takes.
         needs: i64,
     },
+    /// Verified once, and another identity now. A reaction is never encrypted, and the first message of
+    /// a new device can come before what is known of that device: so the identity itself is asked for.
+    SomebodyElse(UserId),
     /// It could not be read.
     Unknown(String),
 }
@@ -43,20 +46,25 @@ impl Refusal {
             Self::Outside => answer::not_here(),
             Self::NotNamed => answer::no_say(None, 0),
             Self::TooLittle { has, needs } => answer::no_say(Some(*has), *needs),
+            Self::SomebodyElse(user) => answer::identity_violated(user),
             Self::Unknown(why) => answer::failed(why),
         }
     }
 }
 
 impl Authority {
-    /// Whether somebody may give commands, by the room's state as it is now.
+    /// Whether somebody may give commands, by the room's state and their keys as they are now.
     ///
     /// # Errors
     ///
     /// Why not, or that it could not be read.
     pub(super) async fn check(&self, chat: &dyn Chat, user: &UserId) -> Result<(), Refusal> {
-        let standing = chat.standing(user).await.map_err(|error| Refusal::Unknown(error.to_string()))?;
-        self.allows(standing, user)
+        let unknown = |error: NeighbourError| Refusal::Unknown(error.to_string());
+        self.allows(chat.standing(user).await.map_err(unknown)?, user)?;
+        if chat.is_somebody_else_now(user).await.map_err(unknown)? {
+            return Err(Refusal::SomebodyElse(user.clone()));
+        }
+        Ok(())
     }
 
     fn allows(&self, standing: Standing, user: &UserId) -> Result<(), Refusal> {

@@ -176,6 +176,10 @@ mod tests {
             Ok(Standing::Outside)
         }
 
+        async fn is_somebody_else_now(&self, _: &UserId) -> Result<bool, NeighbourError> {
+            Ok(false)
+        }
+
         async fn own_name(&self) -> Option<String> {
             None
         }

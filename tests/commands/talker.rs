@@ -54,10 +54,17 @@ impl Talker {
         let synapse = setup.synapse;
         let user: User = synapse.register("talker").await?;
         synapse.invite(&setup.admin, &setup.admin_room, &user.user_id).await?;
+        let talker = Self::log_in(setup, user).await?;
+        synapse.set_power_level(&setup.admin, &setup.admin_room, &talker.user.user_id, level).await?;
+        Ok(talker)
+    }
+
+    /// The same user on another device.
+    pub(crate) async fn log_in(setup: &BotSetup<'_>, user: User) -> Result<Self> {
+        let synapse = setup.synapse;
         let client = Client::builder().homeserver_url(synapse.url()).build().await?;
         client.matrix_auth().login_username(&user.user_id, &user.password).send().await?;
         client.join_room_by_id(&RoomId::parse(&setup.admin_room)?).await?;
-        synapse.set_power_level(&setup.admin, &setup.admin_room, &user.user_id, level).await?;
         // Publishes its keys.
         client.sync_once(SyncSettings::new()).await?;
         let syncing = client.clone();

@@ -1,7 +1,6 @@
 //! Being in the admin room, and speaking there.
 
 use std::{
-    collections::HashMap,
     future::Future,
     sync::{
         Arc,
@@ -232,7 +231,6 @@ impl AdminRoom {
             }
         }
         let is_backlog = synced.is_backlog;
-        let mut violated = HashMap::new();
         let edited = listen::edited(&synced.events);
         for event in synced.events {
             match listen::is_undecrypted(&event) {
@@ -240,15 +238,6 @@ impl AdminRoom {
                     undecrypted.push(Undecrypted { event: raw.clone(), since: Instant::now(), is_backlog });
                 }
                 None => heard.extend(listen::heard(&event, me, is_encrypted, is_backlog)),
-            }
-        }
-        // A reaction is never encrypted: for its sender the identity speaks that is known now.
-        for one in heard.iter_mut().filter(|one| is_encrypted && matches!(one.what, What::Reaction { .. })) {
-            if !violated.contains_key(&one.sender) {
-                violated.insert(one.sender.clone(), self.is_violated(&one.sender).await);
-            }
-            if violated[&one.sender] {
-                one.trust = Trust::IdentityViolated;
             }
         }
         heard.retain(|one| !edited.contains(&(one.sender.clone(), one.event.clone())));
@@ -268,13 +257,6 @@ impl AdminRoom {
             trust: Trust::Enough,
             is_backlog: true,
         })
-    }
-
-    /// Whether somebody was verified once and has another identity now.
-    async fn is_violated(&self, user: &UserId) -> bool {
-        let Ok(user) = <&RumaUserId>::try_from(user.as_str()) else { return false };
-        let identity = self.connection.client.encryption().get_user_identity(user).await.ok().flatten();
-        identity.is_some_and(|identity| identity.has_verification_violation())
     }
 
     /// Waits until what was heard is in the journal: only then it may be forgotten here.
@@ -490,6 +472,16 @@ impl Chat for AdminRoom {
         }
         let power = self.power().await?;
         Ok(power.map_or(Standing::Outside, |power| Standing::Inside(power.level_of(user))))
+    }
+
+    async fn is_somebody_else_now(&self, user: &UserId) -> Result<bool, NeighbourError> {
+        if !self.joined_room()?.encryption_state().is_encrypted() {
+            return Ok(false);
+        }
+        let Ok(user) = <&RumaUserId>::try_from(user.as_str()) else { return Ok(true) };
+        let identity = self.connection.client.encryption().request_user_identity(user).await;
+        let identity = identity.map_err(|error| failure::of_sdk(&error))?;
+        Ok(identity.is_some_and(|identity| identity.has_verification_violation()))
     }
 
     async fn own_name(&self) -> Option<String> {
