@@ -18,7 +18,7 @@ use crate::{
     },
     render::words,
     rtc::{
-        membership::{Anomaly, Content, FirstSeen, Focus, Malformed, Membership, Owner, read},
+        membership::{self, Anomaly, Content, FirstSeen, Focus, Malformed, Membership, Owner, read},
         state_event::{CALL_MEMBER, StateEvent, saturating_integer},
         state_key::{self, RoomPower},
     },
@@ -102,7 +102,18 @@ impl Export {
             power_levels: None,
             lists: Lists::default(),
         };
-        for event in events.into_iter().filter_map(|event| StateEvent::from_json(event).ok()) {
+        for mut event in events {
+            // Files are cut down to what matters, and here no id does.
+            if let Some(fields) = event.as_object_mut() {
+                fields.entry("event_id").or_insert_with(|| "".into());
+            }
+            // Somebody of whom there is something unreadable may be in the room.
+            if event["type"] == "m.room.member"
+                && let Some(user) = event["state_key"].as_str()
+            {
+                export.members.insert(user.into(), RoomMember::Unknown);
+            }
+            let Ok(event) = StateEvent::from_json(event) else { continue };
             match event.event_type.as_str() {
                 CALL_MEMBER => export.events.push(event),
                 "m.room.member" => {
@@ -173,15 +184,18 @@ impl Export {
                 _ => "none",
             })
         };
+        let odd = |event: &StateEvent| membership::anomalies(event, seen);
         let mut rows = Vec::new();
         for (event, content) in &contents {
             match content {
                 Content::Left => rows.push(Explained::left(event)),
                 Content::Malformed(why) => {
-                    rows.push(Explained::malformed(event, "it", why, route(&event.state_key)));
+                    rows.push(Explained::malformed(event, &odd(event), "it", why, route(&event.state_key)));
                 }
                 Content::Entries(entries) => rows.extend(entries.iter().map(|entry| match entry {
-                    Err(why) => Explained::malformed(event, "this entry", why, route(&event.state_key)),
+                    Err(why) => {
+                        Explained::malformed(event, &odd(event), "this entry", why, route(&event.state_key))
+                    }
                     Ok(membership) => {
                         let (judgement, evidence) = judged.next().unwrap_or_else(|| {
                             (judge(membership, &Evidence::NONE, policy, now), Evidence::NONE)
@@ -307,6 +321,13 @@ impl Observations for Export {
             .unwrap_or_else(|| SfuRoom::Participants(BTreeSet::new()))
     }
 
+    fn on_any_sfu(&self, name: &str) -> BTreeSet<String> {
+        match self.lists.sfu.as_ref().and_then(|answers| answers.get(name)) {
+            Some(SfuRoom::Participants(identities)) => identities.clone(),
+            Some(SfuRoom::Unknown) | None => BTreeSet::new(),
+        }
+    }
+
     fn was_on_sfu(&self, _: Placed<'_>) -> bool {
         false
     }
@@ -323,9 +344,16 @@ impl Explained {
         }
     }
 
-    fn malformed(event: &StateEvent, what: &str, malformed: &Malformed, route: Option<&'static str>) -> Self {
+    fn malformed(
+        event: &StateEvent,
+        anomalies: &[Anomaly],
+        what: &str,
+        malformed: &Malformed,
+        route: Option<&'static str>,
+    ) -> Self {
         let why = format!("no client would show {what}: {malformed}");
-        Self { route, ..Self::closed(event, "malformed", malformed.device.as_deref(), why) }
+        let anomalies = anomalies.iter().copied().map(Anomaly::as_str).collect();
+        Self { anomalies, route, ..Self::closed(event, "malformed", malformed.device.as_deref(), why) }
     }
 
     fn closed(event: &StateEvent, verdict: &'static str, device: Option<&str>, why: String) -> Self {

@@ -94,6 +94,10 @@ impl Observations for World {
         SfuRoom::Participants(here.flat_map(|(_, identities)| identities.clone()).collect())
     }
 
+    fn on_any_sfu(&self, name: &str) -> BTreeSet<String> {
+        self.sfu.iter().filter(|(alias, _)| **alias == *name).flat_map(|(_, ids)| ids.clone()).collect()
+    }
+
     fn was_on_sfu(&self, _: Placed<'_>) -> bool {
         false
     }

@@ -291,6 +291,10 @@ impl Observations for World {
                 .collect(),
         )
     }
+    fn on_any_sfu(&self, name: &str) -> BTreeSet<String> {
+        let here = self.sfu.iter().filter(|(url, n, _)| self.ours.contains(url) && *n == name);
+        here.flat_map(|(_, _, ids)| ids.iter().map(|id| (*id).to_owned())).collect()
+    }
     fn was_on_sfu(&self, _: Placed<'_>) -> bool {
         false
     }
@@ -490,6 +494,63 @@ fn what_another_device_carries_along_in_an_array_does_not_supersede_a_session() 
 }
 
 #[test]
+fn an_entry_of_the_array_form_supersedes_where_it_is_known_when_its_device_made_it() {
+    let entry =
+        |device: &str| json!({"application": "m.call", "call_id": "", "device_id": device, "expires": HOUR});
+    let superseded = |memberships: Value| {
+        let events = vec![
+            event("_@a:hs_D_m.call", "@a:hs", NOW_MS - 120 * MIN, session("D")),
+            event("@a:hs", "@a:hs", NOW_MS - 30 * MIN, json!({"memberships": memberships})),
+        ];
+        let evidence = room(&World { sfu: vec![], ours: &[] }, events);
+        (evidence[0].superseded_at, evidence[1].superseded_at)
+    };
+    assert_eq!(superseded(json!([entry("D")])), (Some(NOW - mins(30)), None), "nobody else wrote it");
+    assert_eq!(superseded(json!([entry("D"), entry("OTHER")])), (None, None), "it may be carried along");
+    let mut dated = entry("D");
+    dated["created_ts"] = json!(NOW_MS - 40 * MIN);
+    assert_eq!(superseded(json!([dated, entry("OTHER")])), (Some(NOW - mins(40)), None));
+    dated["created_ts"] = json!(NOW_MS - 130 * MIN);
+    assert_eq!(superseded(json!([dated, entry("OTHER")])), (None, Some(NOW - mins(120))));
+}
+
+#[test]
+fn superseded_since_the_first_that_was_newer() {
+    let events = [("", 90), ("_m.call", 60), ("_x", 30)]
+        .map(|(end, age)| event(&format!("_@a:hs_D{end}"), "@a:hs", NOW_MS - age * MIN, session("D")));
+    let evidence = room(&World { sfu: vec![], ours: &[] }, events.to_vec());
+    let since: Vec<_> = evidence.iter().map(|one| one.superseded_at).collect();
+    assert_eq!(since, [Some(NOW - mins(60)), Some(NOW - mins(30)), None]);
+}
+
+#[test]
+fn whoever_names_no_sfu_is_saved_where_ours_lists_them() {
+    let events = || {
+        let mut without = session("D");
+        without.as_object_mut().expect("an object").remove("foci_preferred");
+        vec![event("_@a:hs_D", "@a:hs", NOW_MS - 5 * HOUR, without)]
+    };
+    let there = World { sfu: vec![("https://ours", "!r:hs", &["@a:hs:D"])], ours: &["https://ours"] };
+    assert_eq!(room(&there, events())[0].sfu, Sfu::Listed);
+    let elsewhere = World { sfu: vec![("https://ours", "!r:hs", &["@b:hs:B"])], ours: &["https://ours"] };
+    assert_eq!(room(&elsewhere, events())[0].sfu, Sfu::NotOurs, "not being there proves nothing");
+}
+
+#[test]
+fn one_sfu_is_one_however_its_address_is_written() {
+    let at = |device: &str, age, url: &str| {
+        let mut content = focused(device, "multi_sfu", url);
+        content["created_ts"] = json!(NOW_MS - age);
+        event(&format!("_@a:hs_{device}"), "@a:hs", NOW_MS - age, content)
+    };
+    let world =
+        World { sfu: vec![("https://ours/Jwt", "!r:hs", &["@a:hs:NEW"])], ours: &["https://ours/Jwt"] };
+    let events = vec![at("OLD", HOUR, "https://ours/Jwt"), at("NEW", MIN, "HTTPS://Ours/Jwt/")];
+    let evidence = room(&world, events);
+    assert_eq!((evidence[0].sfu, evidence[1].sfu), (Sfu::Absent { counts: true }, Sfu::Listed));
+}
+
+#[test]
 fn nothing_is_superseded_before_it_was_there() {
     let mut newer = session("D");
     newer["created_ts"] = json!(NOW_MS - 8 * HOUR);
@@ -572,6 +633,30 @@ fn an_event_in_two_forms_speaks_for_everybody_in_both() {
     let found = entries(event("_@a:hs_A", "@a:hs", NOW_MS, both));
     let devices: Vec<_> = found.iter().map(|one| one.owner.device.as_str()).collect();
     assert_eq!(devices, ["A", "B"]);
+}
+
+#[test]
+fn an_export_that_was_cut_down_is_read_and_who_is_unreadable_is_not_taken_for_gone() {
+    let mut bare = event("_@a:hs_D", "@a:hs", NOW_MS - HOUR, session("D"));
+    bare.as_object_mut().unwrap().remove("event_id");
+    for membership in ["join", "leave"] {
+        let member =
+            json!({"type": "m.room.member", "state_key": "@a:hs", "content": {"membership": membership}});
+        let export = Export::from_state(json!([member, bare])).unwrap();
+        assert_eq!(export.explain(&Policy::default(), None, NOW)[0].verdict, "active", "it has no sender");
+    }
+    let mut whole = event("@a:hs", "@a:hs", NOW_MS, json!({"membership": "leave"}));
+    whole["type"] = json!("m.room.member");
+    let rows = Export::from_state(json!([whole, bare])).unwrap().explain(&Policy::default(), None, NOW);
+    assert_eq!((rows[0].verdict, rows[0].reason), ("stale", Some("not_joined")), "the control");
+}
+
+#[test]
+fn what_is_odd_about_a_malformed_event_is_told() {
+    let state = json!([event("_@b:hs_D", "@a:hs", NOW_MS + MIN, json!({"device_id": "D"}))]);
+    let rows = Export::from_state(state).unwrap().explain(&Policy::default(), None, NOW);
+    assert_eq!(rows[0].verdict, "malformed");
+    assert_eq!(rows[0].anomalies, ["sender_differs_from_key", "timestamp_in_future"]);
 }
 
 #[test]

@@ -28,7 +28,7 @@ use crate::world::{
 };
 
 /// How many reads are under way at once.
-const CONCURRENCY: usize = 4;
+pub(super) const CONCURRENCY: usize = 4;
 
 /// After a neighbour was away for longer than this, what it says is not believed at once.
 const LONG_GAP: Duration = Duration::from_mins(2);
@@ -289,6 +289,10 @@ impl Observations for RoomObservations<'_> {
 
     fn sfu_room(&self, _: &Focus, _: &str) -> SfuRoom {
         SfuRoom::Unknown
+    }
+
+    fn on_any_sfu(&self, _: &str) -> BTreeSet<String> {
+        BTreeSet::new()
     }
 
     fn was_on_sfu(&self, _: Placed<'_>) -> bool {

@@ -1,7 +1,7 @@
 //! What the memberships of one room say about each other: which is the newest of a device, whose SFU
 //! is whose, and what an SFU's list means for each.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::evidence::{Device, Evidence, RoomMember, Sfu};
 use crate::{
@@ -45,6 +45,9 @@ pub trait Observations {
     /// What our SFU answered for a room name; a name that it does not know has no participants.
     fn sfu_room(&self, focus: &Focus, name: &str) -> SfuRoom;
 
+    /// Who is in a room of that name on any SFU of ours.
+    fn on_any_sfu(&self, name: &str) -> BTreeSet<String>;
+
     /// Whether this very membership was seen on the SFU before.
     fn was_on_sfu(&self, placed: Placed<'_>) -> bool;
 }
@@ -56,7 +59,7 @@ pub fn gather(
     observations: &dyn Observations,
     now: Timestamp,
 ) -> Vec<Evidence> {
-    let newest = newest_of_each_device(open);
+    let own = OwnWrites::gather(open);
     let focuses: Vec<_> = focuses(open, observations, now);
     let halls = Halls::gather(room, open, &focuses, observations);
     open.iter()
@@ -65,40 +68,52 @@ pub fn gather(
             room_member: observations.room_member(&placed.membership.owner.user),
             device: observations.device(&placed.membership.owner),
             sfu: halls.says(index, open, &focuses, observations),
-            superseded_at: newest
-                .get(&(&placed.membership.owner, &placed.membership.call))
-                .filter(|newest| newest.key != placed.key && is_newer(newest.membership, placed.membership))
-                // Nothing was superseded before it was there.
-                .map(|newest| newest.membership.start.max(written(placed.membership).1)),
+            superseded_at: own.superseded_at(*placed),
         })
         .collect()
 }
 
-type ByDevice<'a> = HashMap<(&'a Owner, &'a Call), Placed<'a>>;
+/// What each device wrote of each call by itself, as far as that is known. The older forms share an event,
+/// and any device of the user writes all of it again with what the others last said. So an entry among
+/// those of others speaks against nothing unless it says when it was made.
+struct OwnWrites<'a>(HashMap<(&'a Owner, &'a Call), Vec<Placed<'a>>>);
 
-fn newest_of_each_device<'a>(open: &[Placed<'a>]) -> ByDevice<'a> {
-    let mut newest: ByDevice<'a> = HashMap::new();
-    for placed in open {
-        let slot = newest.entry((&placed.membership.owner, &placed.membership.call)).or_insert(*placed);
-        let rank = |p: &Placed<'a>| (written(p.membership), p.membership.start, p.key);
-        if rank(placed) > rank(slot) {
-            *slot = *placed;
+impl<'a> OwnWrites<'a> {
+    fn gather(open: &[Placed<'a>]) -> Self {
+        let mut devices: HashMap<&StateKey, &Owner> = HashMap::new();
+        let mut shared: HashSet<&StateKey> = HashSet::new();
+        for Placed { key, membership } in open {
+            if *devices.entry(*key).or_insert(&membership.owner) != &membership.owner {
+                shared.insert(key);
+            }
         }
+        let mut own: HashMap<_, Vec<Placed<'a>>> = HashMap::new();
+        for placed in open {
+            let membership = placed.membership;
+            let is_session = membership.form == Form::Session;
+            if is_session || membership.created.is_some() || !shared.contains(placed.key) {
+                own.entry((&membership.owner, &membership.call)).or_default().push(*placed);
+            }
+        }
+        Self(own)
     }
-    newest
+
+    /// Since when the same device has a newer membership of the same call under another key.
+    fn superseded_at(&self, placed: Placed<'_>) -> Option<Timestamp> {
+        let others = self.0.get(&(&placed.membership.owner, &placed.membership.call))?;
+        let (key, written) = (placed.key, written(placed.membership));
+        let newer =
+            others.iter().filter(|other| other.key != key && self::written(other.membership) > written);
+        // Nothing was superseded before it was there.
+        newer.map(|newer| newer.membership.start.max(written)).min()
+    }
 }
 
-fn is_newer(one: &Membership, other: &Membership) -> bool {
-    written(one) > written(other)
-}
-
-/// Whether it is of the form that current clients read, and when its own device wrote it as far as that
-/// is known. The older forms share an event, and any device of the user writes all of it again with what
-/// the others last said; so they never speak against a session.
-fn written(membership: &Membership) -> (bool, Timestamp) {
+/// When its own device last wrote it, where it did.
+fn written(membership: &Membership) -> Timestamp {
     match membership.form {
-        Form::Session => (true, membership.sent),
-        Form::Array | Form::GroupCall => (false, membership.start),
+        Form::Session => membership.sent,
+        Form::Array | Form::GroupCall => membership.start,
     }
 }
 
@@ -161,7 +176,12 @@ struct Hall {
     latest_present: Option<Timestamp>,
 }
 
-struct Halls<'a>(BTreeMap<(&'a Call, &'a str), Hall>);
+struct Halls<'a> {
+    halls: BTreeMap<(&'a Call, &'a str), Hall>,
+    /// Who is in a call on any SFU of ours, for calls with memberships that name none. To be there is
+    /// proof of life all the same.
+    anywhere: BTreeMap<&'a Call, BTreeSet<String>>,
+}
 
 impl<'a> Halls<'a> {
     fn gather(
@@ -201,7 +221,16 @@ impl<'a> Halls<'a> {
         for hall in halls.values_mut() {
             hall.unexplained = hall.present.iter().any(|identity| !explained.contains(identity));
         }
-        Self(halls)
+        let mut anywhere = BTreeMap::new();
+        let placeless = open.iter().zip(focuses).filter(|(_, focus)| focus.is_none());
+        for (placed, _) in placeless.filter(|(placed, _)| placed.membership.form != Form::GroupCall) {
+            let call = &placed.membership.call;
+            anywhere.entry(call).or_insert_with(|| {
+                let names = sfu_names::rooms(room, call, None);
+                names.iter().flat_map(|name| observations.on_any_sfu(name)).collect()
+            });
+        }
+        Self { halls, anywhere }
     }
 
     fn says(
@@ -212,10 +241,16 @@ impl<'a> Halls<'a> {
         observations: &dyn Observations,
     ) -> Sfu {
         let placed = open[index];
-        let place = focuses[index];
-        let hall = place.and_then(|place| self.0.get(&(&placed.membership.call, &*place.focus.service_url)));
-        let Some((place, hall)) = place.zip(hall) else { return Sfu::NotOurs };
-        if sfu_names::identities(placed.membership).any(|identity| hall.present.contains(&identity)) {
+        let is_in = |present: &BTreeSet<String>| {
+            sfu_names::identities(placed.membership).any(|identity| present.contains(&identity))
+        };
+        let Some(place) = focuses[index] else {
+            let anywhere = self.anywhere.get(&placed.membership.call);
+            return if anywhere.is_some_and(is_in) { Sfu::Listed } else { Sfu::NotOurs };
+        };
+        let hall = self.halls.get(&(&placed.membership.call, &*place.focus.service_url));
+        let Some(hall) = hall else { return Sfu::NotOurs };
+        if is_in(&hall.present) {
             return Sfu::Listed;
         }
         if hall.incomplete {

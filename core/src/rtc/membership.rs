@@ -80,7 +80,7 @@ pub enum FocusSelection {
 /// A LiveKit focus (MSC4195).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Focus {
-    /// `livekit_service_url`.
+    /// `livekit_service_url`, scheme and host in lower case and without a slash at its end.
     pub service_url: Box<str>,
     /// `livekit_alias`, which older clients send as the name of the SFU room.
     pub alias: Option<Box<str>>,
@@ -211,6 +211,11 @@ pub fn read(event: &StateEvent, seen: FirstSeen) -> Content {
     if entries.is_empty() { Content::Left } else { Content::Entries(entries) }
 }
 
+/// What is odd about an event, whatever it holds.
+pub fn anomalies(event: &StateEvent, seen: FirstSeen) -> Vec<Anomaly> {
+    Reader::new(event, seen).anomalies
+}
+
 /// What all memberships of one event share.
 struct Reader<'a> {
     event: &'a StateEvent,
@@ -325,6 +330,7 @@ impl<'a> Reader<'a> {
         if read.iter().any(|f| fields.get(*f).is_some_and(|v| !v.is_number() && !v.is_null())) {
             flag(Anomaly::BadExpires);
         }
+        anomalies.sort_unstable();
         let start = created.unwrap_or(self.sent);
         let span = number(fields, "expires");
         // Only the old forms have an absolute expiry; clients do not read one in the session form.
@@ -367,9 +373,18 @@ fn livekit_focus(focus: &Value) -> Option<Focus> {
         return None;
     }
     Some(Focus {
-        service_url: focus.get("livekit_service_url").and_then(Value::as_str)?.into(),
+        service_url: normalised(focus.get("livekit_service_url").and_then(Value::as_str)?).into(),
         alias: focus.get("livekit_alias").and_then(Value::as_str).map(Into::into),
     })
+}
+
+/// The same for all ways to write the same address.
+fn normalised(url: &str) -> String {
+    let url = url.trim().trim_end_matches('/');
+    let host_ends =
+        url.find("://").map_or(0, |at| url[at + 3..].find('/').map_or(url.len(), |end| at + 3 + end));
+    let (place, path) = url.split_at(host_ends);
+    place.to_ascii_lowercase() + path
 }
 
 #[cfg(test)]
