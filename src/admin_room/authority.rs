@@ -36,7 +36,7 @@ pub(super) enum Refusal {
     /// a new device can come before what is known of that device: so the identity itself is asked for.
     SomebodyElse(UserId),
     /// It could not be read.
-    Unknown(String),
+    Unknown(NeighbourError),
 }
 
 impl Refusal {
@@ -47,7 +47,7 @@ impl Refusal {
             Self::NotNamed => answer::no_say(None, 0),
             Self::TooLittle { has, needs } => answer::no_say(Some(*has), *needs),
             Self::SomebodyElse(user) => answer::identity_violated(user),
-            Self::Unknown(why) => answer::failed(why),
+            Self::Unknown(error) => answer::failed(&error.to_string()),
         }
     }
 }
@@ -59,9 +59,8 @@ impl Authority {
     ///
     /// Why not, or that it could not be read.
     pub(super) async fn check(&self, chat: &dyn Chat, user: &UserId) -> Result<(), Refusal> {
-        let unknown = |error: NeighbourError| Refusal::Unknown(error.to_string());
-        self.allows(chat.standing(user).await.map_err(unknown)?, user)?;
-        if chat.is_somebody_else_now(user).await.map_err(unknown)? {
+        self.allows(chat.standing(user).await.map_err(Refusal::Unknown)?, user)?;
+        if chat.is_somebody_else_now(user).await.map_err(Refusal::Unknown)? {
             return Err(Refusal::SomebodyElse(user.clone()));
         }
         Ok(())

@@ -11,7 +11,7 @@ use std::{
 
 use rtc_janitor_core::{
     command::{self, Command},
-    ids::{EventId, UserId},
+    ids::{EventId, RoomId, UserId},
     render::{Message, answer},
     time::Timestamp,
 };
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     janitor::{Janitor, plans::Which, run::Stop},
-    world::{Delivery, Heard, Post, Trust, What},
+    world::{Delivery, Heard, NeighbourError, Post, Trust, What},
 };
 
 /// What is older was said about another state of things.
@@ -82,7 +82,8 @@ impl FrontDesk {
         Ok(())
     }
 
-    /// Writes down what is for the bot; what was written down before is left out.
+    /// Writes down what is for the bot; what was written down before is left out. An upgrade is not
+    /// written down: until it is followed, it is to be heard again after each start.
     async fn take_up(&self, heard: Vec<Heard>) -> Result<Vec<Heard>, Gone> {
         let mut mine = Vec::new();
         for one in heard {
@@ -93,7 +94,7 @@ impl FrontDesk {
         let work = move |janitor: &mut Janitor| {
             let mut new = Vec::new();
             for one in mine {
-                if janitor.take_up(&one.event, &one.sender)? {
+                if matches!(one.what, What::Upgrade { .. }) || janitor.take_up(&one.event, &one.sender)? {
                     new.push(one);
                 }
             }
@@ -123,6 +124,9 @@ impl FrontDesk {
     async fn deal_with(&self, heard: Heard) -> Result<(), Gone> {
         let Heard { event, sender, what, .. } = &heard;
         let age = self.house.clock.now().since(heard.at);
+        if let What::Upgrade { successor } = what {
+            return self.follow(sender, successor).await;
+        }
         if matches!(what, What::Undecryptable) {
             return if age <= TOO_OLD && self.may_ask_again(sender) {
                 self.say(event, answer::undecryptable(sender), None).await
@@ -138,7 +142,7 @@ impl FrontDesk {
                 return self.let_be(event).await;
             }
         }
-        if age > TOO_OLD && !matches!(what, What::Upgrade { .. }) {
+        if age > TOO_OLD {
             tracing::info!(%sender, ?age, "a command is too old");
             // What came before the bot was there waits for no answer.
             if heard.is_backlog {
@@ -156,35 +160,15 @@ impl FrontDesk {
             tracing::warn!(%sender, trust = ?heard.trust, "a command is refused");
             return self.say(event, refusal, None).await;
         }
-        let mut is_allowed = self.authority.check(&*self.house.chat, sender).await;
-        // Nobody would say an upgrade again.
-        while matches!((what, &is_allowed), (What::Upgrade { .. }, Err(Refusal::Unknown(_)))) {
-            sleep(PAUSE).await;
-            is_allowed = self.authority.check(&*self.house.chat, sender).await;
+        if let Err(refusal) = self.authority.check(&*self.house.chat, sender).await {
+            tracing::info!(%sender, ?refusal, "a command is refused");
+            return self.say(event, refusal.message(), None).await;
         }
-        match (what, is_allowed) {
-            // Who may upgrade a room has power there, and need not have a say here.
-            (What::Upgrade { .. }, Err(_)) => self.let_be(event).await,
-            (_, Err(refusal)) => {
-                tracing::info!(%sender, ?refusal, "a command is refused");
-                self.say(event, refusal.message(), None).await
-            }
-            (What::Upgrade { successor }, Ok(())) => {
-                let (command, to) = (event.clone(), successor.clone());
-                let moved = self.house.desk.ask(move |janitor| {
-                    Box::pin(async move {
-                        janitor.move_admin_room(&to)?;
-                        janitor.let_be(&command)
-                    })
-                });
-                moved.await.ok_or(Gone)?;
-                let _ = self.house.moved.send(successor.clone());
-                Ok(())
-            }
-            (What::Reaction { to, .. }, Ok(())) => {
+        match what {
+            What::Reaction { to, .. } => {
                 self.carry_out(event, sender, Wanted::Plan(Which::ShownIn(to.clone()))).await
             }
-            (What::Text { .. } | What::Undecryptable, Ok(())) => {
+            What::Text { .. } | What::Undecryptable | What::Upgrade { .. } => {
                 let text = self.command_in(what).await.unwrap_or_default();
                 match Command::parse(&text) {
                     Ok(command) => {
@@ -195,6 +179,29 @@ impl FrontDesk {
                 }
             }
         }
+    }
+
+    /// Goes on in the room that an upgrade names, when somebody with a say made it.
+    async fn follow(&self, sender: &UserId, successor: &RoomId) -> Result<(), Gone> {
+        let mut is_allowed = self.authority.check(&*self.house.chat, sender).await;
+        // Nobody would say it again.
+        while let Err(Refusal::Unknown(NeighbourError::Unreachable(_) | NeighbourError::RateLimited { .. })) =
+            is_allowed
+        {
+            sleep(PAUSE).await;
+            is_allowed = self.authority.check(&*self.house.chat, sender).await;
+        }
+        if let Err(refusal) = is_allowed {
+            // Who may upgrade a room has power there, and need not have a say here.
+            tracing::warn!(%sender, %successor, ?refusal, "the upgrade of the admin room is not followed");
+            return Ok(());
+        }
+        let to = successor.clone();
+        let moved = self.house.desk.ask(move |janitor| Box::pin(async move { janitor.move_admin_room(&to) }));
+        if moved.await.ok_or(Gone)? {
+            let _ = self.house.moved.send(successor.clone());
+        }
+        Ok(())
     }
 
     /// Carries out a command; one that takes its time shows that it is being worked on, and its answer
@@ -262,7 +269,11 @@ impl FrontDesk {
         let now = self.house.clock.now();
         let mut asked = self.asked_again.lock().unwrap_or_else(PoisonError::into_inner);
         asked.retain(|_, at| now.since(*at) < ASK_AGAIN);
-        asked.insert(sender.clone(), now).is_none()
+        if asked.contains_key(sender) {
+            return false;
+        }
+        asked.insert(sender.clone(), now);
+        true
     }
 
     /// Nothing is to be said.

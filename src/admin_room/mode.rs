@@ -10,8 +10,9 @@ pub(super) async fn answer(asked: &Asked<'_>, mode: Mode) -> Result<Reply, Gone>
     let holds = asked.janitor(move |janitor| {
         Box::pin(async move {
             janitor.wish(&Wish::Mode(mode), &by)?;
-            Ok(janitor.mode())
+            Ok((janitor.mode(), janitor.has_plans_to_carry_out()))
         })
     });
-    Ok(answer::mode(mode, holds.await?, &asked.house.prefix).into())
+    let (holds, plans_go_on) = holds.await?;
+    Ok(answer::mode(mode, holds, plans_go_on, &asked.house.prefix).into())
 }

@@ -295,7 +295,7 @@ impl Janitor {
     }
 
     /// Obeys a server that asks for less, or does not answer: only writes wait, everything else goes on.
-    fn slow_down(&mut self, error: &NeighbourError) {
+    pub(super) fn slow_down(&mut self, error: &NeighbourError) {
         let now = self.now();
         match error {
             NeighbourError::RateLimited { retry_after } => {

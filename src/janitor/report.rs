@@ -9,7 +9,8 @@ use rtc_janitor_core::{
     plan::PlannedWrite,
     render::{
         Message,
-        report::{self, Digest, Report, Row},
+        message::{and_more, together},
+        report::{Digest, Report, Row},
     },
     time::Timestamp,
 };
@@ -55,7 +56,7 @@ impl Janitor {
         let may = self.has_more_to_say && self.admin_room == AdminRoomState::Reachable;
         let at = self.last_word.map_or(self.now(), |last| last + PACE);
         // A report waits while writes do.
-        let held = self.hold_writes_until.map_or(at, |until| until.min(self.now() + Duration::from_secs(1)));
+        let held = self.hold_writes_until.map_or(at, |_| self.now() + Duration::from_secs(1));
         may.then_some(at.max(held))
     }
 
@@ -77,10 +78,10 @@ impl Janitor {
             (None, true) => return self.report(),
         };
         let texts: Vec<_> = notes.iter().map(|note| &note.message).collect();
-        let (text, shown) = report::together(&texts);
+        let (text, shown) = together(&texts);
         let is_alarm = notes.first().is_some_and(|note| note.is_alarm);
         let told = if is_alarm { shown } else { notes.len() };
-        let text = if shown < told { report::and_more(text, told - shown) } else { text };
+        let text = if shown < told { and_more(text, told - shown) } else { text };
         let draft =
             Draft { notes: notes[..told].iter().map(|note| note.id).collect(), mentions, ..Draft::of(text) };
         self.post(&draft)?;

@@ -1,7 +1,11 @@
 //! One pass: observe, judge, plan, act, report.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
 
+use futures_util::{StreamExt, stream};
 use rtc_janitor_core::{
     guard::limits::Budget,
     ids::{EventId, RoomId, StateKey},
@@ -13,14 +17,18 @@ use rtc_janitor_core::{
     ledger::Subject,
     plan::{Candidate, Circumstances, Entry, HeldBack, Plan, Route},
     render::report,
-    rtc::{membership::Membership, state_key::RoomPower},
+    rtc::{membership::Membership, state_event::StateEvent, state_key::RoomPower},
     time::Timestamp,
 };
-use std::time::Duration;
 
-use super::{Janitor, Judged, act::Errand, observe::RoomObservations, run::Stop};
+use super::{
+    Janitor, Judged,
+    act::Errand,
+    observe::{CONCURRENCY, RoomObservations},
+    run::Stop,
+};
 use crate::world::{
-    NeighbourError,
+    NeighbourError, Rooms,
     journal::{Finding, FindingKind, JournalError},
 };
 
@@ -279,34 +287,38 @@ impl Janitor {
 
     /// Reads who may write what, afresh; the create event of a room never changes.
     pub(super) async fn read_power(&mut self, rooms: BTreeSet<RoomId>) -> HashMap<RoomId, RoomPower> {
+        let port = &self.ports.rooms;
+        let rooms = rooms.into_iter().map(|room| {
+            let create = self.tracker.about(&room).and_then(|about| about.create.clone());
+            (room, create)
+        });
+        let reads = stream::iter(rooms.collect::<Vec<_>>()).map(|(room, create)| async move {
+            let read = read_levels(&**port, &room, create.is_none()).await;
+            (room, create, read)
+        });
+        let reads: Vec<_> = reads.buffer_unordered(CONCURRENCY).collect().await;
         let mut powers = HashMap::new();
-        for room in rooms {
-            match self.read_power_of(&room).await {
-                Ok(Some(power)) => {
-                    powers.insert(room, power);
+        for (room, mut create, read) in reads {
+            let levels = match read {
+                Ok((event, levels)) => {
+                    if let Some(event) = event {
+                        self.tracker.about_mut(&room).take_in(&event);
+                        create = Some((event.content, event.sender));
+                    }
+                    levels.map(|event| event.content)
                 }
-                Ok(None) => tracing::warn!(%room, "the room has no create event"),
-                Err(error) => tracing::warn!(%room, "power levels not readable: {error}"),
-            }
+                Err(error) => {
+                    tracing::warn!(%room, "power levels not readable: {error}");
+                    continue;
+                }
+            };
+            let Some((create, creator)) = create else {
+                tracing::warn!(%room, "the room has no create event");
+                continue;
+            };
+            powers.insert(room, RoomPower::new(&create, &creator, levels.as_ref(), self.now()));
         }
         powers
-    }
-
-    async fn read_power_of(&mut self, room: &RoomId) -> Result<Option<RoomPower>, NeighbourError> {
-        let known = self.tracker.about(room).and_then(|about| about.create.clone());
-        let (create, creator) = match known {
-            Some(known) => known,
-            None => match self.ports.rooms.state_event(room, "m.room.create", "").await? {
-                None => return Ok(None),
-                Some(event) => {
-                    self.tracker.about_mut(room).take_in(&event);
-                    (event.content, event.sender)
-                }
-            },
-        };
-        let levels = self.ports.rooms.state_event(room, "m.room.power_levels", "").await?;
-        let levels = levels.map(|event| event.content);
-        Ok(Some(RoomPower::new(&create, &creator, levels.as_ref(), self.now())))
     }
 
     /// Compares the clocks when the last comparison is old. Not being able to is reason to wait.
@@ -388,4 +400,14 @@ fn nobody_else(one: &Judged, judged: &[Judged]) -> bool {
             other.subject.room == one.subject.room && other.membership.call == one.membership.call
         })
         .all(|other| matches!(other.judgement.verdict, Verdict::Stale(_)))
+}
+
+/// The create event of a room, where it is wanted, and its power levels.
+async fn read_levels(
+    rooms: &dyn Rooms,
+    room: &RoomId,
+    wants_create: bool,
+) -> Result<(Option<StateEvent>, Option<StateEvent>), NeighbourError> {
+    let create = if wants_create { rooms.state_event(room, "m.room.create", "").await? } else { None };
+    Ok((create, rooms.state_event(room, "m.room.power_levels", "").await?))
 }

@@ -83,6 +83,7 @@ impl Janitor {
                 self.settings.excluded_owners.len() + self.settings.excluded_users.len(),
             ),
             blind: Blind { silent_after: self.settings.policy.silent_after },
+            prefix: self.settings.command_prefix.clone(),
             now,
         })
     }
@@ -301,15 +302,18 @@ impl Janitor {
         self.settings.admin_room.as_ref() == Some(room)
     }
 
-    /// The admin room goes on elsewhere.
-    pub(crate) fn move_admin_room(&mut self, to: &RoomId) -> Result<(), JournalError> {
+    /// The admin room goes on elsewhere; false when it does already.
+    pub(crate) fn move_admin_room(&mut self, to: &RoomId) -> Result<bool, JournalError> {
+        if self.settings.admin_room.as_ref() == Some(to) {
+            return Ok(false);
+        }
         if let Some((configured, _)) = self.journal.admin_room()? {
             self.journal.set_admin_room(&configured, to)?;
         }
         for settings in [&mut self.settings, &mut self.file] {
             settings.admin_room = Some(to.clone());
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Says in the room where it goes on that it does.

@@ -11,9 +11,12 @@ use rtc_janitor_core::{
     judge::policy::Reason,
     render::{
         Message,
-        report::{self, Row},
+        report::{self, Row, Whose},
     },
-    rtc::state_event::{CALL_MEMBER, StateEvent},
+    rtc::{
+        membership::Membership,
+        state_event::{CALL_MEMBER, StateEvent},
+    },
     time::Timestamp,
 };
 
@@ -43,7 +46,13 @@ impl Janitor {
         self.journal.verified(write.id)?;
         if event.replaces_state.as_ref().is_some_and(|replaced| *replaced != write.event) {
             tracing::warn!(%room, key = %write.key, "a write overwrote a newer membership");
-            self.was_alive(&write, |row, _, _| report::overwrote(row))?;
+            if let Some(reason) = write.reason {
+                self.was_alive(&write, reason, |whose, _, _| report::overwrote(whose))?;
+            } else {
+                // A person wanted it cleared, so no reason was wrong; what was shown was another one.
+                let message = report::overwrote(&self.whose(&write));
+                self.say(&message, Some(&subject(&write)), self.now())?;
+            }
         }
         Ok(())
     }
@@ -68,10 +77,14 @@ impl Janitor {
         let now = self.now();
         let key = &open.event.state_key;
         let cleared = self.journal.cleared_since(now - SEEN_LATE)?;
-        // Sync may tell of it long after it happened.
+        // Sync may tell of it long after it happened. A client that wakes up much later refreshes what it
+        // began before: then only the event says when that was.
         let in_time = |write: &WriteRecord| {
-            let came = open.memberships().map(|membership| membership.start).min().unwrap_or(now);
             let cleared = write.finished.unwrap_or(write.intended);
+            let came = |membership: &Membership| {
+                if membership.start >= cleared { membership.start } else { membership.sent }
+            };
+            let came = open.memberships().map(came).min().unwrap_or(now);
             came.min(now) <= cleared + RETURN_WINDOW
         };
         let same_owner = |write: &WriteRecord| {
@@ -101,33 +114,44 @@ impl Janitor {
                 self.devices.entry(owner.clone()).or_default().came_back = true;
             }
         }
-        self.was_alive(&write, report::came_back)
+        // Cleared because a person wanted it: no reason was wrong.
+        let Some(reason) = write.reason else { return Ok(()) };
+        self.was_alive(&write, reason, |whose, until, now| report::came_back(whose, reason, until, now))
     }
 
     /// Leaves a key alone for a while and says so, once for each membership that was cleared wrongly.
     fn was_alive(
         &mut self,
         write: &WriteRecord,
-        message: impl FnOnce(&Row, Timestamp, Timestamp) -> Message,
+        reason: Reason,
+        message: impl FnOnce(&Whose, Timestamp, Timestamp) -> Message,
     ) -> Result<(), JournalError> {
-        let subject = format!("alive {}", write.event);
+        let subject = subject(write);
         if self.journal.has_said(&subject)? {
             return Ok(());
         }
-        // Cleared because a person wanted it: no reason was wrong.
-        let Some(reason) = write.reason else { return Ok(()) };
         let now = self.now();
         let entry = self.quarantine.returned(&write.room, &write.key, reason, now);
         self.journal.save_quarantine(&write.room, &write.key, &entry)?;
-        self.alarm(&message(&self.row(write, reason), entry.until, now), Some(&subject), now)
+        self.alarm(&message(&self.whose(write), entry.until, now), Some(&subject), now)
     }
 
-    fn row(&self, write: &WriteRecord, reason: Reason) -> Row {
-        Row {
+    fn whose(&self, write: &WriteRecord) -> Whose {
+        Whose {
             room: write.room.clone(),
             room_name: self.name_of(&write.room),
             user: write.owners.first().map_or_else(|| "?".into(), |owner| owner.user.clone()),
             devices: write.owners.iter().map(|owner| owner.device.to_string()).collect(),
+        }
+    }
+
+    fn row(&self, write: &WriteRecord, reason: Reason) -> Row {
+        let Whose { room, room_name, user, devices } = self.whose(write);
+        Row {
+            room,
+            room_name,
+            user,
+            devices,
             reason,
             since: write.intended,
             is_shown: true,
@@ -187,4 +211,9 @@ impl Janitor {
         }
         Ok(())
     }
+}
+
+/// What is said of a membership that was cleared wrongly, so that it is said once.
+fn subject(write: &WriteRecord) -> String {
+    format!("alive {}", write.event)
 }

@@ -19,7 +19,7 @@ pub use explain::{Explained, Explanation};
 pub use help::{commands, one_command};
 pub use history::{History, Past};
 pub use notices::*;
-pub use plans::{Outcome, PlanKind, Progress, ShownPlan, held_back};
+pub use plans::{Outcome, PlanKind, Progress, ShownPlan, held_back, unsettled};
 pub use rooms::{Problem, Room, Rooms};
 pub use settings::{Setting, Settings};
 pub use status::{Blind, NeighbourHealth, Status};

@@ -129,6 +129,29 @@ pub fn user(id: &UserId) -> Message {
     Message { plain, html }
 }
 
+/// Several messages in one, and how many of them there was room for.
+pub fn together(messages: &[&Message]) -> (Message, usize) {
+    let mut text = Message::default();
+    for (index, message) in messages.iter().enumerate() {
+        if index > 0 {
+            let size = text.plain.len() + text.html.len() + message.plain.len() + message.html.len();
+            if size > MOST_BYTES {
+                return (text, index);
+            }
+            text.plain.push_str("\n\n");
+        }
+        text.plain.push_str(&message.plain);
+        text.html.push_str(&message.html);
+    }
+    (text, messages.len())
+}
+
+/// A message with the count of those for which there was no room.
+pub fn and_more(text: Message, left_out: usize) -> Message {
+    let rest = sentences(&[&format!("… and {left_out} more such messages.")]);
+    Message { plain: format!("{}\n\n{}", text.plain, rest.plain), html: text.html + &rest.html }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -39,8 +39,7 @@ async fn a_device_that_is_gone_is_cleared_after_the_grace_and_not_before() {
 #[tokio::test]
 async fn a_device_that_stays_is_never_touched() {
     let mut story = Story::new();
-    let event = story.world.join_call(ALICE, "LIVE");
-    story.hear([event]).await;
+    story.joins(ALICE, "LIVE").await;
     story.minutes(200).await;
     assert_eq!(story.writes(), 0);
     assert_eq!(story.said(), Vec::<String>::new());
@@ -141,8 +140,7 @@ async fn what_stands_in_a_room_that_was_just_entered_was_not_seen_to_arrive() {
 async fn condition_3_an_owner_who_is_back_in_the_room_is_left_alone() {
     let mut story = Story::new();
     for user in [ALICE, "@bob:hs"] {
-        let event = story.world.join_call(user, "D");
-        story.hear([event]).await;
+        story.joins(user, "D").await;
     }
     story.minutes(5).await;
     for user in [ALICE, "@bob:hs"] {
@@ -258,6 +256,23 @@ async fn who_joins_again_much_later_did_not_come_back() {
 }
 
 #[tokio::test]
+async fn who_wakes_up_much_later_and_refreshes_did_not_come_back_either() {
+    for (minutes, quarantined) in [(30, 0), (1, 1)] {
+        let mut story = Story::new();
+        let joined = story.world.now();
+        let key = story.ghost(ALICE, "LIVE").await;
+        story.until_a_write().await;
+        story.said();
+        story.world.pass(Duration::from_mins(minutes));
+        let mut refreshed = content("LIVE");
+        refreshed["created_ts"] = json!(joined.as_millis());
+        let event = story.world.put(ROOM, CALL_MEMBER, &key, ALICE, refreshed);
+        story.hear([event]).await;
+        assert_eq!(story.janitor.quarantine.count(story.world.now()), quarantined, "after {minutes} min");
+    }
+}
+
+#[tokio::test]
 async fn what_a_key_held_before_is_no_news_in_a_full_view() {
     let mut story = Story::new();
     let before = story.world.join_call(ALICE, "DEAD");
@@ -300,15 +315,7 @@ async fn time_in_which_a_room_is_excluded_counts_towards_no_grace() {
 #[tokio::test]
 async fn a_dry_run_closes_no_breaker() {
     let mut story = Story::with(Settings { is_clean: false, ..settings() });
-    let users: Vec<_> = (0..10).map(|n| format!("@u{n}:hs")).collect();
-    for user in &users {
-        let event = story.world.join_call(user, "D");
-        story.hear([event]).await;
-    }
-    story.minutes(5).await;
-    for user in &users[..8] {
-        story.world.log_out(user, "D");
-    }
+    story.eight_of_ten_vanish().await;
     story.minutes(30).await;
     let state = story.janitor.breakers.state(Neighbour::DeviceLists);
     assert!(matches!(state, breaker::State::Open { .. }), "{state:?}");

@@ -52,6 +52,8 @@ pub(super) struct State {
     /// What is put in place right before a write: somebody was quicker.
     pub(super) before_read: Option<StateEvent>,
     pub(super) clock_ahead: Duration,
+    /// What every read of a room comes to.
+    pub(super) reads_fail: Option<NeighbourError>,
     count: u64,
 }
 
@@ -146,6 +148,9 @@ impl Rooms for World {
     ) -> Result<Option<StateEvent>, NeighbourError> {
         let mut state = self.lock();
         state.reads.push(format!("{kind} {key}"));
+        if let Some(error) = &state.reads_fail {
+            return Err(error.clone());
+        }
         let place = (room.clone(), kind.to_owned(), key.to_owned());
         if kind == CALL_MEMBER
             && let Some(event) = state.before_read.take()
@@ -309,10 +314,27 @@ impl Story {
         self.janitor.take_in(batch, true).await.expect("the journal works");
     }
 
-    /// Joins a call, which arrives and is looked at; then the device is gone.
-    pub(super) async fn ghost(&mut self, user: &str, device: &str) -> String {
+    /// Joins a call, which arrives.
+    pub(super) async fn joins(&mut self, user: &str, device: &str) {
         let event = self.world.join_call(user, device);
         self.hear([event]).await;
+    }
+
+    /// Ten are in calls, and the devices of eight are gone at once.
+    pub(super) async fn eight_of_ten_vanish(&mut self) {
+        let users: Vec<_> = (0..10).map(|n| format!("@u{n}:hs")).collect();
+        for user in &users {
+            self.joins(user, "D").await;
+        }
+        self.minutes(5).await;
+        for user in &users[..8] {
+            self.world.log_out(user, "D");
+        }
+    }
+
+    /// Joins a call, which arrives and is looked at; then the device is gone.
+    pub(super) async fn ghost(&mut self, user: &str, device: &str) -> String {
+        self.joins(user, device).await;
         self.sweep().await;
         self.world.log_out(user, device);
         key(user, device)

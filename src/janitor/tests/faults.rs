@@ -136,15 +136,7 @@ async fn when_told_to_stop_nothing_new_is_begun() {
 #[tokio::test]
 async fn most_of_ten_owners_vanishing_at_once_are_left_alone_and_said_once() {
     let mut story = Story::new();
-    let users: Vec<_> = (0..10).map(|n| format!("@u{n}:hs")).collect();
-    for user in &users {
-        let event = story.world.join_call(user, "D");
-        story.hear([event]).await;
-    }
-    story.minutes(5).await;
-    for user in &users[..8] {
-        story.world.log_out(user, "D");
-    }
+    story.eight_of_ten_vanish().await;
     story.minutes(5).await;
     assert_eq!(story.writes(), 0);
     let said = story.said();

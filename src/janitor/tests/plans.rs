@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rtc_janitor_core::{mode::Pause, plan::FRESH};
+use rtc_janitor_core::{judge::policy::Neighbour, mode::Pause, plan::FRESH};
 
 use super::fakes::{Fate, ROOM, Story, key, settings};
 use crate::{
@@ -62,6 +62,14 @@ async fn two_ghosts() -> Story {
     story.ghost(ALICE, "DEAD").await;
     story.ghost("@bob:hs", "DEAD").await;
     story.minutes(12).await;
+    story
+}
+
+/// In mode `clean`, with somebody who is alive.
+async fn one_caller() -> Story {
+    let mut story = Story::new();
+    story.joins(ALICE, "PHONE").await;
+    story.minutes(5).await;
     story
 }
 
@@ -147,10 +155,7 @@ async fn a_server_that_slows_down_sets_the_pace_of_a_plan() {
 
 #[tokio::test]
 async fn who_comes_back_after_a_clear_is_named_and_not_quarantined() {
-    let mut story = Story::new();
-    let event = story.world.join_call(ALICE, "PHONE");
-    story.hear([event]).await;
-    story.minutes(5).await;
+    let mut story = one_caller().await;
     let (which, text) = story.clear_plan().await;
     assert!(text.contains("1 of them looks alive and will be back within a second"), "{text}");
     story.approve(&which);
@@ -176,10 +181,7 @@ async fn who_comes_back_after_a_clear_is_named_and_not_quarantined() {
 
 #[tokio::test]
 async fn after_a_clear_from_which_nobody_comes_back_that_is_said_too() {
-    let mut story = Story::new();
-    let event = story.world.join_call(ALICE, "PHONE");
-    story.hear([event]).await;
-    story.minutes(5).await;
+    let mut story = one_caller().await;
     let (which, _) = story.clear_plan().await;
     story.approve(&which);
     story.go_on().await;
@@ -213,8 +215,7 @@ async fn an_approved_plan_goes_on_after_a_restart_and_no_key_is_written_twice() 
 async fn a_plan_under_way_can_be_stopped_and_goes_on() {
     let mut story = Story::new();
     for user in 0..25 {
-        let event = story.world.join_call(&format!("@u{user}:hs"), "D");
-        story.hear([event]).await;
+        story.joins(&format!("@u{user}:hs"), "D").await;
     }
     story.minutes(5).await;
     let (which, _) = story.clear_plan().await;
@@ -275,10 +276,7 @@ async fn what_somebody_else_emptied_is_told_as_gone() {
 
 #[tokio::test]
 async fn who_came_back_while_nobody_looked_is_named_all_the_same() {
-    let mut story = Story::new();
-    let event = story.world.join_call(ALICE, "PHONE");
-    story.hear([event]).await;
-    story.minutes(5).await;
+    let mut story = one_caller().await;
     let (which, _) = story.clear_plan().await;
     story.approve(&which);
     story.go_on().await;
@@ -291,4 +289,88 @@ async fn who_came_back_while_nobody_looked_is_named_all_the_same() {
     let said = story.said().join("\n");
     assert!(said.contains("Came back") && !said.contains("Nobody came back"), "{said}");
     assert_eq!(story.janitor.quarantine.count(story.world.now()), 0);
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_was_lost_is_told_as_done_whoever_finds_out() {
+    let mut story = one_caller().await;
+    let (which, _) = story.clear_plan().await;
+    story.world.lock().fates.push_back(Fate::AnswerLost);
+    story.approve(&which);
+    story.go_on().await;
+    let echo = story.world.current(&key(ALICE, "PHONE"));
+    story.hear([echo]).await;
+    story.sweep().await;
+    story.world.pass(Duration::from_secs(6));
+    story.go_on().await;
+    let said = story.said().join("\n");
+    assert!(said.contains("cleared 1 of 1") && said.contains("I look who comes back"), "{said}");
+    assert_eq!(story.writes(), 1);
+}
+
+#[tokio::test]
+async fn while_nobody_knows_what_came_of_a_write_a_plan_waits_and_says_so() {
+    let mut story = two_ghosts().await;
+    let (which, _) = story.sweep_plan().await;
+    story.world.lock().fates.push_back(Fate::AnswerLost);
+    story.approve(&which);
+    story.go_on().await;
+    story.world.lock().reads_fail = Some(NeighbourError::Unreachable("no answer".into()));
+    story.said();
+    for _ in 0..8 {
+        story.world.pass(Duration::from_secs(6));
+        story.go_on().await;
+        let next = story.janitor.next_plan_step().expect("it goes on");
+        assert!(next >= story.world.now() + Duration::from_secs(5), "not at once");
+    }
+    let said = story.said().join("\n");
+    assert!(said.contains("It waits: the homeserver does not say what came of an earlier write"), "{said}");
+    story.world.lock().reads_fail = None;
+    story.world.pass(Duration::from_secs(6));
+    story.go_on().await;
+    assert!(story.said().join("\n").contains("cleared 2 of 2"));
+    assert_eq!(story.writes(), 2);
+}
+
+#[tokio::test]
+async fn a_clear_is_closed_when_the_homeserver_is_back_and_without_haste() {
+    let mut story = one_caller().await;
+    let (which, _) = story.clear_plan().await;
+    story.approve(&which);
+    story.go_on().await;
+    story.said();
+    let now = story.world.now();
+    story.janitor.observed.failed(Neighbour::Homeserver, now);
+    story.world.pass(Duration::from_secs(121));
+    story.go_on().await;
+    assert_eq!(story.said(), Vec::<String>::new());
+    let soonest = story.world.now() + Duration::from_secs(5);
+    assert!(story.janitor.next_plan_step().is_some_and(|next| next >= soonest));
+    let now = story.world.now();
+    story.janitor.observed.answered(Neighbour::Homeserver, now);
+    story.go_on().await;
+    assert!(story.said().join("\n").contains("Nobody came back within 2 min."));
+}
+
+#[tokio::test]
+async fn who_is_left_alone_is_named_by_a_clear() {
+    let mut story = one_caller().await;
+    story.janitor.wish(&Wish::User(ALICE.into()), &BOSS.into()).expect("the journal works");
+    let (_, text) = story.clear_plan().await;
+    assert!(text.contains("nothing there that I may clear") && text.contains("left alone by wish"), "{text}");
+}
+
+#[tokio::test]
+async fn a_newer_membership_that_a_clear_overwrote_is_told() {
+    let mut story = one_caller().await;
+    let (which, _) = story.clear_plan().await;
+    story.approve(&which);
+    story.go_on().await;
+    story.said();
+    let mut ours = story.world.current(&key(ALICE, "PHONE"));
+    ours.replaces_state = Some("$one-that-nobody-was-shown".into());
+    story.hear([ours]).await;
+    let said = story.said().join("\n");
+    assert!(said.contains("joined anew in the instant"), "{said}");
+    assert_eq!(story.janitor.quarantine.count(story.world.now()), 0, "no reason was wrong");
 }

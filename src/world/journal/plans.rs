@@ -136,12 +136,18 @@ impl Journal {
         Ok(event.flatten().map(Into::into))
     }
 
-    /// Approves a plan; false when somebody else did before. It is on disk before the first write.
-    pub fn approve(&self, id: &PlanId, by: &UserId, at: Timestamp) -> Result<bool> {
-        let rows = self.db.execute(
+    /// Approves a plan; false when somebody else did before. It is on disk before the first write. The
+    /// plan itself says what comes of it: the command that approved it needs no other answer.
+    pub fn approve(&mut self, id: &PlanId, by: &UserId, command: &EventId, at: Timestamp) -> Result<bool> {
+        let transaction = self.db.transaction()?;
+        let rows = transaction.execute(
             "UPDATE plans SET approved_by = ?2, approved_ms = ?3 WHERE id = ?1 AND approved_by IS NULL",
             params![id.as_str(), by.as_str(), at.as_millis()],
         )?;
+        if rows > 0 {
+            transaction.execute("UPDATE commands SET done = 1 WHERE event = ?1", [command.as_str()])?;
+        }
+        transaction.commit()?;
         Ok(rows > 0)
     }
 

@@ -121,8 +121,12 @@ fn a_plan_is_approved_once_and_found_by_the_message_that_shows_it() {
     assert_eq!((&plan.id, plan.kind, plan.approved_by), (&id, PlanKind::Clear, None));
 
     assert_eq!(journal.plans_under_way().expect("SQLite"), []);
-    assert!(journal.approve(&id, &"@alice:hs".into(), NOW).expect("SQLite"));
-    assert!(!journal.approve(&id, &"@bob:hs".into(), NOW).expect("SQLite"), "two at once");
+    for command in ["$one", "$two"] {
+        journal.take_up(&command.into(), &"@alice:hs".into(), NOW).expect("SQLite");
+    }
+    assert!(journal.approve(&id, &"@alice:hs".into(), &"$one".into(), NOW).expect("SQLite"));
+    assert!(!journal.approve(&id, &"@bob:hs".into(), &"$two".into(), NOW).expect("SQLite"), "two at once");
+    assert_eq!(journal.unanswered().expect("SQLite"), ["$two".into()], "the plan itself is the answer");
     let under_way = journal.plans_under_way().expect("SQLite");
     assert_eq!(under_way[0].approved_by, Some("@alice:hs".into()));
 }

@@ -146,9 +146,9 @@ pub fn no_such_alias(alias: &str) -> Message {
     one(&format!("The homeserver knows no room {}.", harmless(alias)))
 }
 
-/// `mode`: what holds now.
-pub fn mode(wish: Mode, holds: Mode, prefix: &str) -> Message {
-    one(&match (wish, holds) {
+/// `mode`: what holds now. A plan under way asks for no mode: `plans_go_on`.
+pub fn mode(wish: Mode, holds: Mode, plans_go_on: bool, prefix: &str) -> Message {
+    let text = match (wish, holds) {
         (Mode::Clean, Mode::Clean) => "🧹 Mode clean: from now on I hang up what is dead.".to_owned(),
         (Mode::Report, _) => format!(
             "🔍 Mode report: from now on I change nothing and say what I would hang up. `{prefix} mode clean` undoes \
@@ -159,7 +159,17 @@ pub fn mode(wish: Mode, holds: Mode, prefix: &str) -> Message {
              stricter holds. Set it to \"clean\" there and restart me. What is due now, `{prefix} sweep` proposes as \
              a plan that you can approve."
         ),
-    })
+    };
+    if plans_go_on && holds == Mode::Report {
+        sentences(&[
+            &text,
+            &format!(
+                "A plan that was approved is still being carried out; `{prefix} pause` stops that, too."
+            ),
+        ])
+    } else {
+        one(&text)
+    }
 }
 
 /// `pause`.

@@ -65,7 +65,10 @@ impl ShownPlan<'_> {
         if proposals.is_empty() {
             page.say(match self.kind {
                 PlanKind::Sweep => "🔍 There is nothing to hang up now.",
-                PlanKind::Clear => "🔍 There is nothing to clear there: no membership is open.",
+                PlanKind::Clear if self.blocked.is_empty() => {
+                    "🔍 There is nothing to clear there: no membership is open."
+                }
+                PlanKind::Clear => "🔍 There is nothing there that I may clear.",
             });
         } else {
             page.say(&match self.kind {
@@ -90,12 +93,8 @@ impl ShownPlan<'_> {
         let entries: Vec<_> = proposals.iter().map(|one| proposal(one, self.now)).collect();
         let shown = page.list(&Message::default(), &entries, "");
         if left_out > 0 {
-            let again = match self.kind {
-                PlanKind::Sweep => "sweep",
-                PlanKind::Clear => "clear",
-            };
             page.say(&format!(
-                "{} no part of this plan; say `{prefix} {again}` again when it is carried out.",
+                "{} no part of this plan; give the same command again when it is carried out.",
                 count(left_out, "more is", "more are")
             ));
         }
@@ -104,7 +103,7 @@ impl ShownPlan<'_> {
             .iter()
             .map(|(one, obstacle)| join(&[&proposal(one, self.now), &words(&format!(". {obstacle}"))]))
             .collect();
-        page.list(&words("Out of my reach"), &blocked, "");
+        page.list(&words("Left out"), &blocked, "");
         if let (undue @ 1.., next) = self.undue {
             let next = next.map_or_else(String::new, |at| format!(", the next {}", say::ago(at, self.now)));
             page.say(&format!(
@@ -273,6 +272,11 @@ impl Progress<'_> {
         let room = message::room(&proposal.room, proposal.room_name.as_deref());
         join(&[&owners(&proposal.owners), &words(" in "), &room, &words(&format!(": {why}"))])
     }
+}
+
+/// What a plan waits for whose last write was not answered.
+pub fn unsettled() -> String {
+    "the homeserver does not say what came of an earlier write".into()
 }
 
 /// Why something is not written, for people.

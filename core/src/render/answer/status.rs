@@ -66,6 +66,8 @@ pub struct Status<'a> {
     pub excluded: (usize, usize),
     /// What it cannot see.
     pub blind: Blind,
+    /// What commands begin with.
+    pub prefix: String,
     /// Now.
     pub now: Timestamp,
 }
@@ -75,7 +77,9 @@ impl Status<'_> {
     pub fn message(&self) -> Message {
         let mut page = Page::default();
         let first = match (self.paused, self.mode) {
-            (Some(Pause::UntilResume), _) => "⏸️ Paused until `resume`: I write nothing.".to_owned(),
+            (Some(Pause::UntilResume), _) => {
+                format!("⏸️ Paused until `{} resume`: I write nothing.", self.prefix)
+            }
             (Some(Pause::Until(until)), _) => {
                 format!(
                     "⏸️ Paused, on again {} ({}): I write nothing.",
@@ -97,7 +101,9 @@ impl Status<'_> {
         )];
         let problems = match self.problems {
             0 => String::new(),
-            number => format!("; {} you (`rooms problems`)", count(number, "needs", "need")),
+            number => {
+                format!("; {} you (`{} rooms problems`)", count(number, "needs", "need"), self.prefix)
+            }
         };
         lines.push(format!("{} watched{problems}", count(self.rooms, "room", "rooms")));
         lines.push(match self.last_sweep {
@@ -159,10 +165,15 @@ impl Status<'_> {
         };
         let breaker = match breaker {
             breaker::State::Closed => String::new(),
-            breaker::State::Open { until, .. } => format!(
-                "; not believed (too many looked dead at once), I try again {}; `breaker close {neighbour}` ends it",
-                say::ago(*until, self.now)
-            ),
+            breaker::State::Open { until, .. } => {
+                let next =
+                    if *until > self.now { say::ago(*until, self.now) } else { "when one is due".into() };
+                format!(
+                    "; not believed, for too many looked dead at once: I try one {next}, and go on if it stays \
+                     away; `{} breaker close {neighbour}` ends it",
+                    self.prefix
+                )
+            }
             breaker::State::Probing { until, .. } => format!(
                 "; on trial (too many looked dead at once), believed again {} if the one I tried stays away",
                 say::ago(*until, self.now)

@@ -1,6 +1,15 @@
 //! Snapshots of every message, in both forms.
 
+use std::time::Duration;
+
 use super::*;
+use crate::{
+    guard::breaker,
+    judge::policy::Neighbour,
+    mode::{Mode, Pause},
+    render::message::{and_more, sentences, together},
+    rtc::state_key::Blocked,
+};
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
@@ -147,7 +156,12 @@ fn a_burst_of_notes_is_summed_up() {
 
 #[test]
 fn every_other_message() {
-    let team = row("!b:example.org", Some("Team"), "DEAD", Reason::DeviceGone);
+    let team = Whose {
+        room: "!b:example.org".into(),
+        room_name: Some("Team".into()),
+        user: "@alice:example.org".into(),
+        devices: vec!["DEAD".into()],
+    };
     let start = |mode_of_file, mode_by_command: Option<Mode>, paused| Start {
         version: "0.1.0",
         mode: mode_by_command.map_or(mode_of_file, |wish| wish.min(mode_of_file)),
@@ -183,7 +197,7 @@ fn every_other_message() {
         breaker(&opened, NOW),
         breaker(&stays, NOW),
         breaker(&breaker::Change::Closed { neighbour: Neighbour::Homeserver }, NOW),
-        came_back(&team, NOW + Duration::from_hours(1), NOW),
+        came_back(&team, Reason::DeviceGone, NOW + Duration::from_hours(1), NOW),
         overwrote(&team),
         removed(&old, Some("Team"), Some(&"@mod:example.org".into()), Some("spam <b>"), false),
         removed(&old, None, None, None, true),

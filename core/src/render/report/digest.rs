@@ -1,0 +1,92 @@
+//! What a day came to.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{FindingKind, memberships};
+use crate::{
+    judge::policy::Reason,
+    render::{
+        Message,
+        answer::Rooms,
+        message::{sentences, together},
+        words,
+    },
+    time::Timestamp,
+};
+
+/// What one day came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Digest {
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when.
+    pub now: Timestamp,
+    /// How long each membership had been seen to be dead before it was emptied, by reason.
+    pub cleared: BTreeMap<Reason, Vec<Duration>>,
+    /// The same in mode `report`.
+    pub would_clear: BTreeMap<Reason, Vec<Duration>>,
+    /// How many were emptied by plans that somebody had approved.
+    pub by_plan: usize,
+    /// How many could not be emptied.
+    pub blocked: usize,
+    /// The rooms that need a person.
+    pub problems: Rooms,
+}
+
+impl Digest {
+    /// A day on which nothing happened.
+    pub fn default_at(now: Timestamp) -> Self {
+        Self {
+            since: now,
+            now,
+            cleared: BTreeMap::new(),
+            would_clear: BTreeMap::new(),
+            by_plan: 0,
+            blocked: 0,
+            problems: Rooms { rooms: Vec::new(), only_problems: true },
+        }
+    }
+
+    /// Adds what was found.
+    pub fn add(&mut self, kind: FindingKind, reason: Reason, seen_for: Duration) {
+        match kind {
+            FindingKind::Cleared => self.cleared.entry(reason).or_default().push(seen_for),
+            FindingKind::WouldClear => self.would_clear.entry(reason).or_default().push(seen_for),
+            FindingKind::Blocked | FindingKind::Refused => self.blocked += 1,
+        }
+    }
+
+    /// The message, `None` when there is nothing to tell; commands begin with `prefix`.
+    pub fn message(&self, prefix: &str) -> Option<Message> {
+        let has_problems = self.problems.rooms.iter().any(|room| !room.problems.is_empty());
+        let is_quiet = self.cleared.is_empty() && self.would_clear.is_empty();
+        if is_quiet && self.by_plan + self.blocked == 0 && !has_problems {
+            return None;
+        }
+        let mut lines = vec![format!("📅 The last {}:", words::span(self.now.since(self.since)))];
+        for (did, by_reason) in [("Hung up", &self.cleared), ("Would have hung up", &self.would_clear)] {
+            for (reason, spans) in by_reason {
+                let mut spans = spans.clone();
+                spans.sort_unstable();
+                let (half, longest) = (spans[spans.len() / 2], spans[spans.len() - 1]);
+                lines.push(format!(
+                    "{did} {}: {} (seen for {} before, at most {})",
+                    memberships(spans.len()),
+                    words::reason(*reason),
+                    words::span(half),
+                    words::span(longest)
+                ));
+            }
+        }
+        if self.by_plan > 0 {
+            lines.push(format!("Hung up {} by plans that were approved.", memberships(self.by_plan)));
+        }
+        if self.blocked > 0 {
+            lines.push(format!("Could not hang up {}.", memberships(self.blocked)));
+        }
+        let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+        let text = sentences(&lines);
+        let problems = self.problems.message(prefix);
+        Some(if has_problems { together(&[&text, &problems]).0 } else { text })
+    }
+}

@@ -1,0 +1,233 @@
+//! What is said once, when it happens: most of it needs a person.
+
+use std::time::Duration;
+
+use super::devices;
+use crate::{
+    guard::breaker,
+    ids::{RoomId, UserId},
+    judge::policy::{Neighbour, Reason},
+    render::{
+        Message,
+        message::{self, escaped, sentence_html, sentences},
+        words,
+    },
+    rtc::state_key::Blocked,
+    time::Timestamp,
+};
+
+/// The bot lost the power to clear a room's keys.
+pub fn lost_power(room: &RoomId, name: Option<&str>, blocked: Blocked) -> Message {
+    let room = message::room(room, name);
+    let say = |room: &str, why: &str| format!("⚠️ I can no longer hang up dead calls in {room}. {why}.");
+    let why = obstacle(blocked);
+    Message { plain: say(&room.plain, &why), html: say(&room.html, &sentence_html(&why)) }
+}
+
+/// The homeserver has ended the session of one of the janitor's devices.
+pub fn signed_out(device: &str, why: &str) -> Message {
+    sentences(&[&format!(
+        "🛑 The homeserver has ended the session of my {device} device ({}). I stop now; whoever runs me has to \
+         start me again, which signs in anew by password, or give me a new access token.",
+        message::harmless(why)
+    )])
+}
+
+/// What would let the bot clear a key.
+pub fn obstacle(blocked: Blocked) -> String {
+    match blocked {
+        Blocked::OnlyItsOwner => "Its key may be written by its owner alone, at any power level; \
+                                  the owner can join and leave a call from the same client"
+            .into(),
+        Blocked::OwnerHasAsMuchPower => {
+            "In this room version I need a higher power level than its owner has".into()
+        }
+        Blocked::NotEnoughPower { has, needs } => format!(
+            "My power level here is {has} and call memberships need {needs}: raise mine, or lower \
+             org.matrix.msc3401.call.member in the room's permissions"
+        ),
+        Blocked::NotAUserKey => "Its key is not one that this room version lets anybody write".into(),
+        Blocked::NotInTheRoom => "I am not in the room: invite me".into(),
+    }
+}
+
+/// What would let the bot act on the device list of another server.
+pub fn remote_device_list() -> String {
+    "Its owner's account is on another server, whose device lists I only know at second hand: set \
+     janitor.remote_device_lists = true if I am to act on them"
+        .into()
+}
+
+/// A neighbour in words.
+pub(crate) const fn neighbour(neighbour: Neighbour) -> &'static str {
+    match neighbour {
+        Neighbour::Homeserver => "room state",
+        Neighbour::DeviceLists => "device lists",
+        Neighbour::Sfu => "call server",
+    }
+}
+
+/// A breaker opened, stays open, or closed.
+pub fn breaker(change: &breaker::Change, now: Timestamp) -> Message {
+    match *change {
+        breaker::Change::Opened { neighbour: of, turned, living, until } => sentences(&[
+            &format!(
+                "🛑 {turned} of {living} devices that were in calls looked dead all at once, by the {} of \
+                 the homeserver. That is more likely its mistake than theirs, so I hang up nothing on \
+                 that evidence.",
+                neighbour(of)
+            ),
+            &format!("I try one {}, and go on if it stays away.", words::ago(until, now)),
+        ]),
+        breaker::Change::StaysOpen { neighbour: of, until } => sentences(&[&format!(
+            "🛑 The one that I tried came back, so the {} are still wrong. I try again {}.",
+            neighbour(of),
+            words::ago(until, now)
+        )]),
+        breaker::Change::Closed { neighbour: of } => sentences(&[&format!(
+            "✅ The one that I tried stayed away: I believe the {} again.",
+            neighbour(of)
+        )]),
+    }
+}
+
+/// Whose membership something is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whose {
+    /// The room.
+    pub room: RoomId,
+    /// Its name, where it is known.
+    pub room_name: Option<String>,
+    /// The owner.
+    pub user: UserId,
+    /// On which device; several in the array form.
+    pub devices: Vec<String>,
+}
+
+/// A membership came back after it was cleared for `reason`, which is not believed alone before `until`.
+pub fn came_back(whose: &Whose, reason: Reason, until: Timestamp, now: Timestamp) -> Message {
+    let say = |room: &str, user: &str, devices: &str| {
+        format!(
+            "↩️ {user} on {devices} came back to the call in {room} right after I hung it up ({}), so it was \
+             alive. I do not use that reason alone against it again for {}. Sorry for the flicker.",
+            words::reason(reason),
+            words::span(until.since(now))
+        )
+    };
+    about(whose, say)
+}
+
+/// The clear overwrote something newer than what was judged.
+pub fn overwrote(whose: &Whose) -> Message {
+    about(whose, |room, user, devices| {
+        format!(
+            "⚠️ In {room} I hung up {user} on {devices}, and it had joined anew in the instant between my \
+             last look and my write. A live client comes back by itself within a second; I leave it alone."
+        )
+    })
+}
+
+fn about(whose: &Whose, say: impl Fn(&str, &str, &str) -> String) -> Message {
+    let room = message::room(&whose.room, whose.room_name.as_deref());
+    let user = message::user(&whose.user);
+    let devices = |show| devices(&whose.devices, show);
+    Message {
+        plain: say(&room.plain, &user.plain, &devices(message::harmless)),
+        html: say(&room.html, &user.html, &format!("<code>{}</code>", devices(escaped))),
+    }
+}
+
+/// The bot was taken out of a room.
+pub fn removed(
+    room: &RoomId,
+    name: Option<&str>,
+    by: Option<&UserId>,
+    reason: Option<&str>,
+    banned: bool,
+) -> Message {
+    let say = |room: &str, by: &str, reason: &str| {
+        let how = if banned { "banned from" } else { "removed from" };
+        format!(
+            "🚪 I was {how} {room}{by}{reason}. Calls there are no longer looked after; invite me to change \
+             that."
+        )
+    };
+    let room = message::room(room, name);
+    let by = by.map(message::user);
+    let reason = |show: fn(&str) -> String| reason.map_or_else(String::new, |r| format!(" ({})", show(r)));
+    Message {
+        plain: say(
+            &room.plain,
+            &by.as_ref().map_or_else(String::new, |by| format!(" by {}", by.plain)),
+            &reason(message::harmless),
+        ),
+        html: say(
+            &room.html,
+            &by.as_ref().map_or_else(String::new, |by| format!(" by {}", by.html)),
+            &reason(escaped),
+        ),
+    }
+}
+
+/// A room was upgraded.
+pub fn upgraded(old: &RoomId, name: Option<&str>, new: &RoomId, has_joined: bool) -> Message {
+    let say = |old: &str, new: &str| {
+        if has_joined {
+            format!("⬆️ {old} was upgraded; I joined its successor {new}.")
+        } else {
+            format!(
+                "⬆️ {old} was upgraded to {new}, which I cannot join. Invite me there to have its calls \
+                 looked after."
+            )
+        }
+    };
+    let (old, new) = (message::room(old, name), message::room(new, None));
+    Message { plain: say(&old.plain, &new.plain), html: say(&old.html, &new.html) }
+}
+
+/// The admin room could not be reached and is back.
+pub fn admin_room_back(away: Duration) -> Message {
+    sentences(&[&format!(
+        "I could not speak here for {} and hung up nothing meanwhile. I go on now.",
+        words::span(away)
+    )])
+}
+
+/// Our clock and the server's differ.
+pub fn clock_skew(ours: Timestamp, theirs: Timestamp) -> Message {
+    let (ahead, apart) =
+        if ours > theirs { ("ahead of", ours.since(theirs)) } else { ("behind", theirs.since(ours)) };
+    sentences(&[&format!(
+        "🕰️ The clock of the machine I run on is {} {ahead} the homeserver's. I hang up nothing until they \
+         agree within 30 s; check the time service on both.",
+        words::span(apart)
+    )])
+}
+
+/// The clocks agree again.
+pub fn clock_agrees() -> Message {
+    sentences(&["🕰️ My clock and the homeserver's agree again; I go on."])
+}
+
+/// The homeserver would not take a message as it was.
+pub fn not_taken(why: &str) -> Message {
+    sentences(&[&format!(
+        "I had something to say here that the homeserver does not take ({}); my log says when.",
+        message::harmless(why)
+    )])
+}
+
+/// The first start of the chat device.
+pub fn first_start(recovery_key_file: &str) -> Message {
+    sentences(&[&format!(
+        "🔑 This is my first start with encryption. The recovery key of my account is in {} on the machine I \
+         run on: keep a copy in a safe place. With it a new device of mine is trusted without anybody \
+         verifying it again (admin_room.recovery_key_file).",
+        message::harmless(recovery_key_file)
+    )])
+}
+
+/// The chat device works, but its keys are not as they should be.
+pub fn keys_incomplete(why: &str) -> Message {
+    sentences(&[&format!("🔑 My chat device works, but people may see it as unverified: {why}.")])
+}
