@@ -271,6 +271,9 @@ pub trait Chat: Send + Sync {
     /// by the keys that the server has now.
     async fn is_somebody_else_now(&self, user: &UserId) -> Result<bool, NeighbourError>;
 
+    /// Goes on in another room from the next sync on.
+    fn move_to(&self, room: &RoomId) -> Result<(), NeighbourError>;
+
     /// What the bot is called in the room, where it has a name there.
     async fn own_name(&self) -> Option<String>;
 }

@@ -505,13 +505,15 @@ fn an_entry_of_the_array_form_supersedes_where_it_is_known_when_its_device_made_
         let evidence = room(&World { sfu: vec![], ours: &[] }, events);
         (evidence[0].superseded_at, evidence[1].superseded_at)
     };
-    assert_eq!(superseded(json!([entry("D")])), (Some(NOW - mins(30)), None), "nobody else wrote it");
     assert_eq!(superseded(json!([entry("D"), entry("OTHER")])), (None, None), "it may be carried along");
+    assert_eq!(superseded(json!([entry("D")])), (None, None), "by one that has left since, too");
     let mut dated = entry("D");
     dated["created_ts"] = json!(NOW_MS - 40 * MIN);
     assert_eq!(superseded(json!([dated, entry("OTHER")])), (Some(NOW - mins(40)), None));
     dated["created_ts"] = json!(NOW_MS - 130 * MIN);
     assert_eq!(superseded(json!([dated, entry("OTHER")])), (None, Some(NOW - mins(120))));
+    dated["created_ts"] = json!(NOW_MS + HOUR);
+    assert_eq!(superseded(json!([dated, entry("OTHER")])), (None, None), "by a clock that is wrong");
 }
 
 #[test]

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use rtc_janitor_core::{
-    ids::{EventId, RoomId, UserId},
+    ids::{EventId, UserId},
     render::Message,
 };
-use tokio::sync::mpsc;
 
 use crate::{
     config::Row,
@@ -35,8 +34,6 @@ pub struct House {
     pub prefix: String,
     /// The settings of the machine, with where they come from.
     pub settings: Arc<[Row]>,
-    /// Where to say that the admin room went on elsewhere.
-    pub moved: mpsc::UnboundedSender<RoomId>,
 }
 
 /// The janitor is gone: the program is ending.

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     janitor::{Janitor, plans::Which, run::Stop},
-    world::{Delivery, Heard, NeighbourError, Post, Trust, What},
+    world::{Delivery, Heard, Post, Trust, What},
 };
 
 /// What is older was said about another state of things.
@@ -34,8 +34,8 @@ const TOO_OLD: Duration = Duration::from_mins(5);
 /// A command that takes longer shows that it is being worked on.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The pause before it is asked again what could not be read.
-const PAUSE: Duration = Duration::from_secs(5);
+/// The pause before it is asked again whether an upgrade is to be followed: doubled each time up to the second.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
 
 /// How long somebody whose messages cannot be decrypted is not told so again.
 const ASK_AGAIN: Duration = Duration::from_hours(1);
@@ -60,12 +60,27 @@ impl FrontDesk {
     pub async fn serve(self, mut ears: mpsc::Receiver<Delivery>, stop: Stop) {
         // Boxed: the futures of all commands together are large.
         let _ = stop.or(Box::pin(self.finish_what_was_begun())).await;
-        while let Some(Some(Delivery { heard, taken })) = stop.or(ears.recv()).await {
+        let mut upgrade: Option<Upgrade> = None;
+        loop {
+            let wait = upgrade.as_ref().map_or(Duration::ZERO, |upgrade| upgrade.pause);
+            let delivery = tokio::select! {
+                biased;
+                () = stop.wait() => return,
+                delivery = ears.recv() => delivery,
+                () = sleep(wait), if upgrade.is_some() => {
+                    let Some(Ok(rest)) = stop.or(self.follow(upgrade.take())).await else { return };
+                    upgrade = rest;
+                    continue;
+                }
+            };
+            let Some(Delivery { heard, taken }) = delivery else { return };
             let Some(Ok(new)) = stop.or(self.take_up(heard)).await else { return };
             // From here on it is in the journal.
             let _ = taken.send(());
             for one in new {
-                if !matches!(stop.or(Box::pin(self.deal_with(one))).await, Some(Ok(()))) {
+                if let What::Upgrade { successor } = one.what {
+                    upgrade = Some(Upgrade { by: one.sender, successor, pause: Duration::ZERO });
+                } else if !matches!(stop.or(Box::pin(self.deal_with(one))).await, Some(Ok(()))) {
                     return;
                 }
             }
@@ -124,9 +139,6 @@ impl FrontDesk {
     async fn deal_with(&self, heard: Heard) -> Result<(), Gone> {
         let Heard { event, sender, what, .. } = &heard;
         let age = self.house.clock.now().since(heard.at);
-        if let What::Upgrade { successor } = what {
-            return self.follow(sender, successor).await;
-        }
         if matches!(what, What::Undecryptable) {
             return if age <= TOO_OLD && self.may_ask_again(sender) {
                 self.say(event, answer::undecryptable(sender), None).await
@@ -164,44 +176,45 @@ impl FrontDesk {
             tracing::info!(%sender, ?refusal, "a command is refused");
             return self.say(event, refusal.message(), None).await;
         }
-        match what {
-            What::Reaction { to, .. } => {
-                self.carry_out(event, sender, Wanted::Plan(Which::ShownIn(to.clone()))).await
+        if let What::Reaction { to, .. } = what {
+            return self.carry_out(event, sender, Wanted::Plan(Which::ShownIn(to.clone()))).await;
+        }
+        let text = self.command_in(what).await.unwrap_or_default();
+        match Command::parse(&text) {
+            Ok(command) => {
+                tracing::info!(%sender, ?command, "a command");
+                self.carry_out(event, sender, Wanted::Command(command)).await
             }
-            What::Text { .. } | What::Undecryptable | What::Upgrade { .. } => {
-                let text = self.command_in(what).await.unwrap_or_default();
-                match Command::parse(&text) {
-                    Ok(command) => {
-                        tracing::info!(%sender, ?command, "a command");
-                        self.carry_out(event, sender, Wanted::Command(command)).await
-                    }
-                    Err(mistake) => self.say(event, mistake.message(&self.house.prefix), None).await,
-                }
-            }
+            Err(mistake) => self.say(event, mistake.message(&self.house.prefix), None).await,
         }
     }
 
-    /// Goes on in the room that an upgrade names, when somebody with a say made it.
-    async fn follow(&self, sender: &UserId, successor: &RoomId) -> Result<(), Gone> {
-        let mut is_allowed = self.authority.check(&*self.house.chat, sender).await;
-        // Nobody would say it again.
-        while let Err(Refusal::Unknown(NeighbourError::Unreachable(_) | NeighbourError::RateLimited { .. })) =
-            is_allowed
-        {
-            sleep(PAUSE).await;
-            is_allowed = self.authority.check(&*self.house.chat, sender).await;
-        }
-        if let Err(refusal) = is_allowed {
+    /// Goes on in the room that an upgrade names, when somebody with a say made it. Returns it where that
+    /// could not be read: nobody would say it again.
+    async fn follow(&self, upgrade: Option<Upgrade>) -> Result<Option<Upgrade>, Gone> {
+        let Some(Upgrade { by, successor, pause }) = upgrade else { return Ok(None) };
+        match self.authority.check(&*self.house.chat, &by).await {
+            Ok(()) => {}
+            Err(Refusal::Unknown(error)) => {
+                tracing::warn!(%by, %successor, "the upgrade of the admin room is not followed yet: {error}");
+                let pause = (pause * 2).clamp(PAUSES.0, PAUSES.1);
+                return Ok(Some(Upgrade { by, successor, pause }));
+            }
             // Who may upgrade a room has power there, and need not have a say here.
-            tracing::warn!(%sender, %successor, ?refusal, "the upgrade of the admin room is not followed");
-            return Ok(());
+            Err(refusal) => {
+                tracing::warn!(%by, %successor, ?refusal, "the upgrade of the admin room is not followed");
+                return Ok(None);
+            }
         }
-        let to = successor.clone();
-        let moved = self.house.desk.ask(move |janitor| Box::pin(async move { janitor.move_admin_room(&to) }));
-        if moved.await.ok_or(Gone)? {
-            let _ = self.house.moved.send(successor.clone());
+        if let Err(error) = self.house.chat.move_to(&successor) {
+            tracing::warn!(%successor, "the admin room was upgraded to no room: {error}");
+            return Ok(None);
         }
-        Ok(())
+        tracing::info!(%by, %successor, "the admin room was upgraded");
+        let moved =
+            self.house.desk.ask(move |janitor| Box::pin(async move { janitor.move_admin_room(&successor) }));
+        moved.await.ok_or(Gone)?;
+        Ok(None)
     }
 
     /// Carries out a command; one that takes its time shows that it is being worked on, and its answer
@@ -281,6 +294,14 @@ impl FrontDesk {
         let event = event.clone();
         self.house.desk.ask(move |janitor| Box::pin(async move { janitor.let_be(&event) })).await.ok_or(Gone)
     }
+}
+
+/// An upgrade of the admin room that is not followed yet.
+struct Upgrade {
+    by: UserId,
+    successor: RoomId,
+    /// How long to wait before the next try.
+    pause: Duration,
 }
 
 enum Wanted {

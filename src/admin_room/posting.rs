@@ -139,7 +139,10 @@ mod tests {
     use std::sync::Mutex;
 
     use async_trait::async_trait;
-    use rtc_janitor_core::{ids::UserId, render::Message};
+    use rtc_janitor_core::{
+        ids::{RoomId, UserId},
+        render::Message,
+    };
 
     use super::*;
     use crate::{janitor::Outbox, world::Standing};
@@ -174,6 +177,10 @@ mod tests {
 
         async fn standing(&self, _: &UserId) -> Result<Standing, NeighbourError> {
             Ok(Standing::Outside)
+        }
+
+        fn move_to(&self, _: &RoomId) -> Result<(), NeighbourError> {
+            Ok(())
         }
 
         async fn is_somebody_else_now(&self, _: &UserId) -> Result<bool, NeighbourError> {

@@ -84,7 +84,6 @@ pub async fn run(config: Config, stop: Stop) -> Result<ExitCode, CliError> {
     let (outbox, mail) = Outbox::new();
     let (desk, jobs) = Desk::new();
     let (ears, deliveries) = mpsc::channel(DELIVERIES);
-    let (moved, successors) = mpsc::unbounded_channel();
     let (sent, acknowledged) = mpsc::unbounded_channel();
     let (reachable, reachability) = watch::channel(None);
     let (announce, announcements) = mpsc::unbounded_channel();
@@ -105,16 +104,14 @@ pub async fn run(config: Config, stop: Stop) -> Result<ExitCode, CliError> {
         me: chat.user_id(),
         prefix: config.admin_room.command_prefix.clone(),
         settings: config.effective().into(),
-        moved,
     };
     let AdminRoomSettings { power_level, admins, .. } = &config.admin_room;
     let front_desk = FrontDesk::new(house, *power_level, admins.iter().cloned());
     let mut chatting = tokio::spawn(follow_chat(admin_room.clone(), ears, stop.clone()));
     let tasks = [
         tokio::spawn(admin_room::watch_reachability(Arc::clone(&port), ready, reachable, stop.clone())),
-        tokio::spawn(speak(chat, admin_room.clone(), port, mail, sent, announce, stop.clone())),
+        tokio::spawn(speak(chat, admin_room, port, mail, sent, announce, stop.clone())),
         tokio::spawn(front_desk.serve(deliveries, stop.clone())),
-        tokio::spawn(follow_upgrades(admin_room, successors, desk.clone(), stop.clone())),
     ];
     let watching = tokio::spawn(watcher.follow(since, stop.clone()));
 
@@ -155,7 +152,7 @@ fn session_ended(device: &str, why: &str) -> CliError {
 }
 
 /// The helping tasks hear of the stop themselves; one that hangs is not waited for.
-async fn say_goodbye(tasks: [JoinHandle<()>; 4]) {
+async fn say_goodbye(tasks: [JoinHandle<()>; 3]) {
     for mut task in tasks {
         if timeout(GOODBYE, &mut task).await.is_err() {
             task.abort();
@@ -188,27 +185,6 @@ async fn follow_chat(
     stop: Stop,
 ) -> Result<(), NeighbourError> {
     room.run(ears, stop.wait()).await
-}
-
-/// Goes on in the room that an upgrade of the admin room names.
-async fn follow_upgrades(
-    room: AdminRoom,
-    mut successors: mpsc::UnboundedReceiver<RoomId>,
-    desk: Desk,
-    stop: Stop,
-) {
-    while let Some(Some(successor)) = stop.or(successors.recv()).await {
-        let before = room.id();
-        if let Err(error) = room.move_to(&successor) {
-            tracing::warn!(%successor, "the admin room was upgraded to no room: {error}");
-            continue;
-        }
-        tracing::info!(%before, %successor, "the admin room was upgraded");
-        let said = desk.ask(move |janitor| Box::pin(async move { janitor.say_moved(&before, &successor) }));
-        if said.await.is_none() {
-            return;
-        }
-    }
 }
 
 /// Says in the admin room that the session is over, while the chat device can still speak.

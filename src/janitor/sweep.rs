@@ -309,6 +309,9 @@ impl Janitor {
                 }
                 Err(error) => {
                     tracing::warn!(%room, "power levels not readable: {error}");
+                    if matches!(error, NeighbourError::RateLimited { .. }) {
+                        self.slow_down(&error);
+                    }
                     continue;
                 }
             };

@@ -302,23 +302,14 @@ impl Janitor {
         self.settings.admin_room.as_ref() == Some(room)
     }
 
-    /// The admin room goes on elsewhere; false when it does already.
-    pub(crate) fn move_admin_room(&mut self, to: &RoomId) -> Result<bool, JournalError> {
-        if self.settings.admin_room.as_ref() == Some(to) {
-            return Ok(false);
-        }
-        if let Some((configured, _)) = self.journal.admin_room()? {
-            self.journal.set_admin_room(&configured, to)?;
-        }
-        for settings in [&mut self.settings, &mut self.file] {
-            settings.admin_room = Some(to.clone());
-        }
-        Ok(true)
-    }
-
-    /// Says in the room where it goes on that it does.
-    pub(crate) fn say_moved(&mut self, before: &RoomId, to: &RoomId) -> Result<(), JournalError> {
-        self.say(&answer::moved_here(before), Some(&format!("moved to {to}")), self.now())
+    /// The admin room goes on elsewhere, which is said there.
+    pub(crate) fn move_admin_room(&mut self, to: &RoomId) -> Result<(), JournalError> {
+        let before = self.settings.admin_room.replace(to.clone()).filter(|before| before != to);
+        let Some(before) = before else { return Ok(()) };
+        self.file.admin_room = Some(to.clone());
+        self.journal.move_admin_room(to, &answer::moved_here(&before), self.now())?;
+        self.has_more_to_say = true;
+        Ok(())
     }
 
     /// Says something without waiting for its turn: nothing comes after it.

@@ -44,13 +44,15 @@ impl Janitor {
             },
         };
         self.journal.verified(write.id)?;
-        if event.replaces_state.as_ref().is_some_and(|replaced| *replaced != write.event) {
+        let is_another = event.replaces_state.as_ref().is_some_and(|replaced| *replaced != write.event);
+        // Somebody who hung up in that instant lost nothing.
+        if is_another && !event.replaces_leave {
             tracing::warn!(%room, key = %write.key, "a write overwrote a newer membership");
             if let Some(reason) = write.reason {
-                self.was_alive(&write, reason, |whose, _, _| report::overwrote(whose))?;
+                self.was_alive(&write, reason, |whose, _, _| report::overwrote(whose, true))?;
             } else {
                 // A person wanted it cleared, so no reason was wrong; what was shown was another one.
-                let message = report::overwrote(&self.whose(&write));
+                let message = report::overwrote(&self.whose(&write), false);
                 self.say(&message, Some(&subject(&write)), self.now())?;
             }
         }

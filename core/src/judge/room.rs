@@ -1,7 +1,7 @@
 //! What the memberships of one room say about each other: which is the newest of a device, whose SFU
 //! is whose, and what an SFU's list means for each.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::evidence::{Device, Evidence, RoomMember, Sfu};
 use crate::{
@@ -74,24 +74,18 @@ pub fn gather(
 }
 
 /// What each device wrote of each call by itself, as far as that is known. The older forms share an event,
-/// and any device of the user writes all of it again with what the others last said. So an entry among
-/// those of others speaks against nothing unless it says when it was made.
+/// and any device of the user writes all of it again with what the others last said, and goes on doing so
+/// when only theirs is left. So an entry of theirs speaks against nothing unless it says when it was made.
 struct OwnWrites<'a>(HashMap<(&'a Owner, &'a Call), Vec<Placed<'a>>>);
 
 impl<'a> OwnWrites<'a> {
     fn gather(open: &[Placed<'a>]) -> Self {
-        let mut devices: HashMap<&StateKey, &Owner> = HashMap::new();
-        let mut shared: HashSet<&StateKey> = HashSet::new();
-        for Placed { key, membership } in open {
-            if *devices.entry(*key).or_insert(&membership.owner) != &membership.owner {
-                shared.insert(key);
-            }
-        }
         let mut own: HashMap<_, Vec<Placed<'a>>> = HashMap::new();
         for placed in open {
             let membership = placed.membership;
-            let is_session = membership.form == Form::Session;
-            if is_session || membership.created.is_some() || !shared.contains(placed.key) {
+            // One that is not before its event may be from the future of a clock that is wrong.
+            let is_dated = membership.created.is_some_and(|created| created < membership.sent);
+            if membership.form == Form::Session || is_dated {
                 own.entry((&membership.owner, &membership.call)).or_default().push(*placed);
             }
         }

@@ -9,7 +9,7 @@ use std::{fmt, time::Duration};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::state_event::{StateEvent, saturating_integer};
+use super::state_event::{StateEvent, is_leave, saturating_integer};
 use super::state_key;
 use crate::{
     ids::{DeviceId, UserId},
@@ -193,7 +193,7 @@ pub fn read(event: &StateEvent, seen: FirstSeen) -> Content {
     let Value::Object(content) = &event.content else {
         return Content::Malformed(Malformed::because("the content is not an object"));
     };
-    if content.is_empty() || (content.len() == 1 && content.contains_key("leave_reason")) {
+    if is_leave(content) {
         return Content::Left;
     }
     let reader = Reader::new(event, seen);

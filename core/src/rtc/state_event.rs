@@ -1,6 +1,6 @@
 //! One state event as a server returns it, before anybody has said what its content means.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
     ids::{EventId, StateKey, UserId},
@@ -29,6 +29,8 @@ pub struct StateEvent {
     pub redacted: bool,
     /// The event that this one replaced in the room state (`unsigned.replaces_state`).
     pub replaces_state: Option<EventId>,
+    /// Whether what it replaced is known to have been a leave, by `unsigned.prev_content`.
+    pub replaces_leave: bool,
 }
 
 /// Why a JSON value is not a state event.
@@ -54,6 +56,8 @@ impl StateEvent {
         let redacted = unsigned.and_then(|u| u.get("redacted_because")).is_some_and(|r| !r.is_null());
         let replaces_state =
             unsigned.and_then(|u| u.get("replaces_state")).and_then(Value::as_str).map(EventId::from);
+        let before = unsigned.and_then(|u| u.get("prev_content")).and_then(Value::as_object);
+        let replaces_leave = before.is_some_and(is_leave);
         Ok(Self {
             event_type: text(&event, "type")?,
             state_key: text(&event, "state_key")?.into(),
@@ -67,8 +71,14 @@ impl StateEvent {
             content: event.get_mut("content").map_or(Value::Null, Value::take),
             redacted,
             replaces_state,
+            replaces_leave,
         })
     }
+}
+
+/// Whether this is what clients write when they leave: nothing, or a lone `leave_reason`.
+pub(crate) fn is_leave(content: &Map<String, Value>) -> bool {
+    content.is_empty() || (content.len() == 1 && content.contains_key("leave_reason"))
 }
 
 /// A JSON number as a whole one; what does not fit is the nearest that does.

@@ -199,6 +199,7 @@ pub(crate) fn membership() -> impl Strategy<Value = Membership> {
                 content,
                 redacted: false,
                 replaces_state: None,
+            replaces_leave: false,
             };
             let seen = FirstSeen { at: Timestamp::from_millis(sent + age / 2), live };
             let Content::Entries(entries) = read(&event, seen) else { unreachable!("it is a session") };

@@ -2,7 +2,7 @@
 //! comes back.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -29,6 +29,7 @@ use crate::{
         tracker::OpenEvent,
     },
     world::{
+        NeighbourError,
         dry_run::Armed,
         journal::{Draft, JournalError, PlanOutcome, StoredPlan, WriteRecord},
     },
@@ -80,6 +81,10 @@ impl Janitor {
         if self.admin_room != AdminRoomState::Reachable || stop.is_set() || self.answers_go_first() {
             return Ok(());
         }
+        if under_way.not_before.is_some_and(|at| now < at) {
+            return Ok(());
+        }
+        (under_way.waits_for, under_way.not_before) = (None, None);
         if self.hold_writes_until.is_some_and(|until| now < until) {
             // It was approved, and that is to be seen.
             return if under_way.told.is_none() { self.tell_progress(under_way) } else { Ok(()) };
@@ -91,8 +96,11 @@ impl Janitor {
                 Some(Ok(())) => {}
                 Some(Err(error)) => {
                     tracing::warn!("the outcome of an earlier write is not known yet: {error}");
-                    self.slow_down(&error);
-                    under_way.waits_for = Some(unsettled());
+                    if matches!(error, NeighbourError::RateLimited { .. }) {
+                        self.slow_down(&error);
+                    }
+                    under_way.wait(unsettled(), now);
+                    self.give_up_what_is_too_old(under_way)?;
                     return self.tell_if_time(under_way);
                 }
                 None => return Ok(()),
@@ -119,19 +127,36 @@ impl Janitor {
                 under_way.plan.outcomes.insert(event, outcome);
             }
         }
-        let is_over =
-            under_way.plan.proposals.iter().all(|one| under_way.plan.outcomes.contains_key(&one.event));
-        if is_over {
-            under_way.plan.ended = Some(self.now());
-            under_way.plan.closed = under_way.plan.kind == PlanKind::Sweep;
-        }
         self.tell_if_time(under_way)
     }
 
-    /// Says how far a plan is when it is over or was not heard of for long; else only writes it down.
+    /// What cannot be written for too long will not be: all but what may have been written already.
+    fn give_up_what_is_too_old(&self, under_way: &mut UnderWay) -> Result<(), JournalError> {
+        let plan = &mut under_way.plan;
+        if self.now().since(plan.made) < FRESH {
+            return Ok(());
+        }
+        let open: BTreeSet<_> = self.journal.open_intents()?.into_iter().map(|write| write.event).collect();
+        for one in plan.proposals.iter().filter(|one| !open.contains(&one.event)) {
+            let too_old = || PlanOutcome::Held(held_back(HeldBack::TooOld));
+            plan.outcomes.entry(one.event.clone()).or_insert_with(too_old);
+        }
+        Ok(())
+    }
+
+    /// Says how far a plan is when it is over, or was not heard of for long and there is news; else only
+    /// writes it down.
     fn tell_if_time(&mut self, under_way: &mut UnderWay) -> Result<(), JournalError> {
-        let is_time = under_way.told.is_none_or(|told| self.now().since(told) >= NEWS);
-        if under_way.plan.ended.is_some() || is_time {
+        let now = self.now();
+        let is_over =
+            under_way.plan.proposals.iter().all(|one| under_way.plan.outcomes.contains_key(&one.event));
+        if is_over {
+            under_way.plan.ended = Some(now);
+            under_way.plan.closed = under_way.plan.kind == PlanKind::Sweep;
+        }
+        let is_time = under_way.told.is_none_or(|told| now.since(told) >= NEWS);
+        let is_news = under_way.said.as_ref() != Some(&progress(under_way, now));
+        if is_over || (is_time && is_news) {
             self.tell_progress(under_way)
         } else {
             self.journal.save_plan(&under_way.plan)
@@ -140,18 +165,18 @@ impl Janitor {
 
     /// The next few keys of a plan that are to be written; those that may not be get their outcome.
     async fn approved_writes(&mut self, under_way: &mut UnderWay) -> Vec<PlannedWrite> {
-        let plan = &mut under_way.plan;
         let now = self.now();
-        if self.wishes.is_paused(now) && now.since(plan.made) < FRESH {
-            under_way.waits_for = Some(held_back(HeldBack::Paused));
+        let made = under_way.plan.made;
+        if self.wishes.is_paused(now) && now.since(made) < FRESH {
+            under_way.wait(held_back(HeldBack::Paused), now);
             return Vec::new();
         }
-        let pending = plan.proposals.iter().filter(|one| !plan.outcomes.contains_key(&one.event));
+        let StoredPlan { proposals, outcomes, .. } = &under_way.plan;
+        let pending = proposals.iter().filter(|one| !outcomes.contains_key(&one.event));
         let mut pending: Vec<_> = pending.cloned().collect();
         // What cannot be written now lets the others go first.
         pending.sort_by_key(|one| under_way.put_off.get(&one.event).copied().unwrap_or(0));
         pending.truncate(AT_A_TIME);
-        under_way.waits_for = None;
         let rooms =
             pending.iter().map(|one| one.room.clone()).filter(|room| self.tracker.knows(room)).collect();
         let powers = self.read_power(rooms).await;
@@ -166,7 +191,7 @@ impl Janitor {
                 is_paused: self.wishes.is_paused(now),
                 is_excluded: !self.settings.covers(&one.room)
                     || one.owners.iter().any(|owner| self.settings.leaves_alone(&owner.user)),
-                made: plan.made,
+                made,
                 route,
                 now,
             };
@@ -174,11 +199,11 @@ impl Janitor {
                 Ok(write) => writes.push(write),
                 // That can change while the plan is good.
                 Err(why @ (HeldBack::Paused | HeldBack::RouteUnknown)) => {
-                    under_way.waits_for = Some(held_back(why));
+                    under_way.wait(held_back(why), now);
                     *under_way.put_off.entry(one.event).or_insert(0) += 1;
                 }
                 Err(why) => {
-                    plan.outcomes.insert(one.event, PlanOutcome::Held(held_back(why)));
+                    under_way.plan.outcomes.insert(one.event, PlanOutcome::Held(held_back(why)));
                 }
             }
         }
@@ -235,11 +260,9 @@ impl Janitor {
                     let waits = over <= now && self.observed.is_away(Neighbour::Homeserver);
                     if waits { now + AGAIN } else { under_way.tell_at.unwrap_or(over).min(over) }
                 }
-                None if self.admin_room != AdminRoomState::Reachable || under_way.waits_for.is_some() => {
-                    now + AGAIN
-                }
+                None if self.admin_room != AdminRoomState::Reachable => now + AGAIN,
                 None if self.answers_go_first() => now + Duration::from_millis(100),
-                None => self.hold_writes_until.unwrap_or(now),
+                None => self.hold_writes_until.max(under_way.not_before).unwrap_or(now),
             })
             .min()
     }
@@ -247,6 +270,7 @@ impl Janitor {
     fn tell_progress(&mut self, under_way: &mut UnderWay) -> Result<(), JournalError> {
         let now = self.now();
         let message = progress(under_way, now);
+        under_way.said = Some(message.clone());
         under_way.told = Some(now);
         under_way.tell_at = None;
         let reply_to = Some(under_way.reply_to.clone()).filter(|event| !event.as_str().is_empty());
@@ -286,15 +310,34 @@ pub(in crate::janitor) struct UnderWay {
     told: Option<Timestamp>,
     /// When something new is to be told.
     tell_at: Option<Timestamp>,
+    /// What was told last.
+    said: Option<Message>,
     /// What it waits for, in a sentence.
     waits_for: Option<String>,
+    /// When it is tried again.
+    not_before: Option<Timestamp>,
     /// How often each event could not be dealt with for now.
     put_off: HashMap<EventId, u32>,
 }
 
 impl UnderWay {
     pub(super) fn new(plan: StoredPlan, reply_to: EventId) -> Self {
-        Self { plan, reply_to, told: None, tell_at: None, waits_for: None, put_off: HashMap::new() }
+        Self {
+            plan,
+            reply_to,
+            told: None,
+            tell_at: None,
+            said: None,
+            waits_for: None,
+            not_before: None,
+            put_off: HashMap::new(),
+        }
+    }
+}
+
+impl UnderWay {
+    fn wait(&mut self, why: String, now: Timestamp) {
+        (self.waits_for, self.not_before) = (Some(why), Some(now + AGAIN));
     }
 }
 

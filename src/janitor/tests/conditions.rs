@@ -187,8 +187,7 @@ async fn condition_7_one_that_comes_back_is_left_alone_and_said_once() {
     assert!(said[0].contains("came back"), "{said:?}");
 }
 
-#[tokio::test]
-async fn a_write_that_overwrote_something_newer_is_noticed_when_it_comes_back() {
+async fn said_of_an_overwrite(hung_up: bool) -> Vec<String> {
     let mut story = Story::new();
     let key = story.ghost(ALICE, "LIVE").await;
     story.minutes(LONG_ENOUGH).await;
@@ -196,10 +195,17 @@ async fn a_write_that_overwrote_something_newer_is_noticed_when_it_comes_back() 
     let mut ours = story.world.current(&key);
     assert_eq!(ours.sender.as_str(), BOT);
     ours.replaces_state = Some("$one-that-nobody-judged".into());
+    ours.replaces_leave = hung_up;
     story.hear([ours]).await;
-    let said = story.said();
+    story.said()
+}
+
+#[tokio::test]
+async fn a_write_that_overwrote_something_newer_is_noticed_when_it_comes_back() {
+    let said = said_of_an_overwrite(false).await;
     assert_eq!(said.len(), 1);
-    assert!(said[0].contains("joined anew"), "{said:?}");
+    assert!(said[0].contains("joined anew") && said[0].contains("I leave it alone"), "{said:?}");
+    assert_eq!(said_of_an_overwrite(true).await, Vec::<String>::new(), "somebody hung up in that instant");
 }
 
 #[tokio::test]

@@ -88,6 +88,7 @@ impl World {
             content,
             redacted: false,
             replaces_state: state.events.get(&place).map(|event| event.event_id.clone()),
+            replaces_leave: state.events.get(&place).is_some_and(|event| event.content == json!({})),
         };
         state.events.insert(place, event.clone());
         event

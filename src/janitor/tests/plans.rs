@@ -230,6 +230,7 @@ async fn a_plan_under_way_can_be_stopped_and_goes_on() {
     assert_eq!(story.writes(), begun);
     assert!(story.said().join("\n").contains("It waits: I am paused."));
     story.janitor.unwish(&Wish::Pause(Pause::UntilResume)).expect("the journal works");
+    story.world.pass(Duration::from_secs(5));
     // Nobody could say stop now.
     story.janitor.admin_room = AdminRoomState::Away(story.world.now());
     story.go_on().await;
@@ -322,6 +323,9 @@ async fn while_nobody_knows_what_came_of_a_write_a_plan_waits_and_says_so() {
         story.go_on().await;
         let next = story.janitor.next_plan_step().expect("it goes on");
         assert!(next >= story.world.now() + Duration::from_secs(5), "not at once");
+        let reads = story.world.lock().reads.len();
+        story.go_on().await;
+        assert_eq!(story.world.lock().reads.len(), reads, "nor when something else happens");
     }
     let said = story.said().join("\n");
     assert!(said.contains("It waits: the homeserver does not say what came of an earlier write"), "{said}");
@@ -330,6 +334,38 @@ async fn while_nobody_knows_what_came_of_a_write_a_plan_waits_and_says_so() {
     story.go_on().await;
     assert!(story.said().join("\n").contains("cleared 2 of 2"));
     assert_eq!(story.writes(), 2);
+}
+
+#[tokio::test]
+async fn a_plan_that_waits_for_an_answer_for_too_long_gives_up_the_rest() {
+    let mut story = Story::new();
+    for user in 0..12 {
+        story.joins(&format!("@u{user}:hs"), "D").await;
+    }
+    story.minutes(5).await;
+    let (which, _) = story.clear_plan().await;
+    story.world.lock().fates.push_back(Fate::AnswerLost);
+    story.approve(&which);
+    story.go_on().await;
+    assert!((2..=10).contains(&story.writes()), "a few at a time: {}", story.writes());
+    let begun = story.writes();
+    story.world.lock().reads_fail = Some(NeighbourError::Unreachable("no answer".into()));
+    story.said();
+    for _ in 0..160 {
+        story.world.pass(Duration::from_secs(6));
+        story.go_on().await;
+    }
+    let said = story.said();
+    assert!((1..=3).contains(&said.len()), "what is not new is not said again: {said:?}");
+    story.world.lock().reads_fail = None;
+    story.world.pass(Duration::from_secs(6));
+    story.go_on().await;
+    let said = story.said().join("\n");
+    assert!(
+        said.contains(&format!("cleared {begun} of 12")) && said.contains("more than 15 min old"),
+        "{said}"
+    );
+    assert_eq!(story.writes(), begun);
 }
 
 #[tokio::test]
@@ -371,6 +407,6 @@ async fn a_newer_membership_that_a_clear_overwrote_is_told() {
     ours.replaces_state = Some("$one-that-nobody-was-shown".into());
     story.hear([ours]).await;
     let said = story.said().join("\n");
-    assert!(said.contains("joined anew in the instant"), "{said}");
+    assert!(said.contains("joined anew in the instant") && !said.contains("leave it alone"), "{said}");
     assert_eq!(story.janitor.quarantine.count(story.world.now()), 0, "no reason was wrong");
 }

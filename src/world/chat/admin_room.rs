@@ -27,7 +27,7 @@ use tokio::{
 };
 
 use super::{ChatConnection, filter, listen};
-use crate::world::{Delivery, Heard, NeighbourError, Rooms as _, Trust, What, homeserver::failure};
+use crate::world::{Delivery, Heard, NeighbourError, Rooms as _, Trust, homeserver::failure};
 
 /// How long one `/sync` stays open. Outside the room it is also how often joining is tried.
 const LONG_POLL: Duration = Duration::from_secs(30);
@@ -122,16 +122,6 @@ impl AdminRoom {
         self.room_id.borrow().clone()
     }
 
-    /// Goes on in another room from the next sync on.
-    ///
-    /// # Errors
-    ///
-    /// When the id is none.
-    pub fn move_to(&self, room: &RoomId) -> Result<(), NeighbourError> {
-        self.room_id.send_replace(room_id(room)?);
-        Ok(())
-    }
-
     /// Waits until the room has been entered and synced, or for ever.
     pub async fn ready(&self) {
         let mut changes = self.state.subscribe();
@@ -151,6 +141,7 @@ impl AdminRoom {
             if room.has_changed().is_ok_and(|changed| changed) {
                 room.mark_unchanged();
                 (token, long_poll) = (self.first_token().await, Duration::ZERO);
+                knows_of_upgrade = false;
             }
             match self.sync(token.clone(), long_poll).await {
                 Ok(synced) => {
@@ -158,8 +149,12 @@ impl AdminRoom {
                     self.note(if inside { Ok(()) } else { Err(self.not_in_the_room()) });
                     let next = synced.next.clone();
                     let mut heard = self.listen(synced, &mut undecrypted).await;
-                    if inside && !std::mem::replace(&mut knows_of_upgrade, true) {
-                        heard.extend(self.upgrade().await);
+                    if inside
+                        && !knows_of_upgrade
+                        && let Ok(upgrade) = self.upgrade().await
+                    {
+                        knows_of_upgrade = true;
+                        heard.extend(upgrade);
                     }
                     self.hand_over(heard, &ears).await;
                     // What waits for its key is heard again after a restart.
@@ -228,18 +223,18 @@ impl AdminRoom {
     }
 
     /// The upgrade of the room, where there is one.
-    async fn upgrade(&self) -> Option<Heard> {
-        let tombstone = self.connection.homeserver().state_event(&self.id(), "m.room.tombstone", "").await;
-        let tombstone = tombstone.ok().flatten()?;
-        let successor = tombstone.content.get("replacement_room")?.as_str()?.into();
-        Some(Heard {
-            event: tombstone.event_id,
-            sender: tombstone.sender,
-            at: tombstone.origin_server_ts,
-            what: What::Upgrade { successor },
-            trust: Trust::Enough,
-            is_backlog: true,
-        })
+    async fn upgrade(&self) -> Result<Option<Heard>, NeighbourError> {
+        let tombstone = self.connection.homeserver().state_event(&self.id(), "m.room.tombstone", "").await?;
+        Ok(tombstone.and_then(|tombstone| {
+            Some(Heard {
+                what: listen::upgrade(&tombstone.content)?,
+                event: tombstone.event_id,
+                sender: tombstone.sender,
+                at: tombstone.origin_server_ts,
+                trust: Trust::Enough,
+                is_backlog: true,
+            })
+        }))
     }
 
     /// Waits until what was heard is in the journal: only then it may be forgotten here.

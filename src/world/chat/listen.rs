@@ -9,7 +9,7 @@ use matrix_sdk::{
         DecryptedRoomEvent, DeviceLinkProblem, TimelineEvent, TimelineEventKind, VerificationLevel,
         VerificationState,
     },
-    ruma::{UserId as RumaUserId, events::AnySyncTimelineEvent, serde::Raw},
+    ruma::{RoomId as RumaRoomId, UserId as RumaUserId, events::AnySyncTimelineEvent, serde::Raw},
 };
 use rtc_janitor_core::{
     ids::{EventId, UserId},
@@ -32,7 +32,9 @@ pub(super) fn heard(
     let (what, trust) = match &event.kind {
         TimelineEventKind::UnableToDecrypt { .. } => (What::Undecryptable, Trust::Enough),
         TimelineEventKind::Decrypted(DecryptedRoomEvent { encryption_info, .. }) => {
-            (what(&json)?, trust(&encryption_info.verification_state))
+            // State is never encrypted: what says so is somebody's invention.
+            let what = what(&json).filter(|what| !matches!(what, What::Upgrade { .. }))?;
+            (what, trust(&encryption_info.verification_state))
         }
         TimelineEventKind::PlainText { .. } => {
             let what = what(&json)?;
@@ -90,11 +92,15 @@ fn what(event: &Value) -> Option<What> {
             to: relation["event_id"].as_str().filter(|_| relation["rel_type"] == "m.annotation")?.into(),
             key: relation["key"].as_str()?.to_owned(),
         }),
-        "m.room.tombstone" if event["state_key"] == "" => {
-            Some(What::Upgrade { successor: content["replacement_room"].as_str()?.into() })
-        }
+        "m.room.tombstone" if event["state_key"] == "" => upgrade(content),
         _ => None,
     }
+}
+
+/// Where a room goes on by the content of its tombstone.
+pub(super) fn upgrade(tombstone: &Value) -> Option<What> {
+    let successor = RumaRoomId::parse(tombstone["replacement_room"].as_str()?).ok()?;
+    Some(What::Upgrade { successor: successor.as_str().into() })
 }
 
 fn trust(state: &VerificationState) -> Trust {
@@ -114,6 +120,9 @@ fn trust(state: &VerificationState) -> Trust {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use matrix_sdk::deserialized_responses::{AlgorithmInfo, EncryptionInfo};
     use serde_json::json;
 
     use super::*;
@@ -142,6 +151,48 @@ mod tests {
         assert_eq!(what(&edited), None);
         let redacted = json!({"type": "m.room.message", "content": {}});
         assert_eq!(what(&redacted), None);
+    }
+
+    #[test]
+    fn an_upgrade_is_plain_and_names_a_room() {
+        let tombstone = |successor: &str| {
+            json!({"type": "m.room.tombstone", "state_key": "", "event_id": "$e", "sender": "@a:hs",
+                "origin_server_ts": 1, "content": {"replacement_room": successor}})
+        };
+        assert_eq!(what(&tombstone("!new:hs")), Some(What::Upgrade { successor: "!new:hs".into() }));
+        for nowhere in ["", "new", "#new:hs"] {
+            assert_eq!(what(&tombstone(nowhere)), None, "{nowhere}");
+        }
+        let me = matrix_sdk::ruma::user_id!("@bot:hs");
+        let plain = TimelineEvent::from_plaintext(raw(&tombstone("!new:hs")));
+        assert!(heard(&plain, me, true, false).is_some());
+        let decrypted = |event: &Value| {
+            let info = EncryptionInfo {
+                sender: matrix_sdk::ruma::owned_user_id!("@a:hs"),
+                sender_device: None,
+                forwarder: None,
+                algorithm_info: AlgorithmInfo::MegolmV1AesSha2 {
+                    curve25519_key: String::new(),
+                    sender_claimed_keys: BTreeMap::new(),
+                    session_id: None,
+                },
+                verification_state: VerificationState::Verified,
+            };
+            let event = DecryptedRoomEvent {
+                event: raw(event).cast_unchecked(),
+                encryption_info: std::sync::Arc::new(info),
+                unsigned_encryption_info: None,
+            };
+            heard(&TimelineEvent::from_decrypted(event, None), me, true, false)
+        };
+        assert_eq!(decrypted(&tombstone("!new:hs")), None);
+        let text = json!({"type": "m.room.message", "event_id": "$e", "sender": "@a:hs", "origin_server_ts": 1,
+            "content": {"msgtype": "m.text", "body": "x"}});
+        assert!(decrypted(&text).is_some(), "the control");
+    }
+
+    fn raw(event: &Value) -> Raw<AnySyncTimelineEvent> {
+        Raw::from_json(serde_json::value::to_raw_value(event).expect("JSON"))
     }
 
     #[test]

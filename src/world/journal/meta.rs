@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rtc_janitor_core::{guard::breaker::Breakers, ids::RoomId, time::Timestamp};
+use rtc_janitor_core::{guard::breaker::Breakers, ids::RoomId, render::Message, time::Timestamp};
 use rusqlite::{OptionalExtension, params};
 
 use super::{Journal, Result};
@@ -45,6 +45,16 @@ impl Journal {
     /// Keeps the id of the admin room: an alias is resolved once.
     pub fn set_admin_room(&self, configured: &str, id: &RoomId) -> Result<()> {
         self.set_meta(ADMIN_ROOM, &format!("{configured}\n{id}"))
+    }
+
+    /// Keeps that the admin room goes on elsewhere, and what is to be said of it there, both or neither.
+    pub fn move_admin_room(&self, to: &RoomId, message: &Message, at: Timestamp) -> Result<()> {
+        let transaction = self.db.unchecked_transaction()?;
+        if let Some((configured, _)) = self.admin_room()? {
+            self.set_admin_room(&configured, to)?;
+        }
+        self.note(message, Some(&format!("moved to {to}")), false, at)?;
+        Ok(transaction.commit()?)
     }
 
     /// The breakers as they were last saved; all closed when never, or when they cannot be read.

@@ -183,6 +183,7 @@ fn explained(device: &str, sent: Timestamp, evidence: Evidence) -> Explained {
         content,
         redacted: false,
         replaces_state: None,
+        replaces_leave: false,
     };
     let Content::Entries(entries) = read(&event, FirstSeen { at: sent, live: false }) else {
         panic!("a membership")

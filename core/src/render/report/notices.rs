@@ -118,11 +118,12 @@ pub fn came_back(whose: &Whose, reason: Reason, until: Timestamp, now: Timestamp
 }
 
 /// The clear overwrote something newer than what was judged.
-pub fn overwrote(whose: &Whose) -> Message {
+pub fn overwrote(whose: &Whose, is_left_alone: bool) -> Message {
+    let next = if is_left_alone { "; I leave it alone" } else { "" };
     about(whose, |room, user, devices| {
         format!(
             "⚠️ In {room} I hung up {user} on {devices}, and it had joined anew in the instant between my \
-             last look and my write. A live client comes back by itself within a second; I leave it alone."
+             last look and my write. A live client comes back by itself within a second{next}."
         )
     })
 }

@@ -13,11 +13,11 @@ use matrix_sdk::ruma::{
     },
 };
 use rtc_janitor_core::{
-    ids::{EventId, UserId},
+    ids::{EventId, RoomId, UserId},
     render::Message,
 };
 
-use super::AdminRoom;
+use super::{AdminRoom, room_id};
 use crate::world::{Chat, NeighbourError, Post, Rooms as _, Standing, homeserver::failure};
 
 #[async_trait]
@@ -88,6 +88,12 @@ impl Chat for AdminRoom {
         let identity = self.connection.client.encryption().request_user_identity(user).await;
         let identity = identity.map_err(|error| failure::of_sdk(&error))?;
         Ok(identity.is_some_and(|identity| identity.has_verification_violation()))
+    }
+
+    fn move_to(&self, room: &RoomId) -> Result<(), NeighbourError> {
+        let room = room_id(room)?;
+        self.room_id.send_if_modified(|current| std::mem::replace(current, room.clone()) != room);
+        Ok(())
     }
 
     async fn own_name(&self) -> Option<String> {
