@@ -1,7 +1,7 @@
 //! What the memberships of one room say about each other: which is the newest of a device, whose SFU
 //! is whose, and what an SFU's list means for each.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::evidence::{Device, Evidence, RoomMember, Sfu};
 use crate::{
@@ -76,30 +76,60 @@ pub fn gather(
 /// What each device wrote of each call by itself, as far as that is known. The older forms share an event,
 /// and any device of the user writes all of it again with what the others last said, and goes on doing so
 /// when only theirs is left. So an entry of theirs speaks against nothing unless it says when it was made.
-struct OwnWrites<'a>(HashMap<(&'a Owner, &'a Call), Vec<Placed<'a>>>);
+struct OwnWrites<'a> {
+    by_device: HashMap<(&'a Owner, &'a Call), Vec<OwnWrite<'a>>>,
+    /// Keys with several memberships.
+    shared: HashSet<&'a StateKey>,
+}
+
+/// One of them; they stand in the order in which they were written.
+struct OwnWrite<'a> {
+    written: Timestamp,
+    key: &'a StateKey,
+    start: Timestamp,
+    /// The earliest start of this and of all that were written later.
+    earliest: Timestamp,
+}
 
 impl<'a> OwnWrites<'a> {
     fn gather(open: &[Placed<'a>]) -> Self {
-        let mut own: HashMap<_, Vec<Placed<'a>>> = HashMap::new();
-        for placed in open {
-            let membership = placed.membership;
+        let mut by_device: HashMap<_, Vec<OwnWrite<'a>>> = HashMap::new();
+        let (mut keys, mut shared) = (HashSet::new(), HashSet::new());
+        for Placed { key, membership } in open {
+            if !keys.insert(*key) {
+                shared.insert(*key);
+            }
             // One that is not before its event may be from the future of a clock that is wrong.
             let is_dated = membership.created.is_some_and(|created| created < membership.sent);
             if membership.form == Form::Session || is_dated {
-                own.entry((&membership.owner, &membership.call)).or_default().push(*placed);
+                let (written, start) = (written(membership), membership.start);
+                let own = OwnWrite { written, key, start, earliest: start };
+                by_device.entry((&membership.owner, &membership.call)).or_default().push(own);
             }
         }
-        Self(own)
+        for own in by_device.values_mut() {
+            own.sort_unstable_by_key(|own| own.written);
+            let mut earliest = Timestamp::from_millis(i64::MAX);
+            for own in own.iter_mut().rev() {
+                earliest = earliest.min(own.start);
+                own.earliest = earliest;
+            }
+        }
+        Self { by_device, shared }
     }
 
     /// Since when the same device has a newer membership of the same call under another key.
-    fn superseded_at(&self, placed: Placed<'_>) -> Option<Timestamp> {
-        let others = self.0.get(&(&placed.membership.owner, &placed.membership.call))?;
-        let (key, written) = (placed.key, written(placed.membership));
-        let newer =
-            others.iter().filter(|other| other.key != key && self::written(other.membership) > written);
+    fn superseded_at(&self, Placed { key, membership }: Placed<'_>) -> Option<Timestamp> {
+        let own = self.by_device.get(&(&membership.owner, &membership.call))?;
+        let written = written(membership);
+        let newer = &own[own.partition_point(|own| own.written <= written)..];
+        let earliest = if self.shared.contains(key) {
+            newer.iter().filter(|own| own.key != key).map(|own| own.start).min()
+        } else {
+            newer.first().map(|own| own.earliest)
+        };
         // Nothing was superseded before it was there.
-        newer.map(|newer| newer.membership.start.max(written)).min()
+        earliest.map(|earliest| earliest.max(written))
     }
 }
 
