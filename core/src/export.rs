@@ -321,11 +321,8 @@ impl Observations for Export {
             .unwrap_or_else(|| SfuRoom::Participants(BTreeSet::new()))
     }
 
-    fn on_any_sfu(&self, name: &str) -> BTreeSet<String> {
-        match self.lists.sfu.as_ref().and_then(|answers| answers.get(name)) {
-            Some(SfuRoom::Participants(identities)) => identities.clone(),
-            Some(SfuRoom::Unknown) | None => BTreeSet::new(),
-        }
+    fn on_each_sfu(&self, name: &str) -> Vec<SfuRoom> {
+        self.lists.sfu.iter().filter_map(|answers| answers.get(name).cloned()).collect()
     }
 
     fn was_on_sfu(&self, _: Placed<'_>) -> bool {

@@ -94,8 +94,9 @@ impl Observations for World {
         SfuRoom::Participants(here.flat_map(|(_, identities)| identities.clone()).collect())
     }
 
-    fn on_any_sfu(&self, name: &str) -> BTreeSet<String> {
-        self.sfu.iter().filter(|(alias, _)| **alias == *name).flat_map(|(_, ids)| ids.clone()).collect()
+    fn on_each_sfu(&self, name: &str) -> Vec<SfuRoom> {
+        let here = self.sfu.iter().filter(|(alias, _)| **alias == *name);
+        here.map(|(_, identities)| SfuRoom::Participants(identities.iter().cloned().collect())).collect()
     }
 
     fn was_on_sfu(&self, _: Placed<'_>) -> bool {

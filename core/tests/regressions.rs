@@ -271,6 +271,16 @@ fn an_empty_memberships_list_hides_no_group_call() {
 struct World {
     sfu: Vec<(&'static str, &'static str, &'static [&'static str])>,
     ours: &'static [&'static str],
+    silent: &'static [&'static str],
+}
+impl World {
+    fn answer(&self, url: &str, name: &str) -> SfuRoom {
+        if self.silent.contains(&url) {
+            return SfuRoom::Unknown;
+        }
+        let here = self.sfu.iter().filter(|(u, n, _)| *u == url && *n == name);
+        SfuRoom::Participants(here.flat_map(|(_, _, ids)| ids.iter().map(|s| (*s).to_owned())).collect())
+    }
 }
 impl Observations for World {
     fn room_member(&self, _: &UserId) -> RoomMember {
@@ -283,17 +293,10 @@ impl Observations for World {
         self.ours.contains(&&*f.service_url)
     }
     fn sfu_room(&self, f: &Focus, name: &str) -> SfuRoom {
-        SfuRoom::Participants(
-            self.sfu
-                .iter()
-                .filter(|(u, n, _)| *u == &*f.service_url && *n == name)
-                .flat_map(|(_, _, ids)| ids.iter().map(|s| (*s).to_owned()))
-                .collect(),
-        )
+        self.answer(&f.service_url, name)
     }
-    fn on_any_sfu(&self, name: &str) -> BTreeSet<String> {
-        let here = self.sfu.iter().filter(|(url, n, _)| self.ours.contains(url) && *n == name);
-        here.flat_map(|(_, _, ids)| ids.iter().map(|id| (*id).to_owned())).collect()
+    fn on_each_sfu(&self, name: &str) -> Vec<SfuRoom> {
+        self.ours.iter().map(|url| self.answer(url, name)).collect()
     }
     fn was_on_sfu(&self, _: Placed<'_>) -> bool {
         false
@@ -331,7 +334,11 @@ fn an_array_ghost_does_not_choose_the_sfu_of_current_clients() {
         ),
         event("_@carol:hs_C", "@carol:hs", NOW_MS - HOUR, focused("C", "multi_sfu", "https://ours")),
     ];
-    let world = World { sfu: vec![("https://ours", "!r:hs", &["@carol:hs:C"])], ours: &["https://ours"] };
+    let world = World {
+        sfu: vec![("https://ours", "!r:hs", &["@carol:hs:C"])],
+        ours: &["https://ours"],
+        silent: &[],
+    };
     assert_eq!(room(&world, events)[1].sfu, Sfu::NotOurs, "Bob is on a foreign SFU");
 }
 #[test]
@@ -340,7 +347,11 @@ fn an_unknown_focus_selection_gives_no_absence() {
         event("_@bob:hs_B", "@bob:hs", NOW_MS - 2 * HOUR, focused("B", "something_new", "https://ours")),
         event("_@carol:hs_C", "@carol:hs", NOW_MS - HOUR, focused("C", "multi_sfu", "https://ours")),
     ];
-    let world = World { sfu: vec![("https://ours", "!r:hs", &["@carol:hs:C"])], ours: &["https://ours"] };
+    let world = World {
+        sfu: vec![("https://ours", "!r:hs", &["@carol:hs:C"])],
+        ours: &["https://ours"],
+        silent: &[],
+    };
     assert_ne!(room(&world, events)[0].sfu, Sfu::Absent { counts: true });
 }
 
@@ -486,7 +497,7 @@ fn what_another_device_carries_along_in_an_array_does_not_supersede_a_session() 
         event("_@a:hs_D_m.call", "@a:hs", NOW_MS - 10 * MIN, session("D")),
         event("@a:hs", "@a:hs", NOW_MS - MIN, array),
     ];
-    let world = World { sfu: vec![], ours: &[] };
+    let world = World { sfu: vec![], ours: &[], silent: &[] };
     let evidence = room(&world, events);
     assert_eq!(evidence[0].superseded_at, None, "the session is what its device wrote");
     assert_eq!(evidence[1].superseded_at, Some(NOW - mins(10)), "the control: the carried entry is old");
@@ -502,7 +513,7 @@ fn an_entry_of_the_array_form_supersedes_where_it_is_known_when_its_device_made_
             event("_@a:hs_D_m.call", "@a:hs", NOW_MS - 120 * MIN, session("D")),
             event("@a:hs", "@a:hs", NOW_MS - 30 * MIN, json!({"memberships": memberships})),
         ];
-        let evidence = room(&World { sfu: vec![], ours: &[] }, events);
+        let evidence = room(&World { sfu: vec![], ours: &[], silent: &[] }, events);
         (evidence[0].superseded_at, evidence[1].superseded_at)
     };
     assert_eq!(superseded(json!([entry("D"), entry("OTHER")])), (None, None), "it may be carried along");
@@ -520,7 +531,7 @@ fn an_entry_of_the_array_form_supersedes_where_it_is_known_when_its_device_made_
 fn superseded_since_the_first_that_was_newer() {
     let events = [("", 90), ("_m.call", 60), ("_x", 30)]
         .map(|(end, age)| event(&format!("_@a:hs_D{end}"), "@a:hs", NOW_MS - age * MIN, session("D")));
-    let evidence = room(&World { sfu: vec![], ours: &[] }, events.to_vec());
+    let evidence = room(&World { sfu: vec![], ours: &[], silent: &[] }, events.to_vec());
     let since: Vec<_> = evidence.iter().map(|one| one.superseded_at).collect();
     assert_eq!(since, [Some(NOW - mins(60)), Some(NOW - mins(30)), None]);
 }
@@ -532,10 +543,38 @@ fn whoever_names_no_sfu_is_saved_where_ours_lists_them() {
         without.as_object_mut().expect("an object").remove("foci_preferred");
         vec![event("_@a:hs_D", "@a:hs", NOW_MS - 5 * HOUR, without)]
     };
-    let there = World { sfu: vec![("https://ours", "!r:hs", &["@a:hs:D"])], ours: &["https://ours"] };
+    let there =
+        World { sfu: vec![("https://ours", "!r:hs", &["@a:hs:D"])], ours: &["https://ours"], silent: &[] };
     assert_eq!(room(&there, events())[0].sfu, Sfu::Listed);
-    let elsewhere = World { sfu: vec![("https://ours", "!r:hs", &["@b:hs:B"])], ours: &["https://ours"] };
+    let elsewhere =
+        World { sfu: vec![("https://ours", "!r:hs", &["@b:hs:B"])], ours: &["https://ours"], silent: &[] };
     assert_eq!(room(&elsewhere, events())[0].sfu, Sfu::NotOurs, "not being there proves nothing");
+    let silent = World { silent: &["https://ours"], ..there };
+    assert_eq!(room(&silent, events())[0].sfu, Sfu::Unknown, "it may be there");
+}
+
+#[test]
+fn whoever_is_listed_by_another_sfu_of_ours_is_alive() {
+    // Zoe, the oldest, was on B and has hung up: the oldest is Alice now, on A. Bob is still connected to B.
+    let events = || {
+        let on = |user: &str, age, url| {
+            let key = format!("_{user}_D");
+            event(&key, user, NOW_MS - age, focused("D", "oldest_membership", url))
+        };
+        vec![
+            on("@alice:hs", 60 * MIN, "https://a"),
+            on("@bob:hs", 50 * MIN, "https://b"),
+            on("@carol:hs", 5 * MIN, "https://a"),
+        ]
+    };
+    let on_a: (_, _, &[_]) = ("https://a", "!r:hs", &["@alice:hs:D", "@carol:hs:D"]);
+    let ours = &["https://a", "https://b"];
+    let connected = World { sfu: vec![on_a, ("https://b", "!r:hs", &["@bob:hs:D"])], ours, silent: &[] };
+    assert_eq!(room(&connected, events())[1].sfu, Sfu::Listed);
+    let silent = World { silent: &["https://b"], ..connected };
+    assert_eq!(room(&silent, events())[1].sfu, Sfu::Unknown, "it may be there");
+    let gone = World { sfu: vec![on_a], ours, silent: &[] };
+    assert_eq!(room(&gone, events())[1].sfu, Sfu::Absent { counts: true }, "the control");
 }
 
 #[test]
@@ -545,8 +584,11 @@ fn one_sfu_is_one_however_its_address_is_written() {
         content["created_ts"] = json!(NOW_MS - age);
         event(&format!("_@a:hs_{device}"), "@a:hs", NOW_MS - age, content)
     };
-    let world =
-        World { sfu: vec![("https://ours/Jwt", "!r:hs", &["@a:hs:NEW"])], ours: &["https://ours/Jwt"] };
+    let world = World {
+        sfu: vec![("https://ours/Jwt", "!r:hs", &["@a:hs:NEW"])],
+        ours: &["https://ours/Jwt"],
+        silent: &[],
+    };
     let events = vec![at("OLD", HOUR, "https://ours/Jwt"), at("NEW", MIN, "HTTPS://Ours/Jwt/")];
     let evidence = room(&world, events);
     assert_eq!((evidence[0].sfu, evidence[1].sfu), (Sfu::Absent { counts: true }, Sfu::Listed));
@@ -560,7 +602,7 @@ fn nothing_is_superseded_before_it_was_there() {
         event("_@a:hs_D", "@a:hs", NOW_MS - HOUR, session("D")),
         event("_@a:hs_D_m.call", "@a:hs", NOW_MS, newer),
     ];
-    let world = World { sfu: vec![], ours: &[] };
+    let world = World { sfu: vec![], ours: &[], silent: &[] };
     assert_eq!(room(&world, events)[0].superseded_at, Some(NOW - mins(60)));
 }
 
@@ -569,9 +611,11 @@ fn the_sfu_saves_whoever_it_lists_also_when_no_client_shows_them_any_more() {
     let events = || {
         vec![event("_@a:hs_D", "@a:hs", NOW_MS - 5 * HOUR, focused("D", "oldest_membership", "https://ours"))]
     };
-    let there = World { sfu: vec![("https://ours", "!r:hs", &["@a:hs:D"])], ours: &["https://ours"] };
+    let there =
+        World { sfu: vec![("https://ours", "!r:hs", &["@a:hs:D"])], ours: &["https://ours"], silent: &[] };
     assert_eq!(room(&there, events())[0].sfu, Sfu::Listed);
-    let elsewhere = World { sfu: vec![("https://ours", "!r:hs", &["@b:hs:B"])], ours: &["https://ours"] };
+    let elsewhere =
+        World { sfu: vec![("https://ours", "!r:hs", &["@b:hs:B"])], ours: &["https://ours"], silent: &[] };
     assert_eq!(room(&elsewhere, events())[0].sfu, Sfu::Absent { counts: false }, "where it went is a guess");
 }
 
@@ -586,11 +630,13 @@ fn a_name_that_somebody_chose_proves_nobody_elses_absence() {
             event("_@mallory:hs_M", "@mallory:hs", NOW_MS - HOUR, last),
         ]
     };
-    let world = World { sfu: vec![("https://ours", "!r:hs", &["@bob:hs:B"])], ours: &["https://ours"] };
+    let world =
+        World { sfu: vec![("https://ours", "!r:hs", &["@bob:hs:B"])], ours: &["https://ours"], silent: &[] };
     assert_eq!(room(&world, events(mallory))[1].sfu, Sfu::Absent { counts: false });
     let world = World {
         sfu: vec![("https://ours", "!r:hs", &["@bob:hs:B", "@mallory:hs:M"])],
         ours: &["https://ours"],
+        silent: &[],
     };
     let honest = events(focused("M", "multi_sfu", "https://ours"));
     assert_eq!(room(&world, honest)[1].sfu, Sfu::Absent { counts: true }, "the control");

@@ -291,8 +291,8 @@ impl Observations for RoomObservations<'_> {
         SfuRoom::Unknown
     }
 
-    fn on_any_sfu(&self, _: &str) -> BTreeSet<String> {
-        BTreeSet::new()
+    fn on_each_sfu(&self, _: &str) -> Vec<SfuRoom> {
+        Vec::new()
     }
 
     fn was_on_sfu(&self, _: Placed<'_>) -> bool {

@@ -45,8 +45,8 @@ pub trait Observations {
     /// What our SFU answered for a room name; a name that it does not know has no participants.
     fn sfu_room(&self, focus: &Focus, name: &str) -> SfuRoom;
 
-    /// Who is in a room of that name on any SFU of ours.
-    fn on_any_sfu(&self, name: &str) -> BTreeSet<String>;
+    /// What each SFU of ours answered for a room name, whoever publishes where.
+    fn on_each_sfu(&self, name: &str) -> Vec<SfuRoom>;
 
     /// Whether this very membership was seen on the SFU before.
     fn was_on_sfu(&self, placed: Placed<'_>) -> bool;
@@ -202,9 +202,30 @@ struct Hall {
 
 struct Halls<'a> {
     halls: BTreeMap<(&'a Call, &'a str), Hall>,
-    /// Who is in a call on any SFU of ours, for calls with memberships that name none. To be there is
-    /// proof of life all the same.
-    anywhere: BTreeMap<&'a Call, BTreeSet<String>>,
+    /// Who is in a call on any SFU of ours. To be there is proof of life, whatever SFU a membership names.
+    anywhere: BTreeMap<&'a Call, Anywhere>,
+}
+
+/// What all of our SFUs together say about one call.
+#[derive(Default)]
+struct Anywhere {
+    present: BTreeSet<String>,
+    incomplete: bool,
+}
+
+impl Anywhere {
+    fn gather(room: &RoomId, call: &Call, observations: &dyn Observations) -> Self {
+        let mut anywhere = Self::default();
+        for name in sfu_names::rooms(room, call, None) {
+            for answer in observations.on_each_sfu(&name) {
+                match answer {
+                    SfuRoom::Unknown => anywhere.incomplete = true,
+                    SfuRoom::Participants(identities) => anywhere.present.extend(identities),
+                }
+            }
+        }
+        anywhere
+    }
 }
 
 impl<'a> Halls<'a> {
@@ -246,13 +267,10 @@ impl<'a> Halls<'a> {
             hall.unexplained = hall.present.iter().any(|identity| !explained.contains(identity));
         }
         let mut anywhere = BTreeMap::new();
-        let placeless = open.iter().zip(focuses).filter(|(_, focus)| focus.is_none());
-        for (placed, _) in placeless.filter(|(placed, _)| placed.membership.form != Form::GroupCall) {
+        // Group calls have no SFU.
+        for placed in open.iter().filter(|placed| placed.membership.form != Form::GroupCall) {
             let call = &placed.membership.call;
-            anywhere.entry(call).or_insert_with(|| {
-                let names = sfu_names::rooms(room, call, None);
-                names.iter().flat_map(|name| observations.on_any_sfu(name)).collect()
-            });
+            anywhere.entry(call).or_insert_with(|| Anywhere::gather(room, call, observations));
         }
         Self { halls, anywhere }
     }
@@ -268,16 +286,24 @@ impl<'a> Halls<'a> {
         let is_in = |present: &BTreeSet<String>| {
             sfu_names::identities(placed.membership).any(|identity| present.contains(&identity))
         };
+        let anywhere = match placed.membership.form {
+            Form::GroupCall => None,
+            Form::Session | Form::Array => self.anywhere.get(&placed.membership.call),
+        };
+        if anywhere.is_some_and(|anywhere| is_in(&anywhere.present)) {
+            return Sfu::Listed;
+        }
+        let is_incomplete = anywhere.is_some_and(|anywhere| anywhere.incomplete);
         let Some(place) = focuses[index] else {
-            let anywhere = self.anywhere.get(&placed.membership.call);
-            return if anywhere.is_some_and(is_in) { Sfu::Listed } else { Sfu::NotOurs };
+            return if is_incomplete { Sfu::Unknown } else { Sfu::NotOurs };
         };
         let hall = self.halls.get(&(&placed.membership.call, &*place.focus.service_url));
         let Some(hall) = hall else { return Sfu::NotOurs };
         if is_in(&hall.present) {
             return Sfu::Listed;
         }
-        if hall.incomplete {
+        // Clients change places, and state is late to tell: whoever is not here may be there.
+        if hall.incomplete || is_incomplete {
             return Sfu::Unknown;
         }
         let name_is_right =
