@@ -1,7 +1,7 @@
 //! What the memberships of one room say about each other: which is the newest of a device, whose SFU
 //! is whose, and what an SFU's list means for each.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::evidence::{Device, Evidence, RoomMember, Sfu};
 use crate::{
@@ -78,58 +78,69 @@ pub fn gather(
 /// when only theirs is left. So an entry of theirs speaks against nothing unless it says when it was made.
 struct OwnWrites<'a> {
     by_device: HashMap<(&'a Owner, &'a Call), Vec<OwnWrite<'a>>>,
-    /// Keys with several memberships.
-    shared: HashSet<&'a StateKey>,
 }
 
 /// One of them; they stand in the order in which they were written.
 struct OwnWrite<'a> {
     written: Timestamp,
+    /// Of this and of all that were written later.
+    earliest: EarliestStart<'a>,
+}
+
+/// The earliest start of some memberships, and the earliest under any key but its own: one key can hold
+/// several, and none is superseded by its neighbours.
+#[derive(Clone, Copy)]
+struct EarliestStart<'a> {
+    at: Timestamp,
     key: &'a StateKey,
-    start: Timestamp,
-    /// The earliest start of this and of all that were written later.
-    earliest: Timestamp,
+    elsewhere: Option<Timestamp>,
+}
+
+impl<'a> EarliestStart<'a> {
+    fn or(self, at: Timestamp, key: &'a StateKey) -> Self {
+        if self.key == key {
+            Self { at: self.at.min(at), ..self }
+        } else if at < self.at {
+            Self { at, key, elsewhere: Some(self.at) }
+        } else {
+            Self { elsewhere: Some(self.elsewhere.map_or(at, |elsewhere| elsewhere.min(at))), ..self }
+        }
+    }
+
+    fn under_another(self, key: &StateKey) -> Option<Timestamp> {
+        if self.key == key { self.elsewhere } else { Some(self.at) }
+    }
 }
 
 impl<'a> OwnWrites<'a> {
     fn gather(open: &[Placed<'a>]) -> Self {
         let mut by_device: HashMap<_, Vec<OwnWrite<'a>>> = HashMap::new();
-        let (mut keys, mut shared) = (HashSet::new(), HashSet::new());
         for Placed { key, membership } in open {
-            if !keys.insert(*key) {
-                shared.insert(*key);
-            }
             // One that is not before its event may be from the future of a clock that is wrong.
             let is_dated = membership.created.is_some_and(|created| created < membership.sent);
             if membership.form == Form::Session || is_dated {
-                let (written, start) = (written(membership), membership.start);
-                let own = OwnWrite { written, key, start, earliest: start };
+                let earliest = EarliestStart { at: membership.start, key: *key, elsewhere: None };
+                let own = OwnWrite { written: written(membership), earliest };
                 by_device.entry((&membership.owner, &membership.call)).or_default().push(own);
             }
         }
         for own in by_device.values_mut() {
             own.sort_unstable_by_key(|own| own.written);
-            let mut earliest = Timestamp::from_millis(i64::MAX);
-            for own in own.iter_mut().rev() {
-                earliest = earliest.min(own.start);
-                own.earliest = earliest;
+            for index in (1..own.len()).rev() {
+                let this = own[index - 1].earliest;
+                own[index - 1].earliest = own[index].earliest.or(this.at, this.key);
             }
         }
-        Self { by_device, shared }
+        Self { by_device }
     }
 
     /// Since when the same device has a newer membership of the same call under another key.
     fn superseded_at(&self, Placed { key, membership }: Placed<'_>) -> Option<Timestamp> {
         let own = self.by_device.get(&(&membership.owner, &membership.call))?;
         let written = written(membership);
-        let newer = &own[own.partition_point(|own| own.written <= written)..];
-        let earliest = if self.shared.contains(key) {
-            newer.iter().filter(|own| own.key != key).map(|own| own.start).min()
-        } else {
-            newer.first().map(|own| own.earliest)
-        };
+        let newer = own.get(own.partition_point(|own| own.written <= written))?;
         // Nothing was superseded before it was there.
-        earliest.map(|earliest| earliest.max(written))
+        Some(newer.earliest.under_another(key)?.max(written))
     }
 }
 
@@ -311,3 +322,6 @@ impl<'a> Halls<'a> {
         Sfu::Absent { counts: place.is_sure && (name_is_right || observations.was_on_sfu(placed)) }
     }
 }
+
+#[cfg(test)]
+mod tests;
