@@ -16,7 +16,7 @@ use crate::{
         room::{Observations, Placed, SfuRoom, gather},
         verdict::{Judgement, Verdict, judge},
     },
-    render::words,
+    render::{message, words},
     rtc::{
         membership::{self, Anomaly, Content, FirstSeen, Focus, Malformed, Membership, Owner, read},
         state_event::{CALL_MEMBER, StateEvent, saturating_integer},
@@ -26,11 +26,14 @@ use crate::{
 };
 
 /// A file does not hold what it should.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadExport {
     /// The room state.
     #[error("the state is not the array of events that GET /_matrix/client/v3/rooms/{{room}}/state returns")]
     State,
+    /// An error of the homeserver in place of what was asked for.
+    #[error("this is no answer but an error of the homeserver: {0}")]
+    Refused(String),
     /// The `/keys/query` answer.
     #[error(
         "the keys query is not the answer of POST /_matrix/client/v3/keys/query: “device_keys” is missing"
@@ -93,6 +96,7 @@ impl Export {
     ///
     /// When it is not an array.
     pub fn from_state(state: Value) -> Result<Self, BadExport> {
+        refused(&state)?;
         let Value::Array(events) = state else { return Err(BadExport::State) };
         let mut export = Self {
             room: events.iter().find_map(|e| e.get("room_id")?.as_str()).unwrap_or_default().into(),
@@ -127,12 +131,19 @@ impl Export {
         Ok(export)
     }
 
+    /// Whether it has neither a call membership nor what every room begins with: then it is hardly the
+    /// state of a room, and that nobody is in a call there says nothing.
+    pub fn is_no_room(&self) -> bool {
+        self.events.is_empty() && self.create.is_none()
+    }
+
     /// Adds the body of a `/keys/query` answer.
     ///
     /// # Errors
     ///
     /// When it has no `device_keys`.
     pub fn with_keys_query(mut self, answer: Value) -> Result<Self, BadExport> {
+        refused(&answer)?;
         if !answer.get("device_keys").is_some_and(Value::is_object) {
             return Err(BadExport::KeysQuery);
         }
@@ -144,9 +155,14 @@ impl Export {
     ///
     /// # Errors
     ///
-    /// When it is not a map.
+    /// When it is not such a map.
     pub fn with_synapse_devices(mut self, lists: Value) -> Result<Self, BadExport> {
+        refused(&lists)?;
         let Value::Object(lists) = lists else { return Err(BadExport::SynapseDevices) };
+        // One user's answer by itself: of whom, it does not say.
+        if lists.get("devices").is_some_and(Value::is_array) {
+            return Err(BadExport::SynapseDevices);
+        }
         self.lists.own = lists.into_iter().collect();
         Ok(self)
     }
@@ -155,9 +171,13 @@ impl Export {
     ///
     /// # Errors
     ///
-    /// When it is not a map.
+    /// When it is not such a map.
     pub fn with_sfu(mut self, rooms: Value) -> Result<Self, BadExport> {
         let Value::Object(rooms) = rooms else { return Err(BadExport::Sfu) };
+        // One room's answer by itself: of which, it does not say.
+        if rooms.get("participants").is_some_and(Value::is_array) {
+            return Err(BadExport::Sfu);
+        }
         self.lists.sfu =
             Some(rooms.into_iter().map(|(name, answer)| (name, participants(&answer))).collect());
         Ok(self)
@@ -222,6 +242,17 @@ impl Export {
     /// Exports are often cut down to the memberships, so a writer without a member event may write.
     fn may_be_in_room(&self, writer: &UserId) -> bool {
         !matches!(self.members.get(writer), Some(RoomMember::NotJoined { .. }))
+    }
+}
+
+/// Fails where a homeserver said no: what it says then is JSON, too.
+fn refused(answer: &Value) -> Result<(), BadExport> {
+    match answer.get("errcode").and_then(Value::as_str) {
+        None => Ok(()),
+        Some(errcode) => {
+            let said = answer.get("error").and_then(Value::as_str).unwrap_or_default();
+            Err(BadExport::Refused(message::harmless(&format!("{errcode} {said}"))))
+        }
     }
 }
 

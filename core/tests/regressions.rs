@@ -8,7 +8,7 @@
     reason = "tests"
 )]
 use rtc_janitor_core::{
-    export::{Export, participants, room_member},
+    export::{BadExport, Export, participants, room_member},
     guard::{
         breaker::{Breakers, Passage, Settings, State},
         limits::{Budget, Limits},
@@ -393,6 +393,32 @@ fn an_answer_that_is_no_participant_list_is_unknown() {
         assert_eq!(participants(&answer), SfuRoom::Unknown, "{answer}");
     }
     assert_eq!(participants(&json!({})), SfuRoom::Participants(BTreeSet::new()));
+}
+
+#[test]
+fn a_file_that_holds_something_else_is_no_clean_bill_of_health() {
+    let error = json!({"errcode": "M_UNKNOWN_TOKEN", "error": "Token has expired"});
+    let member = json!({"type": "m.room.member", "state_key": "@a:hs", "sender": "@a:hs", "event_id": "$m",
+        "origin_server_ts": 1, "content": {"membership": "join"}});
+    for other in [json!([]), json!([1, 2]), json!([{"name": "a case", "state": []}]), json!([member])] {
+        assert!(Export::from_state(other.clone()).unwrap().is_no_room(), "{other}");
+    }
+    let create = json!({"type": "m.room.create", "state_key": "", "sender": "@a:hs", "event_id": "$c",
+        "origin_server_ts": 1, "content": {}});
+    let call = event("_@a:hs_D", "@a:hs", NOW_MS, json!({}));
+    assert!(!Export::from_state(json!([create])).unwrap().is_no_room(), "the control");
+    assert!(!Export::from_state(json!([call])).unwrap().is_no_room(), "cut down to what matters");
+    let refused = BadExport::Refused("M_UNKNOWN_TOKEN Token has expired".into());
+    assert_eq!(Export::from_state(error.clone()).unwrap_err(), refused);
+    let export = || Export::from_state(json!([])).unwrap();
+    assert_eq!(export().with_keys_query(error.clone()).unwrap_err(), refused);
+    assert_eq!(export().with_synapse_devices(error).unwrap_err(), refused);
+    let lists = json!({"devices": [], "total": 0});
+    assert_eq!(export().with_synapse_devices(lists.clone()).unwrap_err(), BadExport::SynapseDevices);
+    assert!(export().with_synapse_devices(json!({"@a:hs": lists})).is_ok(), "the control");
+    let participants = json!({"participants": []});
+    assert_eq!(export().with_sfu(participants.clone()).unwrap_err(), BadExport::Sfu);
+    assert!(export().with_sfu(json!({"!r:hs": participants})).is_ok(), "the control");
 }
 
 #[test]

@@ -56,6 +56,9 @@ pub struct Args {
     pub json: bool,
 }
 
+/// What is less was most likely meant in seconds.
+const MILLISECONDS: Timestamp = Timestamp::from_millis(31_536_000_000);
+
 fn timestamp(text: &str) -> Result<Timestamp, String> {
     text.parse().map(Timestamp::from_millis).map_err(|_| "not a whole number of milliseconds".to_owned())
 }
@@ -65,17 +68,26 @@ fn timestamp(text: &str) -> Result<Timestamp, String> {
 /// # Errors
 /// A file that is missing or does not hold what it should.
 pub fn main(args: &Args) -> Result<ExitCode, CliError> {
-    let mut export = Export::from_state(read_json(&args.state)?).map_err(|e| in_file(&args.state, e))?;
+    let mut export = Export::from_state(read_json(&args.state)?).map_err(|e| in_file(&args.state, &e))?;
     if let Some(file) = &args.keys_query {
-        export = export.with_keys_query(read_json(file)?).map_err(|e| in_file(file, e))?;
+        export = export.with_keys_query(read_json(file)?).map_err(|e| in_file(file, &e))?;
     }
     if let Some(file) = &args.synapse_devices {
-        export = export.with_synapse_devices(read_json(file)?).map_err(|e| in_file(file, e))?;
+        export = export.with_synapse_devices(read_json(file)?).map_err(|e| in_file(file, &e))?;
     }
     if let Some(file) = &args.sfu {
-        export = export.with_sfu(read_json(file)?).map_err(|e| in_file(file, e))?;
+        export = export.with_sfu(read_json(file)?).map_err(|e| in_file(file, &e))?;
     }
     let now = args.now.unwrap_or_else(|| SystemClock.now());
+    if export.is_no_room() {
+        eprintln!(
+            "warning: {} holds neither a call membership nor an m.room.create: is it the state of a room?",
+            args.state.display()
+        );
+    }
+    if args.now.is_some_and(|now| now < MILLISECONDS) {
+        eprintln!("warning: --now is in milliseconds since the Unix epoch; this is a time in 1970");
+    }
     let rows = export.explain(&Policy::default(), args.as_user.as_ref(), now);
     if args.json {
         let json = serde_json::to_string_pretty(&rows)
@@ -94,6 +106,6 @@ fn read_json(path: &Path) -> Result<Value, CliError> {
         .map_err(|error| CliError::mistake(format!("{} is not JSON: {error}", path.display())))
 }
 
-fn in_file(path: &Path, error: BadExport) -> CliError {
+fn in_file(path: &Path, error: &BadExport) -> CliError {
     CliError::mistake(format!("{}: {error}", path.display()))
 }

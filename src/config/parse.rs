@@ -119,7 +119,14 @@ fn list<T>(value: &ValueKind, entry: impl Fn(&ValueKind) -> Parsed<T>) -> Parsed
             shown(value)
         ));
     };
-    entries.iter().map(|value| entry(&value.kind)).collect()
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    for value in entries {
+        match entry(&value.kind) {
+            Ok(value) => good.push(value),
+            Err(why) => bad.push(why),
+        }
+    }
+    if bad.is_empty() { Ok(good) } else { Err(bad.join("; ")) }
 }
 
 #[cfg(test)]

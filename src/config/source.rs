@@ -146,6 +146,10 @@ fn loosely(kind: Kind, text: &str) -> ValueKind {
         Kind::Whole => trimmed.parse().ok().map(ValueKind::I64),
         Kind::Fraction => trimmed.parse().ok().map(ValueKind::Float),
         Kind::Flag => trimmed.to_lowercase().parse().ok().map(ValueKind::Boolean),
+        Kind::List if trimmed.starts_with('[') => {
+            let entries: Option<Vec<String>> = serde_json::from_str(trimmed).ok();
+            entries.map(|entries| ValueKind::Array(entries.into_iter().map(Value::from).collect()))
+        }
         Kind::List => Some(ValueKind::Array(
             trimmed.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(Value::from).collect(),
         )),

@@ -1,12 +1,28 @@
 //! What is allowed but probably not meant. Nothing here stops the janitor.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use super::{Config, HomeserverAddress, reader::Reader};
+
+/// How long a client that is alive may write nothing: current ones refresh when a membership of 4 h ends.
+const LONGEST_QUIET: Duration = Duration::from_hours(4);
 
 /// Notes all of it.
 pub(super) fn add(reader: &mut Reader, config: &Config) {
     add_exposed_files(reader, config.file());
+    if config.rules.silent_after < LONGEST_QUIET {
+        reader.warn(format!(
+            "rules.silent_after is {}: clients that are alive write only every 4 h, so whoever is in a call for \
+             longer would be hung up",
+            humantime::format_duration(config.rules.silent_after)
+        ));
+    }
+    if let Some(name) = only_target(&config.log.filter) {
+        reader.warn(format!(
+            "log.filter is \"{name}\", which is no level but the name of a module: nothing else is logged; the \
+             levels are error, warn, info, debug, trace"
+        ));
+    }
     if let HomeserverAddress::Url(url) = &config.homeserver.address
         && url.scheme() == "http"
         && !url.host_str().is_some_and(is_near)
@@ -15,6 +31,14 @@ pub(super) fn add(reader: &mut Reader, config: &Config) {
             "homeserver.url is {url}: without https, passwords and tokens can be read on the way there"
         ));
     }
+}
+
+/// The filter, when all it says is which module may speak: a level that was misspelt reads like that.
+fn only_target(filter: &str) -> Option<&str> {
+    let word = filter.trim();
+    let is_word = word.chars().all(|character| character.is_ascii_alphanumeric() || character == '_');
+    let is_level = word.parse::<tracing::metadata::LevelFilter>().is_ok();
+    (is_word && !is_level).then_some(word)
 }
 
 /// Files with secrets in them that every user of the machine can read.
@@ -65,6 +89,14 @@ fn is_near(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_misspelt_level_is_no_level() {
+        for fine in ["warn", "INFO", "off", "3", "info,rtc_janitor=debug", "rtc_janitor=debug", "a::b"] {
+            assert_eq!(only_target(fine), None, "{fine}");
+        }
+        assert_eq!(only_target(" warning "), Some("warning"));
+    }
 
     #[test]
     fn loopback_and_private_networks_are_near() {

@@ -12,8 +12,9 @@ use std::{
 pub enum StoreError {
     /// Another process has it.
     #[error(
-        "another rtc-janitor is already running on the store {}: it sweeps by itself, and `!janitor sweep` in \
-         its admin room proposes what is due now. Stop it first, or give this one a store.path of its own",
+        "another rtc-janitor is already running on the store {}: the bot, which sweeps by itself and takes \
+         `!janitor sweep` in its admin room, or a sweep that has not ended. Wait for it or stop it, or give this \
+         one a store.path of its own",
         .0.display()
     )]
     InUse(PathBuf),
@@ -42,6 +43,10 @@ impl Store {
     /// When another process has it, or it cannot be written.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let unusable = |source| StoreError::Unusable { path: path.to_owned(), source };
+        if path.is_file() {
+            let source = io::Error::new(io::ErrorKind::NotADirectory, "it is a file, not a folder");
+            return Err(unusable(source));
+        }
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
         let lock = OpenOptions::new()
             .create(true)

@@ -175,12 +175,21 @@ fn a_file_that_is_not_what_it_should_be_is_told_by_its_name() -> Result<()> {
 
 #[test]
 fn events_that_are_none_are_passed_over() -> Result<()> {
+    let nobody = "0 active, 0 stale, 0 unknown, 0 malformed, 0 left\n";
     let folder = folder()?;
-    fs::write(
-        folder.path().join("state.json"),
-        json!([1, null, {}, {"type": 5}, {"type": CALL_MEMBER}]).to_string(),
-    )?;
-    assert_eq!(explained(folder.path(), &[]), "0 active, 0 stale, 0 unknown, 0 malformed, 0 left\n");
+    let state = folder.path().join("state.json");
+    let create = json!({"type": "m.room.create", "state_key": "", "sender": "@a:hs", "event_id": "$c",
+        "origin_server_ts": 1, "content": {"room_version": "11"}});
+    fs::write(&state, json!([create, 1, null, {}, {"type": 5}, {"type": CALL_MEMBER}]).to_string())?;
+    assert_eq!(explained(folder.path(), &[]), nobody);
+
+    // A file of which nothing is left says nothing of any call.
+    fs::write(&state, json!([1, null, {}, {"type": 5}, {"type": CALL_MEMBER}]).to_string())?;
+    let output = run_alone(folder.path(), &["explain", "--state", "state.json", "--now", "1800000000"]);
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), nobody));
+    let warned = text(&output.stderr);
+    assert!(warned.contains("state.json holds neither a call membership nor an m.room.create"), "{warned}");
+    assert!(warned.contains("--now is in milliseconds"), "{warned}");
     Ok(())
 }
 

@@ -119,7 +119,7 @@ impl<'a> OwnWrites<'a> {
             // One that is not before its event may be from the future of a clock that is wrong.
             let is_dated = membership.created.is_some_and(|created| created < membership.sent);
             if membership.form == Form::Session || is_dated {
-                let earliest = EarliestStart { at: membership.start, key: *key, elsewhere: None };
+                let earliest = EarliestStart { at: membership.start, key, elsewhere: None };
                 let own = OwnWrite { written: written(membership), earliest };
                 by_device.entry((&membership.owner, &membership.call)).or_default().push(own);
             }

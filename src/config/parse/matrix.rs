@@ -24,6 +24,9 @@ pub(in crate::config) fn url(value: &ValueKind) -> Parsed<Url> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err(format!("must end before any ? or #; {EXAMPLE}"));
     }
+    if url.path_segments().is_some_and(|mut segments| segments.any(|segment| segment == "_matrix")) {
+        return Err(format!("must end before /_matrix; {EXAMPLE}"));
+    }
     Ok(url)
 }
 

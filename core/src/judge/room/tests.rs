@@ -1,4 +1,4 @@
-#![expect(clippy::expect_used, clippy::panic, reason = "tests")]
+#![expect(clippy::panic, reason = "tests")]
 
 use proptest::prelude::*;
 use serde_json::json;
