@@ -26,6 +26,7 @@ mod observe;
 pub mod once;
 mod outbox;
 pub(crate) mod plans;
+mod power;
 mod report;
 pub mod run;
 pub mod settings;
@@ -53,6 +54,7 @@ use rtc_janitor_core::{
 };
 pub use settings::Settings;
 pub use sweep::SweepSummary;
+use tokio::sync::watch;
 
 use crate::world::{
     Rooms, StateWriter,
@@ -63,6 +65,7 @@ use crate::world::{
 };
 use observe::Observed;
 use plans::Plans;
+use power::PutOff;
 use sweep::ClockCheck;
 use tracker::Tracker;
 use wishes::Wishes;
@@ -114,12 +117,15 @@ pub struct Janitor {
     retry_at: HashMap<(RoomId, StateKey), (Timestamp, u32)>,
     /// Nothing is written before this: the server asked to slow down.
     hold_writes_until: Option<Timestamp>,
+    /// Rooms whose power levels the server did not want to be read yet.
+    put_off: PutOff,
     /// The server has lately asked to slow down: writes are made one at a time.
     is_slowed: bool,
     /// A write was made of which nobody knows what came of it.
     is_unsettled: bool,
     admin_room: AdminRoomState,
-    first_sync_is_over: bool,
+    /// Whether everything was seen once since the start.
+    has_seen_all: watch::Sender<bool>,
     /// When a sweep last looked at everything.
     last_look: Option<Timestamp>,
     /// Something happened that a sweep should look at soon.
@@ -166,9 +172,10 @@ impl Janitor {
             dealt_with: HashSet::new(),
             retry_at: HashMap::new(),
             hold_writes_until: None,
+            put_off: PutOff::default(),
             is_slowed: false,
             is_unsettled: false,
-            first_sync_is_over: false,
+            has_seen_all: watch::Sender::new(false),
             last_look: None,
             wants_look: false,
             admin_room_was_there: false,
@@ -190,6 +197,15 @@ impl Janitor {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.ports.clock.now()
+    }
+
+    /// Whether everything was seen once since the start; before that, nothing can be said of calls.
+    pub(crate) fn has_seen_all(&self) -> watch::Receiver<bool> {
+        self.has_seen_all.subscribe()
+    }
+
+    fn first_sync_is_over(&self) -> bool {
+        *self.has_seen_all.borrow()
     }
 
     /// How the last step of a sweep is done now: for real only in mode `clean`, and only while

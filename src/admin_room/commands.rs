@@ -1,11 +1,20 @@
 //! Which command is carried out where.
 
-use rtc_janitor_core::command::Command;
+use std::time::Duration;
+
+use rtc_janitor_core::{command::Command, render::answer};
+use tokio::time::timeout;
 
 use super::asked::{Asked, Gone, Reply};
 
+/// How long a command waits after a start until everything was seen.
+const FULL_VIEW: Duration = Duration::from_secs(30);
+
 /// Carries out one command, by the file that is named after it.
 pub(super) async fn run(asked: &Asked<'_>, command: Command) -> Result<Reply, Gone> {
+    if tells_of_calls(&command) && !has_seen_all(asked).await? {
+        return Ok(answer::has_not_seen_all().into());
+    }
     match command {
         Command::Help { command } => Ok(super::help::answer(asked, command.as_deref())),
         Command::Status => super::status::answer(asked).await,
@@ -28,4 +37,38 @@ pub(super) async fn run(asked: &Asked<'_>, command: Command) -> Result<Reply, Go
         Command::Breaker { action, neighbour } => super::breaker::answer(asked, action, neighbour).await,
         Command::Version => Ok(super::version::answer()),
     }
+}
+
+/// Whether a command is about the calls or the rooms there are: an answer that is given before they were
+/// seen would say that there are none.
+const fn tells_of_calls(command: &Command) -> bool {
+    match command {
+        Command::Calls { .. }
+        | Command::Explain { .. }
+        | Command::Sweep { .. }
+        | Command::Clear { .. }
+        | Command::Rooms { .. }
+        | Command::Leave { .. } => true,
+        // It says itself what it has not seen.
+        Command::Status
+        | Command::Help { .. }
+        | Command::Apply { .. }
+        | Command::Mode { .. }
+        | Command::Pause { .. }
+        | Command::Resume
+        | Command::Exclude { .. }
+        | Command::Include { .. }
+        | Command::Grace { .. }
+        | Command::Config { .. }
+        | Command::Join { .. }
+        | Command::History { .. }
+        | Command::Breaker { .. }
+        | Command::Version => false,
+    }
+}
+
+/// Waits until everything was seen since the start, for a while; false when that takes longer.
+async fn has_seen_all(asked: &Asked<'_>) -> Result<bool, Gone> {
+    let mut seen = asked.janitor(|janitor| Box::pin(async move { Ok(janitor.has_seen_all()) })).await?;
+    Ok(timeout(FULL_VIEW, seen.wait_for(|seen| *seen)).await.is_ok_and(|seen| seen.is_ok()))
 }

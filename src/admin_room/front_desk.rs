@@ -15,7 +15,10 @@ use rtc_janitor_core::{
     render::{Message, answer},
     time::Timestamp,
 };
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, sleep_until},
+};
 
 use super::{
     apply::approve,
@@ -62,12 +65,12 @@ impl FrontDesk {
         let _ = stop.or(Box::pin(self.finish_what_was_begun())).await;
         let mut upgrade: Option<Upgrade> = None;
         loop {
-            let wait = upgrade.as_ref().map_or(Duration::ZERO, |upgrade| upgrade.pause);
+            let at = upgrade.as_ref().map_or_else(Instant::now, |upgrade| upgrade.at);
             let delivery = tokio::select! {
                 biased;
                 () = stop.wait() => return,
                 delivery = ears.recv() => delivery,
-                () = sleep(wait), if upgrade.is_some() => {
+                () = sleep_until(at), if upgrade.is_some() => {
                     let Some(Ok(rest)) = stop.or(self.follow(upgrade.take())).await else { return };
                     upgrade = rest;
                     continue;
@@ -79,7 +82,12 @@ impl FrontDesk {
             let _ = taken.send(());
             for one in new {
                 if let What::Upgrade { successor } = one.what {
-                    upgrade = Some(Upgrade { by: one.sender, successor, pause: Duration::ZERO });
+                    upgrade = Some(Upgrade {
+                        by: one.sender,
+                        successor,
+                        pause: Duration::ZERO,
+                        at: Instant::now(),
+                    });
                 } else if !matches!(stop.or(Box::pin(self.deal_with(one))).await, Some(Ok(()))) {
                     return;
                 }
@@ -108,7 +116,13 @@ impl FrontDesk {
         }
         let work = move |janitor: &mut Janitor| {
             let mut new = Vec::new();
+            let begun = janitor.begun()?;
             for one in mine {
+                // A journal that was lost may have had it, and a plan must not be made and approved twice.
+                if one.is_backlog && begun.is_some_and(|begun| one.at < begun) {
+                    tracing::info!(sender = %one.sender, "left alone: it was said before my journal began");
+                    continue;
+                }
                 if matches!(one.what, What::Upgrade { .. }) || janitor.take_up(&one.event, &one.sender)? {
                     new.push(one);
                 }
@@ -192,13 +206,13 @@ impl FrontDesk {
     /// Goes on in the room that an upgrade names, when somebody with a say made it. Returns it where that
     /// could not be read: nobody would say it again.
     async fn follow(&self, upgrade: Option<Upgrade>) -> Result<Option<Upgrade>, Gone> {
-        let Some(Upgrade { by, successor, pause }) = upgrade else { return Ok(None) };
+        let Some(Upgrade { by, successor, pause, .. }) = upgrade else { return Ok(None) };
         match self.authority.check(&*self.house.chat, &by).await {
             Ok(()) => {}
             Err(Refusal::Unknown(error)) => {
                 tracing::warn!(%by, %successor, "the upgrade of the admin room is not followed yet: {error}");
                 let pause = (pause * 2).clamp(PAUSES.0, PAUSES.1);
-                return Ok(Some(Upgrade { by, successor, pause }));
+                return Ok(Some(Upgrade { by, successor, pause, at: Instant::now() + pause }));
             }
             // Who may upgrade a room has power there, and need not have a say here.
             Err(refusal) => {
@@ -300,8 +314,10 @@ impl FrontDesk {
 struct Upgrade {
     by: UserId,
     successor: RoomId,
-    /// How long to wait before the next try.
+    /// How long was waited last.
     pause: Duration,
+    /// When it is tried next.
+    at: Instant,
 }
 
 enum Wanted {

@@ -10,7 +10,7 @@ pub(super) async fn answer(asked: &Asked<'_>, mode: Mode) -> Result<Reply, Gone>
     let holds = asked.janitor(move |janitor| {
         Box::pin(async move {
             janitor.wish(&Wish::Mode(mode), &by)?;
-            Ok((janitor.mode(), janitor.has_plans_to_carry_out()))
+            Ok((janitor.mode(), janitor.is_carrying_out_a_plan()))
         })
     });
     let (holds, plans_go_on) = holds.await?;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::{CliError, print};
-use crate::config::{Config, ConfigError, DEFAULT_FILE, HomeserverAddress, Login, Row};
+use crate::config::{Config, ConfigError, DEFAULT_FILE, Login, Row};
 
 /// Check the settings, or show them as they come out
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -48,10 +48,6 @@ fn summary(config: &Config) -> String {
         Some(file) => format!("{} is fine", file.display()),
         None => format!("The environment is fine ({DEFAULT_FILE} does not exist here)"),
     };
-    let homeserver = match &config.homeserver.address {
-        HomeserverAddress::Url(url) => url.as_str().trim_end_matches('/'),
-        HomeserverAddress::ServerName(name) => name,
-    };
     let rooms = match config.rooms.include.len() {
         0 => "every joined room".to_owned(),
         1 => "1 room".to_owned(),
@@ -70,6 +66,7 @@ fn summary(config: &Config) -> String {
          store        {store}\n",
         mode = config.janitor.mode,
         user = config.homeserver.user_id,
+        homeserver = config.homeserver.address,
         way = way(&config.login),
         room = config.admin_room.room,
         chat_user = config.admin_room.user_id,

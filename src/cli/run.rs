@@ -9,7 +9,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{CliError, logging, set_up};
+use super::{
+    CliError, logging,
+    set_up::{self, Patience},
+};
 use crate::{
     admin_room::{self, FrontDesk, House},
     config::{AdminRoom as AdminRoomSettings, Config},
@@ -64,17 +67,18 @@ pub async fn run(config: Config, stop: Stop) -> Result<ExitCode, CliError> {
         tracing::warn!("{warning}");
     }
     let (store, journal) = set_up::open_store(&config)?;
-    let Some(homeserver) = Box::pin(set_up::sign_in_watch(&config, &store, &stop)).await? else {
+    let patience = Patience { stop: &stop, longest: None };
+    let Some(homeserver) = Box::pin(set_up::sign_in_watch(&config, &store, patience)).await? else {
         return Ok(ExitCode::SUCCESS);
     };
-    let Some(mut settings) = set_up::settings(&config, &homeserver, &stop).await? else {
+    let Some(mut settings) = set_up::settings(&config, &homeserver, patience).await? else {
         return Ok(ExitCode::SUCCESS);
     };
-    let Some(room) = find_admin_room(&config, &homeserver, &journal, &stop).await? else {
+    let Some(room) = find_admin_room(&config, &homeserver, &journal, patience).await? else {
         return Ok(ExitCode::SUCCESS);
     };
     settings.admin_room = Some(room.clone());
-    let Some(chat) = Box::pin(set_up::sign_in_chat(&config, &store, &stop)).await? else {
+    let Some(chat) = Box::pin(set_up::sign_in_chat(&config, &store, patience)).await? else {
         return Ok(ExitCode::SUCCESS);
     };
     let admin_room = chat.admin_room(&room).map_err(|error| CliError::mistake(error.to_string()))?;
@@ -165,13 +169,13 @@ async fn find_admin_room(
     config: &Config,
     rooms: &dyn Rooms,
     journal: &Journal,
-    stop: &Stop,
+    patience: Patience<'_>,
 ) -> Result<Option<RoomId>, CliError> {
     let configured = config.admin_room.room.to_string();
     if let Some((_, id)) = journal.admin_room()?.filter(|(known, _)| *known == configured) {
         return Ok(Some(id));
     }
-    let found = set_up::resolve(&config.admin_room.room, rooms, "admin_room.room", stop).await?;
+    let found = set_up::resolve(&config.admin_room.room, config, rooms, "admin_room.room", patience).await?;
     if let Some(id) = &found {
         journal.set_admin_room(&configured, id)?;
     }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use rtc_janitor_core::ids::RoomId;
 use tokio::{
     signal::unix::{SignalKind, signal},
-    time::sleep,
+    time::{Instant, sleep},
 };
 
 use super::CliError;
@@ -18,7 +18,7 @@ use crate::{
     world::{
         Rooms,
         chat::{self, ChatConnection, ChatSettings},
-        clock::SystemClock,
+        clock::{Clock as _, SystemClock},
         device_lists::KeysQuery,
         homeserver::{
             Homeserver,
@@ -74,7 +74,7 @@ pub(super) fn stop_on_signals() -> Result<Stop, CliError> {
 /// The store and the journal in it.
 pub(super) fn open_store(config: &Config) -> Result<(Store, Journal), CliError> {
     let store = Store::open(&config.store.path)?;
-    let journal = Journal::open(store.path(), &config.homeserver.user_id).map_err(|error| match error {
+    let journal = Journal::open(store.path(), &config.homeserver.user_id, SystemClock.now()).map_err(|error| match error {
         JournalError::Sqlite(error) => CliError::Mistake(format!(
             "the journal in {} cannot be used: {error}. Put a copy of journal.sqlite3 back, or move it away to \
              begin anew",
@@ -89,21 +89,24 @@ pub(super) fn open_store(config: &Config) -> Result<(Store, Journal), CliError> 
 pub(super) async fn sign_in_watch(
     config: &Config,
     store: &Store,
-    stop: &Stop,
+    patience: Patience<'_>,
 ) -> Result<Option<Homeserver>, CliError> {
     let sign_in = SignIn {
         homeserver: address(config),
         user_id: config.homeserver.user_id.clone(),
         method: method(&config.login),
     };
-    retry(stop, async || Box::pin(sign_in::watch(&sign_in, store.path())).await).await
+    retry(patience, &config.homeserver.address, async || {
+        Box::pin(sign_in::watch(&sign_in, store.path())).await
+    })
+    .await
 }
 
 /// Signs the chat device in, likewise.
 pub(super) async fn sign_in_chat(
     config: &Config,
     store: &Store,
-    stop: &Stop,
+    patience: Patience<'_>,
 ) -> Result<Option<ChatConnection>, CliError> {
     let AdminRoom { user_id, login, recovery_key, .. } = &config.admin_room;
     let sign_in = SignIn { homeserver: address(config), user_id: user_id.clone(), method: method(login) };
@@ -112,21 +115,39 @@ pub(super) async fn sign_in_chat(
         passphrase: config.store.passphrase.as_ref().map(|secret| secret.expose().to_owned()),
         recovery_key: recovery_key.as_ref().map(|secret| secret.expose().to_owned()),
     };
-    retry(stop, async || Box::pin(chat::sign_in(&sign_in, &settings)).await).await
+    retry(patience, &config.homeserver.address, async || Box::pin(chat::sign_in(&sign_in, &settings)).await)
+        .await
 }
 
-/// Tries until it works; only a mistake of the user's ends it.
+/// How long a homeserver that does not answer is waited for.
+#[derive(Clone, Copy)]
+pub(super) struct Patience<'a> {
+    /// Until this is set.
+    pub stop: &'a Stop,
+    /// At most this long; for ever where nothing is said.
+    pub longest: Option<Duration>,
+}
+
+/// Tries until it works, patience ends, or it turns out to be a mistake of the user's. `None` when told to
+/// stop.
 async fn retry<T>(
-    stop: &Stop,
+    patience: Patience<'_>,
+    homeserver: &HomeserverAddress,
     attempt: impl AsyncFn() -> Result<T, SignInError>,
 ) -> Result<Option<T>, CliError> {
+    let Patience { stop, longest } = patience;
+    let begun = Instant::now();
     let mut pause = PAUSES.0;
     while let Some(result) = stop.or(attempt()).await {
         match result {
             Ok(done) => return Ok(Some(done)),
             Err(SignInError::Mistake(sentence)) => return Err(CliError::Mistake(sentence)),
+            Err(error) if longest.is_some_and(|longest| begun.elapsed() + pause > longest) => {
+                return Err(CliError::Unexpected(format!("{error} ({homeserver}); given up")));
+            }
             Err(error) => {
-                tracing::warn!("{error}; trying again in {}", humantime::format_duration(pause));
+                let pause = humantime::format_duration(pause);
+                tracing::warn!(%homeserver, "{error}; trying again in {pause}");
             }
         }
         if stop.or(sleep(pause)).await.is_none() {
@@ -169,12 +190,14 @@ pub(super) fn ports(homeserver: &Homeserver) -> Ports {
 pub(super) async fn settings(
     config: &Config,
     rooms: &dyn Rooms,
-    stop: &Stop,
+    patience: Patience<'_>,
 ) -> Result<Option<Settings>, CliError> {
-    let Some(include) = resolve_all(&config.rooms.include, rooms, "rooms.include", stop).await? else {
+    let Some(include) = resolve_all(&config.rooms.include, config, rooms, "rooms.include", patience).await?
+    else {
         return Ok(None);
     };
-    let Some(exclude) = resolve_all(&config.rooms.exclude, rooms, "rooms.exclude", stop).await? else {
+    let Some(exclude) = resolve_all(&config.rooms.exclude, config, rooms, "rooms.exclude", patience).await?
+    else {
         return Ok(None);
     };
     Ok(Some(Settings::new(config, include, exclude)))
@@ -182,13 +205,14 @@ pub(super) async fn settings(
 
 async fn resolve_all(
     named: &[RoomRef],
+    config: &Config,
     rooms: &dyn Rooms,
     key: &str,
-    stop: &Stop,
+    patience: Patience<'_>,
 ) -> Result<Option<BTreeSet<RoomId>>, CliError> {
     let mut ids = BTreeSet::new();
     for room in named {
-        match resolve(room, rooms, key, stop).await? {
+        match resolve(room, config, rooms, key, patience).await? {
             Some(id) => ids.insert(id),
             None => return Ok(None),
         };
@@ -199,15 +223,16 @@ async fn resolve_all(
 /// The id of a room that the settings name under `key`.
 pub(super) async fn resolve(
     room: &RoomRef,
+    config: &Config,
     rooms: &dyn Rooms,
     key: &str,
-    stop: &Stop,
+    patience: Patience<'_>,
 ) -> Result<Option<RoomId>, CliError> {
     let alias = match room {
         RoomRef::Id(id) => return Ok(Some(id.clone())),
         RoomRef::Alias(alias) => alias,
     };
-    retry(stop, async || match rooms.resolve(alias).await? {
+    retry(patience, &config.homeserver.address, async || match rooms.resolve(alias).await? {
         Some(id) => Ok(id),
         None => Err(SignInError::Mistake(format!(
             "{key}: the homeserver knows no room {alias}. Create the alias, or name the room by its id"

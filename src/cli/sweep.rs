@@ -1,8 +1,11 @@
 //! `rtc-janitor sweep`: one sweep and its report, fit for cron.
 
-use std::{collections::BTreeSet, fmt::Write as _, process::ExitCode};
+use std::{fmt::Write as _, process::ExitCode, time::Duration};
 
-use super::{CliError, logging, set_up};
+use super::{
+    CliError, logging,
+    set_up::{self, Patience},
+};
 use crate::{
     config::{Config, RoomRef, room_text},
     janitor::{
@@ -19,19 +22,25 @@ use rtc_janitor_core::{
     time::Timestamp,
 };
 
-/// Make one sweep and print its report; writes only with --clean
+/// How long a homeserver that does not answer is waited for: the next run comes, and finds the store free.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Make one sweep and print its report; clears only with --clean
 ///
 /// What was seen to be stale is kept in the store, so that a membership falls due over several runs
 /// (from cron, say) as it would under `run`.
 ///
-/// Exits with 0 when nothing stale remains, and with 3 when something does.
+/// Invitations from those in `rooms.accept_invites_from` are accepted, as `run` does.
+///
+/// Exits with 0 when nothing stale remains, with 3 when something does, and with 1 when the homeserver does
+/// not answer.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Only this room (id or alias); may be repeated
     #[arg(long, value_name = "ID", value_parser = room_text)]
     pub room: Vec<RoomRef>,
 
-    /// Clear what is due; without this nothing is written
+    /// Clear what is due; without this no call is changed
     #[arg(long)]
     pub clean: bool,
 
@@ -52,26 +61,25 @@ pub async fn main(args: Args, config: Config) -> Result<ExitCode, CliError> {
     logging::start(&config.log)?;
     let stop = set_up::stop_on_signals()?;
     let (store, journal) = set_up::open_store(&config)?;
-    let Some(homeserver) = Box::pin(set_up::sign_in_watch(&config, &store, &stop)).await? else {
+    let patience = Patience { stop: &stop, longest: Some(PATIENCE) };
+    let Some(homeserver) = Box::pin(set_up::sign_in_watch(&config, &store, patience)).await? else {
         return Ok(remains());
     };
-    let Some(mut settings) = set_up::settings(&config, &homeserver, &stop).await? else {
+    let Some(mut settings) = set_up::settings(&config, &homeserver, patience).await? else {
         return Ok(remains());
     };
     settings.is_clean = args.clean;
     settings.bridge = LONGEST_GAP;
     if !args.room.is_empty() {
-        let mut only = BTreeSet::new();
         for room in &args.room {
-            let Some(id) = set_up::resolve(room, &homeserver, "--room", &stop).await? else {
+            let Some(id) = set_up::resolve(room, &config, &homeserver, "--room", patience).await? else {
                 return Ok(remains());
             };
             if !settings.covers(&id) {
                 return Err(CliError::mistake(format!("--room {room}: the settings exclude this room")));
             }
-            only.insert(id);
+            settings.only.insert(id);
         }
-        settings.include = only;
     }
     // Nothing is said in the admin room: whoever runs this reads it here.
     let (outbox, _mail) = Outbox::new();
@@ -80,6 +88,7 @@ pub async fn main(args: Args, config: Config) -> Result<ExitCode, CliError> {
         janitor.sweep_once(&mut homeserver.watch(), args.wait, &stop).await.map_err(|error| match error {
             OnceError::Journal(error) => error.into(),
             OnceError::Homeserver(_) => CliError::Unexpected(error.to_string()),
+            OnceError::NotInRoom(_) => CliError::Mistake(error.to_string()),
         })?;
     let stale = |one: &&Swept| one.explained.verdict == "stale" && one.outcome != Some(FindingKind::Cleared);
     let remaining: Vec<_> = swept.iter().filter(stale).collect();

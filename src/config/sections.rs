@@ -2,7 +2,7 @@
 //!
 //! Only shapes: what a key means and in which unit. Names and defaults are in `keys`.
 
-use std::{num::NonZeroU32, path::PathBuf, time::Duration};
+use std::{fmt, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use matrix_sdk::reqwest::Url;
 use rtc_janitor_core::{
@@ -28,6 +28,15 @@ pub enum HomeserverAddress {
     Url(Url),
     /// `homeserver.server_name`: found by `.well-known`.
     ServerName(String),
+}
+
+impl fmt::Display for HomeserverAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Url(url) => url.as_str().trim_end_matches('/'),
+            Self::ServerName(name) => name,
+        })
+    }
 }
 
 /// `[login]` and `[admin_room.login]`: one way to sign in.

@@ -1,6 +1,9 @@
 //! What a look at one membership came to.
 
+use std::collections::{HashMap, HashSet};
+
 use rtc_janitor_core::{
+    ids::{EventId, RoomId},
     judge::{
         evidence::Evidence,
         policy::Reason,
@@ -8,7 +11,7 @@ use rtc_janitor_core::{
     },
     ledger::{Due, Subject},
     plan::PlannedWrite,
-    rtc::membership::Membership,
+    rtc::membership::{Call, Membership},
     time::Timestamp,
 };
 use serde_json::{Value, json};
@@ -48,6 +51,36 @@ impl Judged {
             "device": format!("{:?}", self.evidence.device), "sfu": format!("{:?}", self.evidence.sfu),
             "sent_ms": self.membership.sent, "expires_ms": self.membership.expires,
         })
+    }
+}
+
+/// What a look came to, by event and by call.
+pub(super) struct Index<'a> {
+    by_event: HashMap<(&'a RoomId, &'a EventId), Vec<&'a Judged>>,
+    with_life: HashSet<(&'a RoomId, &'a Call)>,
+}
+
+impl<'a> Index<'a> {
+    pub(super) fn new(judged: &'a [Judged]) -> Self {
+        let mut by_event: HashMap<_, Vec<_>> = HashMap::new();
+        let mut with_life = HashSet::new();
+        for one in judged {
+            by_event.entry((&one.subject.room, &one.subject.event)).or_default().push(one);
+            if !matches!(one.judgement.verdict, Verdict::Stale(_)) {
+                with_life.insert((&one.subject.room, &one.membership.call));
+            }
+        }
+        Self { by_event, with_life }
+    }
+
+    /// The memberships of one event.
+    pub(super) fn about<'s>(&'s self, room: &'s RoomId, event: &'s EventId) -> &'s [&'a Judged] {
+        self.by_event.get(&(room, event)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether anything in the call of that membership looks alive, or may be.
+    pub(super) fn has_life(&self, one: &'a Judged) -> bool {
+        self.with_life.contains(&(&one.subject.room, &one.membership.call))
     }
 }
 

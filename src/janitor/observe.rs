@@ -127,7 +127,7 @@ impl Janitor {
     /// them: that is read anew for every sweep.
     async fn read_members(&mut self) {
         let mut wanted = BTreeSet::new();
-        for (room, _, open) in self.tracker.open().filter(|(room, ..)| self.settings.covers(room)) {
+        for (room, _, open) in self.tracker.open().filter(|(room, ..)| self.settings.looks_at(room)) {
             for membership in open.memberships() {
                 let place = (room.clone(), membership.owner.user.clone());
                 let joined = self.observed.members.get(&place).map(|fact| fact.value);
@@ -239,7 +239,7 @@ impl Janitor {
 
     /// Everything that can be stale: each open membership of the rooms that are looked after.
     pub(super) fn subjects(&self) -> impl Iterator<Item = (Subject, &Membership)> {
-        self.tracker.open().filter(|(room, ..)| self.settings.covers(room)).flat_map(|(room, key, open)| {
+        self.tracker.open().filter(|(room, ..)| self.settings.looks_at(room)).flat_map(|(room, key, open)| {
             open.entries.iter().enumerate().filter_map(move |(index, entry)| {
                 let subject = Subject {
                     room: room.clone(),

@@ -1,6 +1,6 @@
 //! Single sweeps, made by hand or by cron, without the loop.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use rtc_janitor_core::{
     export::Explained,
@@ -13,7 +13,7 @@ use rtc_janitor_core::{
 use serde::Serialize;
 use tokio::time::sleep;
 
-use super::{AdminRoomState, Janitor, SweepSummary, run::Stop};
+use super::{AdminRoomState, Janitor, Judged, SweepSummary, run::Stop};
 use crate::world::{
     NeighbourError, Watch,
     journal::{FindingKind, JournalError},
@@ -29,6 +29,9 @@ pub enum OnceError {
     /// The homeserver did not answer.
     #[error("the homeserver gave no usable answer: {0}")]
     Homeserver(#[from] NeighbourError),
+    /// A room that was asked for.
+    #[error("I am not in the room {0}: invite me there first, or correct --room")]
+    NotInRoom(RoomId),
     /// The journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -53,7 +56,8 @@ impl Janitor {
     ///
     /// # Errors
     ///
-    /// When the homeserver does not answer, or the journal cannot be used.
+    /// When the homeserver does not answer, a room that was asked for is not joined, or the journal cannot
+    /// be used.
     pub async fn sweep_once(
         &mut self,
         watch: &mut dyn Watch,
@@ -62,23 +66,45 @@ impl Janitor {
     ) -> Result<(Vec<Swept>, Message), OnceError> {
         // Whoever runs this is told on the terminal.
         self.admin_room = AdminRoomState::Reachable;
-        let mut since = self.read(watch, None).await?;
-        self.first_sync_is_over = true;
+        let since = self.read(watch, None).await?;
+        // The second answer has the rooms whose invitations the first one brought.
+        let mut since = self.read(watch, Some(&since)).await?;
+        if let Some(room) = self.settings.only.iter().find(|room| !self.is_in(room)) {
+            return Err(OnceError::NotInRoom(room.clone()));
+        }
+        self.has_seen_all.send_replace(true);
         let mut done: Vec<(Swept, rtc_janitor_core::ids::EventId)> = Vec::new();
         let mut report = Report::default();
-        loop {
-            since = self.read(watch, Some(&since)).await?;
+        let judged = loop {
             let summary = self.sweep_untold(stop).await?;
             self.collect(&summary, &mut done, &mut report)?;
             let Some(pause) = self.pause_until_more(&summary).filter(|_| wait && !stop.is_set()) else {
-                break;
+                break summary.judged;
             };
             if stop.or(sleep(pause)).await.is_none() {
-                break;
+                break summary.judged;
             }
+            since = self.read(watch, Some(&since)).await?;
+        };
+        if stop.or(self.add_routes(&judged, &mut done)).await.is_none() {
+            tracing::debug!("told to stop before it was known who may write");
         }
         let message = report.message(self.now());
         Ok((done.into_iter().map(|(swept, _)| swept).collect(), message))
+    }
+
+    /// Says how each key that is still there could be emptied; where that cannot be read, nothing is said.
+    async fn add_routes(&mut self, judged: &[Judged], done: &mut [(Swept, rtc_janitor_core::ids::EventId)]) {
+        let mut candidates = self.open_candidates(judged);
+        self.find_routes(&mut candidates).await;
+        let routes: HashMap<_, _> = candidates.iter().map(|one| (&one.event, one.route)).collect();
+        for (swept, event) in done {
+            match routes.get(event) {
+                Some(Some(Ok(route))) => swept.explained.route = Some(route.as_str()),
+                Some(Some(Err(_))) => swept.explained.route = Some("none"),
+                Some(None) | None => {}
+            }
+        }
     }
 
     async fn read(&mut self, watch: &mut dyn Watch, since: Option<&str>) -> Result<String, OnceError> {
@@ -118,14 +144,12 @@ impl Janitor {
                     }
                 }
             }
-            let held = summary.held.iter().any(|(room, key, why)| {
-                *room == one.subject.room && *key == one.subject.key && matches!(why, HeldBack::NoRoute(_))
-            });
-            let route = if held { "none" } else { Route::OwnPower.as_str() };
+            // What was cleared could be; of the rest it is asked at the end.
+            let route = (outcome == Some(FindingKind::Cleared)).then(|| Route::OwnPower.as_str());
             let judged = (&one.judgement, &one.evidence);
             let swept = Swept {
                 room_id: one.subject.room.clone(),
-                explained: Explained::open(&one.subject.key, &one.membership, judged, now, Some(route)),
+                explained: Explained::open(&one.subject.key, &one.membership, judged, now, route),
                 due_ms: one.due_at.map(Timestamp::as_millis),
                 outcome,
             };
@@ -154,12 +178,12 @@ impl Janitor {
                     | HeldBack::Breaker(_)
             )
         });
-        let regular = (goes_on || self.hold_writes_until.is_some())
+        let regular = (goes_on || self.held_until().is_some())
             .then(|| now + self.settings.sweep_interval.min(Duration::from_secs(5)));
         // What is due by one reason need not wait for the graces of others.
         let undue = summary.judged.iter().filter(|one| one.due.is_empty());
         let next_due = undue.filter_map(|one| one.due_at).filter(|at| *at > now).min();
-        let at = [next_due, self.hold_writes_until, regular].into_iter().flatten().min()?;
+        let at = [next_due, self.held_until(), regular].into_iter().flatten().min()?;
         // Longer than that without a look would not count as looking all the time.
         let pause = at.since(now).min(self.settings.sweep_interval);
         Some(pause + Duration::from_millis(10))

@@ -5,7 +5,7 @@
 
 mod carry_out;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use rtc_janitor_core::{
     command::PlanId,
@@ -23,7 +23,7 @@ use rtc_janitor_core::{
 
 pub(super) use self::carry_out::Plans;
 use self::carry_out::UnderWay;
-use super::{Janitor, Judged};
+use super::{Janitor, Judged, judged::Index};
 use crate::world::{
     NeighbourError,
     journal::{JournalError, NewPlan},
@@ -107,12 +107,15 @@ impl Janitor {
         // A plan is for later; whether it may be written is asked again then.
         circumstances.is_paused = false;
         let plan = Plan::make(candidates.clone(), circumstances, Budget::new(no_limit, 0));
-        let shown = |candidate: &Candidate| self.proposal(candidate, &judged, true);
+        let index = Index::new(&judged);
+        let shown = |candidate: &Candidate| self.proposal(candidate, &index, true);
+        let by_event: HashMap<_, _> =
+            candidates.iter().map(|candidate| ((&candidate.room, &candidate.event), candidate)).collect();
         let mut proposals: Vec<_> = plan
             .writes
             .iter()
-            .filter_map(|write| candidates.iter().find(|candidate| candidate.event == *write.event()))
-            .map(shown)
+            .filter_map(|write| by_event.get(&(write.room(), write.event())))
+            .map(|candidate| shown(candidate))
             .collect();
         let mut blocked = Vec::new();
         for (candidate, why) in &plan.held {
@@ -165,8 +168,9 @@ impl Janitor {
         });
         self.find_routes(&mut candidates).await;
         let (mut proposals, mut blocked) = (Vec::new(), Vec::new());
+        let index = Index::new(&judged);
         for candidate in &candidates {
-            let proposal = self.proposal(candidate, &judged, false);
+            let proposal = self.proposal(candidate, &index, false);
             match candidate.route {
                 _ if candidate.is_excluded => blocked.push((proposal, held_back(HeldBack::Excluded))),
                 Some(Ok(_)) => proposals.push(proposal),
@@ -178,15 +182,13 @@ impl Janitor {
     }
 
     /// One key as it is shown. A plan to clear everything names no reason: it needs none.
-    fn proposal(&self, candidate: &Candidate, judged: &[Judged], with_reason: bool) -> Proposal {
+    fn proposal(&self, candidate: &Candidate, index: &Index<'_>, with_reason: bool) -> Proposal {
         let now = self.now();
-        let about: Vec<_> = judged.iter().filter(|one| one.subject.event == candidate.event).collect();
+        let about = index.about(&candidate.room, &candidate.event);
         let due = about.iter().flat_map(|one| &one.due).min_by_key(|due| due.reason);
         let is_unknown = about.iter().any(|one| matches!(one.judgement.verdict, Verdict::Unknown(_)));
         let is_alive = about.iter().any(|one| !matches!(one.judgement.verdict, Verdict::Stale(_)));
-        let mut whys: Vec<_> =
-            about.iter().map(|one| words::why(&one.membership, &one.judgement, &one.evidence, now)).collect();
-        whys.dedup();
+        let why = |one: &&Judged| words::why(&one.membership, &one.judgement, &one.evidence, now);
         Proposal {
             room: candidate.room.clone(),
             room_name: self.name_of(&candidate.room),
@@ -198,7 +200,7 @@ impl Janitor {
             is_shown: candidate.is_shown,
             is_alive,
             is_unknown,
-            why: whys.join("; "),
+            why: words::several(about.iter().map(why)),
             reservation: None,
         }
     }

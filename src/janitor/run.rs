@@ -117,7 +117,7 @@ impl Janitor {
         let mut pruned = self.now();
         while !stop.is_set() {
             let knows_admin_room = inbox.admin_room.borrow().is_some();
-            let may_look = self.first_sync_is_over && knows_admin_room;
+            let may_look = self.first_sync_is_over() && knows_admin_room;
             let look_in = self.time_to_next_look().filter(|_| may_look);
             let chore_in = self.time_to_next_chore()?;
             tokio::select! {
@@ -148,7 +148,7 @@ impl Janitor {
                 () = sleep(chore_in.unwrap_or(PRUNE)) => {}
             }
             let knows_admin_room = inbox.admin_room.borrow().is_some();
-            if !(self.first_sync_is_over && knows_admin_room) {
+            if !(self.first_sync_is_over() && knows_admin_room) {
                 continue;
             }
             if !said_hello {
@@ -209,7 +209,7 @@ impl Janitor {
                 self.wants_look |= touches_calls && self.next_look().is_some();
             }
             News::CaughtUp => {
-                self.first_sync_is_over = true;
+                self.has_seen_all.send_replace(true);
                 self.wants_look = true;
             }
             News::Lost(error) => {

@@ -34,9 +34,11 @@ pub struct Settings {
     pub minimum_age: Duration,
     /// Whether `device_gone` may be used against owners on other servers.
     pub remote_device_lists: bool,
-    /// Only these rooms are swept; empty: all.
+    /// Of those that are looked after, only these are looked at in this run; empty: all.
+    pub only: BTreeSet<RoomId>,
+    /// Only these rooms are looked after; empty: all.
     pub include: BTreeSet<RoomId>,
-    /// These rooms are not swept.
+    /// These rooms are not looked after.
     pub exclude: BTreeSet<RoomId>,
     /// These users' memberships are left alone.
     pub excluded_owners: UserGlobs,
@@ -82,6 +84,7 @@ impl Settings {
             reread_interval: config.janitor.reread_interval,
             minimum_age: config.janitor.minimum_age,
             remote_device_lists: config.janitor.remote_device_lists,
+            only: BTreeSet::new(),
             include,
             exclude,
             excluded_owners: config.owners.exclude.clone(),
@@ -99,6 +102,12 @@ impl Settings {
     /// Whether somebody's memberships are left alone.
     pub fn leaves_alone(&self, user: &UserId) -> bool {
         self.excluded_owners.matches(user) || self.excluded_users.contains(user)
+    }
+
+    /// Whether a room that is looked after is looked at in this run. What an earlier run saw in the others
+    /// is kept.
+    pub(super) fn looks_at(&self, room: &RoomId) -> bool {
+        self.covers(room) && (self.only.is_empty() || self.only.contains(room))
     }
 
     /// Whether a room is looked after. Exclusion wins.

@@ -1,36 +1,24 @@
 //! One pass: observe, judge, plan, act, report.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
-use futures_util::{StreamExt, stream};
 use rtc_janitor_core::{
     guard::limits::Budget,
-    ids::{EventId, RoomId, StateKey},
+    ids::{RoomId, StateKey},
     judge::{
         policy::Neighbour,
         room::{Placed, gather},
-        verdict::{Verdict, judge},
+        verdict::judge,
     },
     ledger::Subject,
-    plan::{Candidate, Circumstances, Entry, HeldBack, Plan, Route},
+    plan::{Candidate, Circumstances, Entry, HeldBack, Plan},
     render::report,
-    rtc::{membership::Membership, state_event::StateEvent, state_key::RoomPower},
+    rtc::membership::Membership,
     time::Timestamp,
 };
 
-use super::{
-    Janitor, Judged,
-    act::Errand,
-    observe::{CONCURRENCY, RoomObservations},
-    run::Stop,
-};
-use crate::world::{
-    NeighbourError, Rooms,
-    journal::{Finding, FindingKind, JournalError},
-};
+use super::{Janitor, Judged, act::Errand, judged::Index, observe::RoomObservations, run::Stop};
+use crate::world::journal::{Finding, FindingKind, JournalError};
 
 /// By how much our clock and the server's may differ. `Date` counts whole seconds.
 pub(super) const MOST_SKEW: Duration = Duration::from_secs(30);
@@ -193,22 +181,11 @@ impl Janitor {
         self.journal.count_since(self.writer().finding(), self.now() - Duration::from_hours(1))
     }
 
-    /// Reads by which route each key can be emptied.
-    pub(super) async fn find_routes(&mut self, candidates: &mut [Candidate]) {
-        let rooms: BTreeSet<_> = candidates.iter().map(|candidate| candidate.room.clone()).collect();
-        let powers = self.read_power(rooms).await;
-        for candidate in candidates {
-            candidate.route = powers.get(&candidate.room).map(|power| {
-                power.may_write(&self.settings.user_id, &candidate.key).map(|()| Route::OwnPower)
-            });
-        }
-    }
-
     pub(super) fn circumstances(&self, clock_is_skewed: bool) -> Circumstances<'_> {
         let now = self.now();
         Circumstances {
             is_paused: self.wishes.is_paused(now),
-            first_sync_is_over: self.first_sync_is_over,
+            first_sync_is_over: self.first_sync_is_over(),
             clock_is_skewed,
             minimum_age: self.settings.minimum_age,
             remote_device_lists: self.settings.remote_device_lists,
@@ -241,14 +218,14 @@ impl Janitor {
     /// Every open event, with what was concluded of it.
     pub(super) fn open_candidates(&self, judged: &[Judged]) -> Vec<Candidate> {
         let now = self.now();
-        let mut by_event: HashMap<(&RoomId, &EventId), Vec<&Judged>> = HashMap::new();
-        for one in judged {
-            by_event.entry((&one.subject.room, &one.subject.event)).or_default().push(one);
-        }
+        let index = Index::new(judged);
         let mut candidates = Vec::new();
         for (room, key, open) in self.tracker.open() {
             let event = &open.event.event_id;
-            let Some(about) = by_event.get(&(room, event)) else { continue };
+            let about = index.about(room, event);
+            if about.is_empty() {
+                continue;
+            }
             let entries = (0..open.entries.len())
                 .map(|index| about.iter().find(|one| one.subject.entry as usize == index))
                 .map(|one| one.map(|one| self.entry(one)))
@@ -259,7 +236,7 @@ impl Janitor {
                 event: event.clone(),
                 entries,
                 is_shown: about.iter().any(|one| one.membership.expires > now),
-                ends_call: about.iter().all(|one| nobody_else(one, judged)),
+                ends_call: !about.iter().any(|one| index.has_life(one)),
                 is_excluded: about.iter().any(|one| self.leaves_alone(one)),
                 route: None,
             });
@@ -283,45 +260,6 @@ impl Janitor {
             is_remote: owner.user.server_name() != self.settings.user_id.server_name(),
             sfu_is_silent: one.evidence.sfu == rtc_janitor_core::judge::evidence::Sfu::Unknown,
         }
-    }
-
-    /// Reads who may write what, afresh; the create event of a room never changes.
-    pub(super) async fn read_power(&mut self, rooms: BTreeSet<RoomId>) -> HashMap<RoomId, RoomPower> {
-        let port = &self.ports.rooms;
-        let rooms = rooms.into_iter().map(|room| {
-            let create = self.tracker.about(&room).and_then(|about| about.create.clone());
-            (room, create)
-        });
-        let reads = stream::iter(rooms.collect::<Vec<_>>()).map(|(room, create)| async move {
-            let read = read_levels(&**port, &room, create.is_none()).await;
-            (room, create, read)
-        });
-        let reads: Vec<_> = reads.buffer_unordered(CONCURRENCY).collect().await;
-        let mut powers = HashMap::new();
-        for (room, mut create, read) in reads {
-            let levels = match read {
-                Ok((event, levels)) => {
-                    if let Some(event) = event {
-                        self.tracker.about_mut(&room).take_in(&event);
-                        create = Some((event.content, event.sender));
-                    }
-                    levels.map(|event| event.content)
-                }
-                Err(error) => {
-                    tracing::warn!(%room, "power levels not readable: {error}");
-                    if matches!(error, NeighbourError::RateLimited { .. }) {
-                        self.slow_down(&error);
-                    }
-                    continue;
-                }
-            };
-            let Some((create, creator)) = create else {
-                tracing::warn!(%room, "the room has no create event");
-                continue;
-            };
-            powers.insert(room, RoomPower::new(&create, &creator, levels.as_ref(), self.now()));
-        }
-        powers
     }
 
     /// Compares the clocks when the last comparison is old. Not being able to is reason to wait.
@@ -353,6 +291,7 @@ impl Janitor {
     /// Notes what is due and cannot be cleared here, once, with what would help.
     fn journal_held(&mut self, plan: &Plan, judged: &[Judged]) -> Result<(), JournalError> {
         let now = self.now();
+        let index = Index::new(judged);
         for (candidate, why) in &plan.held {
             tracing::debug!(room = %candidate.room, key = %candidate.key, ?why, "held back");
             let obstacle = match why {
@@ -360,8 +299,8 @@ impl Janitor {
                 HeldBack::RemoteDeviceList => report::remote_device_list(),
                 _ => continue,
             };
-            let about: Vec<_> = judged.iter().filter(|one| one.subject.event == candidate.event).collect();
-            let details = Self::details_of(&about, None, Some(obstacle));
+            let about = index.about(&candidate.room, &candidate.event);
+            let details = Self::details_of(about, None, Some(obstacle));
             self.has_more_to_say |= self.journal.find(&Finding {
                 room: candidate.room.clone(),
                 key: candidate.key.clone(),
@@ -381,36 +320,16 @@ impl Janitor {
         let regular = self.last_look.map_or(now, |last| last + self.settings.sweep_interval);
         if self.tracker.calls().next().is_none() {
             let unsettled = self.is_unsettled.then_some(regular);
-            let others = [unsettled, self.hold_writes_until, self.breakers.next_change(now)];
+            let others = [unsettled, self.held_until(), self.breakers.next_change(now)];
             return others.into_iter().flatten().min();
         }
         let others = [
             self.ledger.next_due(now),
             self.breakers.next_change(now),
-            self.hold_writes_until,
+            self.held_until(),
             self.observed.next_device_check(self.settings.device_check_interval),
             self.observed.settles_at(now),
         ];
         others.into_iter().flatten().chain([regular]).min()
     }
-}
-
-/// Whether nothing that looks alive would be left of the call.
-fn nobody_else(one: &Judged, judged: &[Judged]) -> bool {
-    judged
-        .iter()
-        .filter(|other| {
-            other.subject.room == one.subject.room && other.membership.call == one.membership.call
-        })
-        .all(|other| matches!(other.judgement.verdict, Verdict::Stale(_)))
-}
-
-/// The create event of a room, where it is wanted, and its power levels.
-async fn read_levels(
-    rooms: &dyn Rooms,
-    room: &RoomId,
-    wants_create: bool,
-) -> Result<(Option<StateEvent>, Option<StateEvent>), NeighbourError> {
-    let create = if wants_create { rooms.state_event(room, "m.room.create", "").await? } else { None };
-    Ok((create, rooms.state_event(room, "m.room.power_levels", "").await?))
 }

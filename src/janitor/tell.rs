@@ -20,6 +20,7 @@ use rtc_janitor_core::{
         membership::{Content, FirstSeen, read},
         state_event::StateEvent,
     },
+    time::Timestamp,
 };
 
 use super::{Janitor, Judged, tracker::OpenEvent};
@@ -66,6 +67,7 @@ impl Janitor {
             mode_of_file: self.mode_of_file(),
             mode_by_command: self.wishes.mode,
             paused: self.wishes.pause.filter(|_| self.wishes.is_paused(now)),
+            has_seen_all: self.first_sync_is_over(),
             rooms: self.tracker.rooms().count(),
             problems: self.rooms_answer(true).rooms.iter().filter(|room| !room.problems.is_empty()).count(),
             active: count(|verdict| *verdict == Verdict::Active),
@@ -252,6 +254,11 @@ impl Janitor {
             }
         }
         (exact, similar)
+    }
+
+    /// Since when what is heard is written down.
+    pub(crate) fn begun(&self) -> Result<Option<Timestamp>, JournalError> {
+        self.journal.begun()
     }
 
     /// Notes that something in the admin room was heard; false when it was before.

@@ -78,7 +78,24 @@ impl Janitor {
     pub(super) fn notice_return(&mut self, room: &RoomId, open: &OpenEvent) -> Result<(), JournalError> {
         let now = self.now();
         let key = &open.event.state_key;
-        let cleared = self.journal.cleared_since(now - SEEN_LATE)?;
+        let is_same_owner = |write: &WriteRecord| {
+            open.memberships().any(|membership| write.owners.contains(&membership.owner))
+        };
+        let mut cleared = self.journal.cleared_under(room, key)?;
+        cleared.retain(|write| {
+            write.event != open.event.event_id
+                // What replaced the judged event itself came before the write, which overwrote it.
+                && open.event.replaces_state.as_ref() != Some(&write.event)
+                && is_same_owner(write)
+        });
+        // A device that writes is there, however late it does, and whatever a list says.
+        let gone = cleared.iter().filter(|write| write.reason == Some(Reason::DeviceGone));
+        for owner in gone.flat_map(|write| &write.owners) {
+            if open.memberships().any(|membership| membership.owner == *owner) {
+                self.journal.device_came_back(owner)?;
+                self.devices.entry(owner.clone()).or_default().came_back = true;
+            }
+        }
         // Sync may tell of it long after it happened. A client that wakes up much later refreshes what it
         // began before: then only the event says when that was.
         let in_time = |write: &WriteRecord| {
@@ -87,21 +104,9 @@ impl Janitor {
                 if membership.start >= cleared { membership.start } else { membership.sent }
             };
             let came = open.memberships().map(came).min().unwrap_or(now);
-            came.min(now) <= cleared + RETURN_WINDOW
+            came.min(now) <= cleared + RETURN_WINDOW && cleared >= now - SEEN_LATE
         };
-        let same_owner = |write: &WriteRecord| {
-            open.memberships().any(|membership| write.owners.contains(&membership.owner))
-        };
-        let write = cleared.into_iter().rfind(|write| {
-            write.room == *room
-                && write.key == *key
-                && write.event != open.event.event_id
-                // What replaced the judged event itself came before the write, which overwrote it.
-                && open.event.replaces_state.as_ref() != Some(&write.event)
-                && same_owner(write)
-                && in_time(write)
-        });
-        let Some(write) = write else { return Ok(()) };
+        let Some(write) = cleared.into_iter().rfind(in_time) else { return Ok(()) };
         if self.returned_from_plan(&write)? {
             return Ok(());
         }
@@ -109,12 +114,6 @@ impl Janitor {
         if let Some(change) = self.breakers.returned(room, key, now) {
             self.journal.save_breakers(&self.breakers)?;
             self.alarm(&report::breaker(&change, now), None, now)?;
-        }
-        if write.reason == Some(Reason::DeviceGone) {
-            for owner in &write.owners {
-                self.journal.device_came_back(owner)?;
-                self.devices.entry(owner.clone()).or_default().came_back = true;
-            }
         }
         // Cleared because a person wanted it: no reason was wrong.
         let Some(reason) = write.reason else { return Ok(()) };

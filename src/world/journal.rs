@@ -21,7 +21,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rtc_janitor_core::ids::UserId;
+use rtc_janitor_core::{ids::UserId, time::Timestamp};
 use rusqlite::Connection;
 
 pub use findings::Finding;
@@ -87,7 +87,7 @@ impl Journal {
     /// # Errors
     ///
     /// When it is newer than this program, belongs to another account, or cannot be written.
-    pub fn open(store: &Path, account: &UserId) -> Result<Self> {
+    pub fn open(store: &Path, account: &UserId, now: Timestamp) -> Result<Self> {
         let path = store.join("journal.sqlite3");
         // SQLite creates its side files with the rights of the main one.
         OpenOptions::new()
@@ -97,7 +97,7 @@ impl Journal {
             .mode(0o600)
             .open(&path)
             .map_err(|source| JournalError::File { path: path.clone(), source })?;
-        Self::prepare(Connection::open(&path)?, &path, account)
+        Self::prepare(Connection::open(&path)?, &path, account, now)
     }
 
     /// A journal that is gone with the process, for tests.
@@ -106,10 +106,11 @@ impl Journal {
     ///
     /// When SQLite fails.
     pub fn in_memory(account: &UserId) -> Result<Self> {
-        Self::prepare(Connection::open_in_memory()?, Path::new(":memory:"), account)
+        let now = Timestamp::from_millis(0);
+        Self::prepare(Connection::open_in_memory()?, Path::new(":memory:"), account, now)
     }
 
-    fn prepare(mut db: Connection, path: &Path, account: &UserId) -> Result<Self> {
+    fn prepare(mut db: Connection, path: &Path, account: &UserId, now: Timestamp) -> Result<Self> {
         db.pragma_update(None, "journal_mode", "WAL")?;
         // On disk when a call returns, also when the power fails.
         db.pragma_update(None, "synchronous", "FULL")?;
@@ -117,7 +118,7 @@ impl Journal {
         schema::migrate(&mut db, path)?;
         let journal = Self { db };
         match journal.meta(meta::ACCOUNT)? {
-            None => journal.set_meta(meta::ACCOUNT, account.as_str())?,
+            None => journal.begin(account, now)?,
             Some(found) if found == account.as_str() => {}
             Some(found) => {
                 return Err(JournalError::OtherAccount {

@@ -224,6 +224,50 @@ async fn of_several_rooms_only_the_named_ones_are_swept() -> Result<()> {
 }
 
 #[tokio::test]
+async fn runs_for_one_room_each_take_nothing_from_the_graces_of_the_others() -> Result<()> {
+    let setup = BotSetup::new(Synapse::shared().await?, PROGRAM).await?;
+    let rooms =
+        [Haunted::new(&setup, RoomOptions::new()).await?, Haunted::new(&setup, RoomOptions::new()).await?];
+    setup.set("grace.default", "5s");
+    wait_until("runs that take turns to clear both ghosts", PATIENCE, async || {
+        let mut codes = Vec::new();
+        for haunted in &rooms {
+            codes.push(setup.run(&["sweep", "--clean", "--room", &haunted.room]).await?.status.code());
+        }
+        Ok::<_, anyhow::Error>(codes == [Some(0), Some(0)])
+    })
+    .await?;
+    for haunted in &rooms {
+        assert_eq!(setup.emptied(&haunted.room).await?, [haunted.ghost.as_str()]);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_room_that_it_is_not_in_is_no_room_without_ghosts() -> Result<()> {
+    let setup = BotSetup::new(Synapse::shared().await?, PROGRAM).await?;
+    let output = setup.run(&["sweep", "--room", "!nowhere:hs.test"]).await?;
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        sentence(&output)?,
+        "I am not in the room !nowhere:hs.test: invite me there first, or correct --room"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_given_up_and_the_store_is_free_again() -> Result<()> {
+    let setup = BotSetup::new(Synapse::shared().await?, PROGRAM).await?;
+    // Nothing listens there.
+    let output = setup.set("homeserver.url", "http://127.0.0.1:1").run(&["sweep"]).await?;
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    let last = said.lines().last().context("it says why")?;
+    assert!(last.contains("no connection") && last.contains("http://127.0.0.1:1); given up"), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_it_may_not_write_is_told_with_the_cure_and_remains() -> Result<()> {
     let synapse = Synapse::shared().await?;
     let setup = BotSetup::new(synapse, PROGRAM).await?;
@@ -234,6 +278,9 @@ async fn what_it_may_not_write_is_told_with_the_cure_and_remains() -> Result<()>
     let told = sweep(&setup, &["--clean", "--wait"], 3).await?;
     assert!(told.contains("🚫 Cannot hang up 1 dead call membership"), "{told}");
     assert!(told.contains("My power level here is 0 and call memberships need 50"), "{told}");
+    let rows: Vec<Value> = serde_json::from_str(&sweep(&setup, &["--json"], 3).await?)?;
+    assert_eq!(rows.len(), 2);
+    assert!(rows.iter().all(|row| row["route"] == "none"), "{rows:?}");
     assert!(haunted.is_open(setup.synapse).await?);
     Ok(())
 }

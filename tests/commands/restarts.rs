@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rtc_janitor_test_support::matching;
+use rtc_janitor_test_support::{ProxiedRequest, matching};
 
 use super::*;
 
@@ -25,6 +25,48 @@ async fn a_plan_survives_a_restart_and_a_command_is_not_carried_out_again() -> R
         assert_eq!(scene.boss.times_answered(event.as_str()).await?, 1);
     }
     assert!(scene.bot.stop().await?.success());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_command_that_comes_before_everything_was_seen_waits_for_it() -> Result<()> {
+    let mut scene = Scene::set(Synapse::shared().await?, RoomOptions::new()).await?;
+    assert!(scene.bot.stop().await?.success());
+    let proxy = scene.setup.proxied()?;
+    let is_watch = |request: &ProxiedRequest| {
+        request.path.ends_with("/sync") && request.query.contains("msc3401.call.member")
+    };
+    let blind = proxy.hold(is_watch);
+    scene.bot = scene.setup.spawn()?;
+    let status = scene.ask("status").await?;
+    assert!(status.contains("I have not seen all rooms yet since my start"), "{status}");
+    let see = async {
+        scene.boss.hears(&scene.bot, "Working on it").await?;
+        blind.lift();
+        Ok(())
+    };
+    let ((_, _, text), ()) = tokio::try_join!(scene.plan("sweep"), see)?;
+    assert!(text.contains("hang up 1 membership"), "{text}");
+    let status = scene.ask("status").await?;
+    assert!(!status.contains("I have not seen all rooms yet"), "{status}");
+    assert!(scene.bot.stop().await?.success());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_said_before_a_new_journal_was_begun_is_not_carried_out_again() -> Result<()> {
+    let synapse = Synapse::shared().await?;
+    let setup = BotSetup::new(synapse, PROGRAM).await?;
+    let boss = Talker::new(&setup, 50).await?;
+    let mut bot = setup.spawn()?;
+    boss.hears(&bot, "is watching").await?;
+    assert!(boss.ask(&bot, "!janitor pause").await?.contains("Paused"));
+    assert!(bot.stop().await?.success());
+    std::fs::remove_dir_all(setup.directory().join("data"))?;
+    bot = setup.start().await?;
+    let status = boss.ask(&bot, "!janitor status").await?;
+    assert!(!status.contains("Paused"), "{status}");
+    assert!(bot.stop().await?.success());
     Ok(())
 }
 

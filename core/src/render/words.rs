@@ -1,6 +1,6 @@
 //! Spans, instants, reasons and verdicts in words.
 
-use std::time::Duration;
+use std::{collections::HashSet, fmt::Write, time::Duration};
 
 use crate::{
     judge::{
@@ -75,6 +75,25 @@ pub fn why(membership: &Membership, judgement: &Judgement, evidence: &Evidence, 
     }
 }
 
+/// The sentences on the memberships of one event, each once. Many devices can share an event, and a
+/// message holds many events.
+pub fn several(whys: impl IntoIterator<Item = String>) -> String {
+    const MOST: usize = 3;
+    let (mut distinct, mut seen) = (Vec::new(), HashSet::new());
+    for why in whys {
+        if seen.insert(why.clone()) {
+            distinct.push(why);
+        }
+    }
+    let more = distinct.len().saturating_sub(MOST);
+    distinct.truncate(MOST);
+    let mut text = distinct.join("; ");
+    if more > 0 {
+        let _ = write!(text, "; and {more} more of the kind");
+    }
+    text
+}
+
 fn because(
     reason: Reason,
     since: Option<Timestamp>,
@@ -116,6 +135,14 @@ fn because(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_said_of_many_is_said_once_and_not_of_all() {
+        let said = |whys: &[&str]| several(whys.iter().map(|why| (*why).to_owned()));
+        assert_eq!(said(&["a", "b", "a", "b"]), "a; b");
+        assert_eq!(said(&["a", "b", "c", "a", "d", "e"]), "a; b; c; and 2 more of the kind");
+        assert_eq!(said(&[]), "");
+    }
 
     #[test]
     fn spans_read_as_people_say_them() {

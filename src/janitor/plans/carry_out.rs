@@ -210,9 +210,10 @@ impl Janitor {
         writes
     }
 
-    /// Whether an approved plan has keys left to write.
-    pub(crate) fn has_plans_to_carry_out(&self) -> bool {
-        self.plans.values().any(|under_way| under_way.plan.ended.is_none())
+    /// Whether keys of an approved plan are being written.
+    pub(crate) fn is_carrying_out_a_plan(&self) -> bool {
+        !self.wishes.is_paused(self.now())
+            && self.plans.values().any(|under_way| under_way.plan.ended.is_none())
     }
 
     /// Tells who came back, and ends a plan when nobody can any more.

@@ -279,6 +279,26 @@ async fn who_wakes_up_much_later_and_refreshes_did_not_come_back_either() {
 }
 
 #[tokio::test]
+async fn whoever_wakes_up_much_later_is_believed_more_than_the_device_list() {
+    for refreshes in [true, false] {
+        let mut story = Story::new();
+        let joined = story.world.now();
+        let key = story.ghost(ALICE, "ASLEEP").await;
+        story.until_a_write().await;
+        story.world.pass(Duration::from_hours(30));
+        let mut again = content("ASLEEP");
+        if refreshes {
+            again["created_ts"] = json!(joined.as_millis());
+            again["expires"] = json!(Duration::from_hours(40).as_millis());
+        }
+        let event = story.world.put(ROOM, CALL_MEMBER, &key, ALICE, again);
+        story.hear([event]).await;
+        story.minutes(100).await;
+        assert_eq!(story.writes(), 1, "the list lacks it still, and is wrong");
+    }
+}
+
+#[tokio::test]
 async fn what_a_key_held_before_is_no_news_in_a_full_view() {
     let mut story = Story::new();
     let before = story.world.join_call(ALICE, "DEAD");

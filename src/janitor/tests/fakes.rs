@@ -54,6 +54,9 @@ pub(super) struct State {
     pub(super) clock_ahead: Duration,
     /// What every read of a room comes to.
     pub(super) reads_fail: Option<NeighbourError>,
+    /// After how many reads of power levels the server wants to be left alone for how long, and how many
+    /// there were since.
+    pub(super) power_limit: Option<(usize, Duration, usize)>,
     count: u64,
 }
 
@@ -98,9 +101,19 @@ impl World {
         self.lock().events[&(ROOM.into(), CALL_MEMBER.to_owned(), key.to_owned())].clone()
     }
 
+    /// A room in which everybody may be in a call, and the bot may end it.
+    pub(super) fn open_room(&self, room: &str) {
+        self.put(room, "m.room.create", "", "@creator:hs", json!({"room_version": "11"}));
+        self.put(room, "m.room.power_levels", "", "@creator:hs", json!({"events": {CALL_MEMBER: 0}}));
+    }
+
     /// A user in the room with a device in a call.
     pub(super) fn join_call(&self, user: &str, device: &str) -> StateEvent {
-        self.put(ROOM, "m.room.member", user, user, json!({"membership": "join"}));
+        self.join_call_in(ROOM, user, device)
+    }
+
+    fn join_call_in(&self, room: &str, user: &str, device: &str) -> StateEvent {
+        self.put(room, "m.room.member", user, user, json!({"membership": "join"}));
         self.lock()
             .devices
             .entry(user.into())
@@ -108,7 +121,7 @@ impl World {
             .as_mut()
             .expect("known")
             .insert(device.into());
-        self.put(ROOM, CALL_MEMBER, &key(user, device), user, content(device))
+        self.put(room, CALL_MEMBER, &key(user, device), user, content(device))
     }
 
     pub(super) fn log_out(&self, user: &str, device: &str) {
@@ -151,6 +164,15 @@ impl Rooms for World {
         state.reads.push(format!("{kind} {key}"));
         if let Some(error) = &state.reads_fail {
             return Err(error.clone());
+        }
+        if kind == "m.room.power_levels"
+            && let Some((most, retry_after, since)) = &mut state.power_limit
+        {
+            *since += 1;
+            if *since > *most {
+                *since = 0;
+                return Err(NeighbourError::RateLimited { retry_after: *retry_after });
+            }
         }
         let place = (room.clone(), kind.to_owned(), key.to_owned());
         if kind == CALL_MEMBER
@@ -230,6 +252,7 @@ pub(super) fn settings() -> Settings {
         reread_interval: Duration::from_hours(6),
         minimum_age: Duration::from_mins(2),
         remote_device_lists: false,
+        only: BTreeSet::new(),
         include: BTreeSet::new(),
         exclude: BTreeSet::new(),
         excluded_owners: UserGlobs::default(),
@@ -261,8 +284,7 @@ impl Story {
     pub(super) fn with(settings: Settings) -> Self {
         let world = World::default();
         world.lock().now = 1_800_000_000_000;
-        world.put(ROOM, "m.room.create", "", "@creator:hs", json!({"room_version": "11"}));
-        world.put(ROOM, "m.room.power_levels", "", "@creator:hs", json!({"events": {CALL_MEMBER: 0}}));
+        world.open_room(ROOM);
         let journal = Journal::in_memory(&BOT.into()).expect("a journal");
         Self::on(world, journal, settings)
     }
@@ -277,7 +299,7 @@ impl Story {
             clock: Arc::new(world.clone()),
         };
         let mut janitor = Janitor::new(settings, ports, journal, outbox).expect("a janitor");
-        janitor.first_sync_is_over = true;
+        janitor.has_seen_all.send_replace(true);
         janitor.admin_room = AdminRoomState::Reachable;
         janitor.tracker.add_room(&ROOM.into());
         janitor.room_names.insert(ROOM.into(), Some("Team".into()));
@@ -296,21 +318,21 @@ impl Story {
     pub(super) async fn see_everything(&mut self) {
         let events =
             self.world.lock().events.values().filter(|e| e.event_type == CALL_MEMBER).cloned().collect();
-        self.sync(events, true).await;
+        self.sync(ROOM, events, true).await;
     }
 
     /// Events arrive by sync.
     pub(super) async fn hear(&mut self, events: impl IntoIterator<Item = StateEvent>) {
-        self.sync(events.into_iter().collect(), false).await;
+        self.sync(ROOM, events.into_iter().collect(), false).await;
     }
 
     /// A full view arrives, with these events of the room.
     pub(super) async fn hear_all(&mut self, events: impl IntoIterator<Item = StateEvent>) {
-        self.sync(events.into_iter().collect(), true).await;
+        self.sync(ROOM, events.into_iter().collect(), true).await;
     }
 
-    async fn sync(&mut self, events: Vec<StateEvent>, full: bool) {
-        let update = RoomUpdate { room_id: ROOM.into(), events, redacted: Vec::new() };
+    async fn sync(&mut self, room: &str, events: Vec<StateEvent>, full: bool) {
+        let update = RoomUpdate { room_id: room.into(), events, redacted: Vec::new() };
         let batch = SyncBatch { full, joined: vec![update], next_batch: "s".into(), ..SyncBatch::default() };
         self.janitor.take_in(batch, true).await.expect("the journal works");
     }
@@ -339,6 +361,16 @@ impl Story {
         self.sweep().await;
         self.world.log_out(user, device);
         key(user, device)
+    }
+
+    /// As [`Self::ghost`], in a room of its own.
+    pub(super) async fn ghost_in(&mut self, room: &str, user: &str, device: &str) {
+        self.world.open_room(room);
+        self.janitor.tracker.add_room(&room.into());
+        let event = self.world.join_call_in(room, user, device);
+        self.sync(room, vec![event], false).await;
+        self.sweep().await;
+        self.world.log_out(user, device);
     }
 
     pub(super) async fn sweep(&mut self) {

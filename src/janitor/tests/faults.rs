@@ -8,7 +8,8 @@ use crate::{
     janitor::Settings,
     world::{NeighbourError, device_lists::UnknownDevices, journal::FindingKind},
 };
-use rtc_janitor_core::judge::policy::Neighbour;
+use rtc_janitor_core::{judge::policy::Neighbour, rtc::state_event::CALL_MEMBER};
+use serde_json::json;
 
 const ALICE: &str = "@alice:hs";
 const LONG_ENOUGH: u32 = 12;
@@ -63,6 +64,26 @@ async fn a_server_that_asks_to_slow_down_is_obeyed_and_all_is_cleared_in_the_end
     story.minutes(3).await;
     assert_eq!(story.writes(), 6);
     assert_eq!(story.times_found(FindingKind::Refused), 0, "being asked to wait is no refusal");
+}
+
+#[tokio::test]
+async fn a_server_that_lets_few_rooms_be_read_at_once_keeps_nothing_from_being_cleared_in_the_end() {
+    let mut story = Story::with(Settings {
+        breaker: rtc_janitor_core::guard::breaker::Settings { minimum: 100, ..Default::default() },
+        ..settings()
+    });
+    for n in 0..6 {
+        story.ghost_in(&format!("!{n}:hs"), &format!("@u{n}:hs"), "DEAD").await;
+    }
+    // Two that cannot be cleared, and would be read again and again.
+    for n in 0..2 {
+        let levels = json!({"events": {CALL_MEMBER: 50}});
+        story.world.put(&format!("!{n}:hs"), "m.room.power_levels", "", "@creator:hs", levels);
+    }
+    story.world.lock().power_limit = Some((2, Duration::from_secs(50), 0));
+    story.minutes(LONG_ENOUGH + 6).await;
+    assert_eq!(story.writes(), 4);
+    assert_eq!(story.times_found(FindingKind::Blocked), 2);
 }
 
 #[tokio::test]

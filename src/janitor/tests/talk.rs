@@ -77,18 +77,23 @@ async fn five_hundred_findings_at_once_make_one_message() {
 #[tokio::test]
 async fn what_is_found_again_is_edited_into_the_last_report() {
     let mut story = Story::new();
-    let ghost = story.ghost(ALICE, "DEAD").await;
-    story.minutes(12).await;
+    let leaves = async |story: &mut Story| {
+        story.joins(ALICE, "DEAD").await;
+        story.minutes(3).await;
+        let left = story.world.put(ROOM, "m.room.member", ALICE, ALICE, json!({"membership": "leave"}));
+        story.hear([left]).await;
+        story.minutes(12).await;
+    };
+    leaves(&mut story).await;
     let first = story.messages();
     assert_eq!(first.len(), 1);
     assert!(first[0].message.plain.contains("Hung up 1 dead call membership"), "{}", first[0].message.plain);
     story.janitor.journal.sent(&first[0].txn, &"$report".into()).expect("the journal works");
 
-    // It joins again long afterwards, and dies again.
+    // She joins again long afterwards, and leaves again.
     story.minutes(10).await;
-    story.ghost(ALICE, "DEAD").await;
-    story.minutes(12).await;
-    assert_eq!(story.times_found(FindingKind::Cleared), 2, "{ghost}");
+    leaves(&mut story).await;
+    assert_eq!(story.times_found(FindingKind::Cleared), 2);
     let second = story.messages();
     assert_eq!(second.len(), 1);
     assert_eq!(second[0].target, Some((first[0].txn.clone(), Some("$report".into()))));

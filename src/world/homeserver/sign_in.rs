@@ -10,6 +10,7 @@ use matrix_sdk::{
     ruma::{
         UserId as RumaUserId,
         api::client::{
+            discovery::get_supported_versions,
             session::login::v3 as login,
             uiaa::{MatrixUserIdentifier, UserIdentifier},
         },
@@ -117,7 +118,13 @@ async fn log_in(
     let mut request = login::Request::new(login::LoginInfo::Password(password));
     request.initial_device_display_name = Some(display_name.to_owned());
     request.refresh_token = true;
-    let answer = client.send(request).await.map_err(|error| of_login(failure::of_http(&error), user_id))?;
+    let answer = match client.send(request).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            is_homeserver(client).await?;
+            return Err(of_login(failure::of_http(&error), user_id));
+        }
+    };
     if answer.user_id.as_str() != user_id.as_str() {
         return Err(SignInError::Mistake(format!(
             "the homeserver signs {user_id} in as {}: correct homeserver.user_id",
@@ -131,6 +138,20 @@ async fn log_in(
         access_token: Some(answer.access_token),
         refresh_token: answer.refresh_token,
     })
+}
+
+/// Whether a homeserver answers there at all: what it refuses means something else where none does.
+async fn is_homeserver(client: &Client) -> Result<(), SignInError> {
+    match client.send(get_supported_versions::Request::new()).await.map_err(|error| failure::of_http(&error))
+    {
+        Ok(_) => Ok(()),
+        Err(NeighbourError::Refused { status, .. }) => Err(SignInError::Mistake(format!(
+            "nothing at {} answers as a Matrix homeserver (HTTP {status}): correct homeserver.url; it ends \
+             before /_matrix",
+            client.homeserver()
+        ))),
+        Err(other) => Err(other.into()),
+    }
 }
 
 fn of_login(error: NeighbourError, user_id: &UserId) -> SignInError {

@@ -2,12 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use rtc_janitor_core::{guard::breaker::Breakers, ids::RoomId, render::Message, time::Timestamp};
+use rtc_janitor_core::{
+    guard::breaker::Breakers,
+    ids::{RoomId, UserId},
+    render::Message,
+    time::Timestamp,
+};
 use rusqlite::{OptionalExtension, params};
 
 use super::{Journal, Result};
 
 pub(super) const ACCOUNT: &str = "account";
+const BEGUN: &str = "begun";
 const SINCE: &str = "since";
 const ADMIN_ROOM: &str = "admin_room";
 const BREAKERS: &str = "breakers";
@@ -24,6 +30,18 @@ impl Journal {
             .prepare_cached("INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2")?
             .execute([key, value])?;
         Ok(())
+    }
+
+    /// Begins a new journal.
+    pub(super) fn begin(&self, account: &UserId, now: Timestamp) -> Result<()> {
+        self.set_meta(BEGUN, &now.as_millis().to_string())?;
+        self.set_meta(ACCOUNT, account.as_str())
+    }
+
+    /// When this journal was begun, where it says so: of what was said before, nobody knows whether it
+    /// was heard.
+    pub fn begun(&self) -> Result<Option<Timestamp>> {
+        Ok(self.meta(BEGUN)?.and_then(|ms| ms.parse().ok()).map(Timestamp::from_millis))
     }
 
     /// Where the watch goes on (`next_batch` of the last answer that was taken in).

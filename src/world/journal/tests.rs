@@ -15,10 +15,10 @@ use super::*;
 fn a_newer_journal_is_refused_and_left_as_it_is() {
     let store = tempfile::tempdir().expect("a folder");
     let account: UserId = "@bot:hs".into();
-    let journal = Journal::open(store.path(), &account).expect("a journal");
+    let journal = Journal::open(store.path(), &account, NOW).expect("a journal");
     journal.db.pragma_update(None, "user_version", 99).expect("SQLite");
     drop(journal);
-    let error = Journal::open(store.path(), &account).expect_err("it is newer");
+    let error = Journal::open(store.path(), &account, NOW).expect_err("it is newer");
     assert!(matches!(error, JournalError::Newer { found: 99, known: schema::VERSION, .. }), "{error}");
     let version: i64 = Connection::open(store.path().join("journal.sqlite3"))
         .expect("SQLite")
@@ -30,16 +30,16 @@ fn a_newer_journal_is_refused_and_left_as_it_is() {
 #[test]
 fn the_journal_of_another_account_is_refused() {
     let store = tempfile::tempdir().expect("a folder");
-    Journal::open(store.path(), &"@bot:hs".into()).expect("a journal");
-    Journal::open(store.path(), &"@bot:hs".into()).expect("its own");
-    let error = Journal::open(store.path(), &"@other:hs".into()).expect_err("another's");
+    Journal::open(store.path(), &"@bot:hs".into(), NOW).expect("a journal");
+    Journal::open(store.path(), &"@bot:hs".into(), NOW).expect("its own");
+    let error = Journal::open(store.path(), &"@other:hs".into(), NOW).expect_err("another's");
     assert!(matches!(error, JournalError::OtherAccount { .. }), "{error}");
 }
 
 #[test]
 fn nobody_else_may_read_it() {
     let store = tempfile::tempdir().expect("a folder");
-    let _journal = Journal::open(store.path(), &"@bot:hs".into()).expect("a journal");
+    let _journal = Journal::open(store.path(), &"@bot:hs".into(), NOW).expect("a journal");
     for entry in std::fs::read_dir(store.path()).expect("a folder") {
         let entry = entry.expect("a file");
         let mode = entry.metadata().expect("a file").permissions().mode() & 0o777;
@@ -145,7 +145,7 @@ fn a_journal_of_the_first_version_is_brought_up_to_date() {
     )
     .expect("SQLite");
     drop(db);
-    let journal = Journal::open(store.path(), &"@bot:hs".into()).expect("brought up to date");
+    let journal = Journal::open(store.path(), &"@bot:hs".into(), NOW).expect("brought up to date");
     assert_eq!(journal.unsent().expect("SQLite")[0].txn, "t");
     assert!(journal.has_said("s").expect("SQLite"));
     let (past, total) = journal.history(None, Some(&"@a:hs".into()), 5).expect("SQLite");

@@ -171,6 +171,12 @@ impl Journal {
         self.records("WHERE outcome = 'cleared' AND finished_ms >= ?1 ORDER BY id", [since.as_millis()])
     }
 
+    /// What was cleared under a key, the oldest first.
+    pub fn cleared_under(&self, room: &RoomId, key: &StateKey) -> Result<Vec<WriteRecord>> {
+        let condition = "WHERE room = ?1 AND key = ?2 AND outcome = 'cleared' ORDER BY id";
+        self.records(condition, [room.as_str(), key.as_str()])
+    }
+
     /// The clear that wrote an event, unless it was looked at before.
     pub fn unverified(&self, room: &RoomId, written: &EventId) -> Result<Option<WriteRecord>> {
         let condition = "WHERE written_event = ?1 AND verified = 0 AND room = ?2";

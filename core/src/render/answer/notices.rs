@@ -103,6 +103,13 @@ pub fn working() -> Message {
     one("⏳ Working on it …")
 }
 
+/// What was asked for cannot be told yet.
+pub fn has_not_seen_all() -> Message {
+    one(
+        "⏳ I have not seen all rooms yet since my start, so I cannot say what is in them. Ask again in a minute.",
+    )
+}
+
 /// A plan was approved, and says itself what comes of it.
 pub fn under_way() -> Message {
     one("👍 Taken up; how far it comes is told beside the plan.")

@@ -78,12 +78,19 @@ impl ShownPlan<'_> {
                 }
             });
         }
-        let alive = proposals.iter().filter(|proposal| proposal.is_alive).count();
+        let unknown = proposals.iter().filter(|proposal| proposal.is_unknown).count();
+        let alive = proposals.iter().filter(|proposal| proposal.is_alive && !proposal.is_unknown).count();
         if alive > 0 {
             let look = if alive == 1 { "looks" } else { "look" };
             page.say(&format!(
                 "⚠️ {alive} of them {look} alive and will be back within a second; only hanging up in the client ends \
                  the call for them. Everybody in the call gets new keys meanwhile."
+            ));
+        }
+        if unknown > 0 {
+            page.say(&format!(
+                "⚠️ Of {unknown} of them I cannot tell whether somebody is there. Whoever is will be back within a \
+                 second, and everybody in the call gets new keys."
             ));
         }
         let reserved = proposals.iter().filter(|proposal| proposal.reservation.is_some()).count();

@@ -44,6 +44,8 @@ pub struct Status<'a> {
     pub mode_by_command: Option<Mode>,
     /// Whether it is paused.
     pub paused: Option<Pause>,
+    /// Whether everything was seen once since the start.
+    pub has_seen_all: bool,
     /// How many rooms are watched.
     pub rooms: usize,
     /// How many of them need a person.
@@ -91,6 +93,9 @@ impl Status<'_> {
             (None, Mode::Report) => "🔍 Mode report: I change nothing and say what I would.".to_owned(),
         };
         page.say(&format!("{first}{}", self.whence()));
+        if !self.has_seen_all {
+            page.say("⏳ I have not seen all rooms yet since my start: what I count here is not all.");
+        }
         let mut lines = vec![format!(
             "{} in calls: {} alive, {} dead ({} due), {} unknown",
             count(self.active + self.stale.0 + self.unknown, "membership", "memberships"),

@@ -17,6 +17,7 @@ use crate::{
     render::{
         Message,
         message::{self},
+        words,
     },
     rtc::{
         membership::{Content, FirstSeen, Owner, read},
@@ -56,6 +57,7 @@ fn status<'a>() -> Status<'a> {
         mode_of_file: Mode::Clean,
         mode_by_command: None,
         paused: None,
+        has_seen_all: true,
         rooms: 31,
         problems: 0,
         active: 3,
@@ -83,6 +85,7 @@ fn status_says_how_things_stand() {
     let troubled = Status {
         mode: Mode::Report,
         mode_by_command: Some(Mode::Report),
+        has_seen_all: false,
         problems: 2,
         last_sweep: None,
         neighbours: vec![
@@ -323,6 +326,32 @@ fn what_there_is_no_room_to_show_is_no_part_of_a_plan() {
 }
 
 #[test]
+fn a_crowded_event_hides_no_other_from_a_plan() {
+    let id: PlanId = "k4wz".parse().unwrap();
+    let odd = "\u{1f47b}&<".repeat(100);
+    let crowd = (0..300).map(|n| Owner { user: odd.as_str().into(), device: format!("{odd}{n}").into() });
+    let crowded = Proposal {
+        room_name: Some(odd.clone()),
+        owners: crowd.collect(),
+        why: words::several((0..300).map(|n| format!("its newest event is from {n} min ago"))),
+        ..proposal("X", None, true)
+    };
+    let all = [crowded, proposal("Y", None, true)];
+    let (message, part) = ShownPlan {
+        id: &id,
+        kind: PlanKind::Clear,
+        proposals: &all,
+        undue: (0, None),
+        blocked: &[],
+        is_paused: false,
+        prefix: PREFIX,
+        now: NOW,
+    }
+    .message();
+    assert_eq!(part.len(), 2, "{}", message.plain);
+}
+
+#[test]
 fn progress_names_what_was_left_and_who_came_back() {
     let id: PlanId = "k4wz".parse().unwrap();
     let by = "@boss:example.org".into();
@@ -492,6 +521,7 @@ fn every_short_answer() {
         undecryptable(&alice()),
         interrupted(PREFIX),
         working(),
+        has_not_seen_all(),
         failed("no usable answer: timed out"),
         no_such_room(&RoomName::Id("!x:example.org".into()), &[], PREFIX),
         no_such_room(&named, &[], PREFIX),
