@@ -54,9 +54,10 @@ pub(super) struct State {
     pub(super) clock_ahead: Duration,
     /// What every read of a room comes to.
     pub(super) reads_fail: Option<NeighbourError>,
-    /// After how many reads of power levels the server wants to be left alone for how long, and how many
-    /// there were since.
-    pub(super) power_limit: Option<(usize, Duration, usize)>,
+    /// How many reads of power levels the server answers within how long.
+    pub(super) power_limit: Option<(usize, Duration)>,
+    /// When it answered some.
+    power_reads: Vec<i64>,
     count: u64,
 }
 
@@ -166,13 +167,15 @@ impl Rooms for World {
             return Err(error.clone());
         }
         if kind == "m.room.power_levels"
-            && let Some((most, retry_after, since)) = &mut state.power_limit
+            && let Some((most, within)) = state.power_limit
         {
-            *since += 1;
-            if *since > *most {
-                *since = 0;
-                return Err(NeighbourError::RateLimited { retry_after: *retry_after });
+            let now = Timestamp::from_millis(state.now);
+            state.power_reads.retain(|at| now.since(Timestamp::from_millis(*at)) < within);
+            if state.power_reads.len() >= most {
+                return Err(NeighbourError::RateLimited { retry_after: within });
             }
+            let now = state.now;
+            state.power_reads.push(now);
         }
         let place = (room.clone(), kind.to_owned(), key.to_owned());
         if kind == CALL_MEMBER

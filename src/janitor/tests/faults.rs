@@ -80,7 +80,7 @@ async fn a_server_that_lets_few_rooms_be_read_at_once_keeps_nothing_from_being_c
         let levels = json!({"events": {CALL_MEMBER: 50}});
         story.world.put(&format!("!{n}:hs"), "m.room.power_levels", "", "@creator:hs", levels);
     }
-    story.world.lock().power_limit = Some((2, Duration::from_secs(50), 0));
+    story.world.lock().power_limit = Some((2, Duration::from_secs(50)));
     story.minutes(LONG_ENOUGH + 6).await;
     assert_eq!(story.writes(), 4);
     assert_eq!(story.times_found(FindingKind::Blocked), 2);
