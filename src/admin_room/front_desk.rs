@@ -118,12 +118,13 @@ impl FrontDesk {
             let mut new = Vec::new();
             let begun = janitor.begun()?;
             for one in mine {
+                let is_upgrade = matches!(one.what, What::Upgrade { .. });
                 // A journal that was lost may have had it, and a plan must not be made and approved twice.
-                if one.is_backlog && begun.is_some_and(|begun| one.at < begun) {
+                if !is_upgrade && one.is_backlog && begun.is_some_and(|begun| one.at < begun) {
                     tracing::info!(sender = %one.sender, "left alone: it was said before my journal began");
                     continue;
                 }
-                if matches!(one.what, What::Upgrade { .. }) || janitor.take_up(&one.event, &one.sender)? {
+                if is_upgrade || janitor.take_up(&one.event, &one.sender)? {
                     new.push(one);
                 }
             }

@@ -60,7 +60,8 @@ async fn what_was_said_before_a_new_journal_was_begun_is_not_carried_out_again()
     let boss = Talker::new(&setup, 50).await?;
     let mut bot = setup.spawn()?;
     boss.hears(&bot, "is watching").await?;
-    assert!(boss.ask(&bot, "!janitor pause").await?.contains("Paused"));
+    boss.ask(&bot, "!janitor pause").await?;
+    assert!(boss.ask(&bot, "!janitor status").await?.contains("Paused"));
     assert!(bot.stop().await?.success());
     std::fs::remove_dir_all(setup.directory().join("data"))?;
     bot = setup.start().await?;
