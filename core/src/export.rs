@@ -20,7 +20,7 @@ use crate::{
     rtc::{
         membership::{self, Anomaly, Content, FirstSeen, Focus, Malformed, Membership, Owner, read},
         state_event::{CALL_MEMBER, StateEvent, saturating_integer},
-        state_key::{self, RoomPower},
+        state_key::{self, Blocked, RoomPower},
     },
     time::Timestamp,
 };
@@ -73,6 +73,9 @@ pub struct Explained {
     pub expires_ms: Option<i64>,
     /// `own_power` or `none`; null when nobody was named to write as, or there is nothing to clear.
     pub route: Option<&'static str>,
+    /// What is in the way where the route is `none`; for people only.
+    #[serde(skip)]
+    pub obstacle: Option<String>,
     /// All of it in one sentence.
     pub why: String,
 }
@@ -198,11 +201,13 @@ impl Export {
             .zip(&open)
             .map(|(evidence, placed)| (judge(placed.membership, &evidence, policy, now), evidence));
         let power = self.power(now);
+        let may_write = |writer: &UserId, key: &StateKey| match &power {
+            _ if !self.may_be_in_room(writer) => Err(Some(Blocked::NotInTheRoom)),
+            Some(power) => power.may_write(writer, key).map_err(Some),
+            None => Err(None),
+        };
         let route = |key: &StateKey| {
-            writer.map(|writer| match power.as_ref().map(|power| power.may_write(writer, key)) {
-                Some(Ok(())) if self.may_be_in_room(writer) => "own_power",
-                _ => "none",
-            })
+            writer.map(|writer| if may_write(writer, key).is_ok() { "own_power" } else { "none" })
         };
         let odd = |event: &StateEvent| membership::anomalies(event, seen);
         let mut rows = Vec::new();
@@ -229,6 +234,11 @@ impl Export {
                         )
                     }
                 })),
+            }
+        }
+        if let Some(writer) = writer {
+            for row in rows.iter_mut().filter(|row| row.route.is_some()) {
+                row.obstacle = may_write(writer, &row.state_key).err().map(words::obstacle);
             }
         }
         rows
@@ -396,6 +406,7 @@ impl Explained {
             since_ms: None,
             expires_ms: None,
             route: None,
+            obstacle: None,
             why,
         }
     }
@@ -424,6 +435,7 @@ impl Explained {
             since_ms: judgement.reasons().next().and_then(|(_, since)| since).map(Timestamp::as_millis),
             expires_ms: Some(membership.expires.as_millis()),
             route,
+            obstacle: None,
             why: words::why(membership, judgement, evidence, now),
         }
     }

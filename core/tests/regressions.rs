@@ -396,6 +396,26 @@ fn an_answer_that_is_no_participant_list_is_unknown() {
 }
 
 #[test]
+fn whoever_cannot_clear_a_key_is_told_why() {
+    let state = |kind: &str, content: Value| {
+        json!({"type": kind, "state_key": "", "sender": "@creator:hs", "event_id": format!("${kind}"),
+            "origin_server_ts": 1, "content": content})
+    };
+    let call = || event("_@a:hs_D_m.call", "@a:hs", NOW_MS - MIN, session("D"));
+    let create = || state("m.room.create", json!({"room_version": "11"}));
+    let levels = |needed: i64| state("m.room.power_levels", json!({"events": {CALL_MEMBER: needed}}));
+    let bot: UserId = "@bot:hs".into();
+    let told = |events: Value| {
+        let rows = Export::from_state(events).unwrap().explain(&Policy::default(), Some(&bot), NOW);
+        (rows[0].route.unwrap(), rows[0].obstacle.clone())
+    };
+    let why = "the power level is 0, and call memberships need 50".to_owned();
+    assert_eq!(told(json!([create(), levels(50), call()])), ("none", Some(why)));
+    assert_eq!(told(json!([create(), levels(0), call()])), ("own_power", None));
+    assert!(told(json!([call()])).1.unwrap().contains("no m.room.create"));
+}
+
+#[test]
 fn a_file_that_holds_something_else_is_no_clean_bill_of_health() {
     let error = json!({"errcode": "M_UNKNOWN_TOKEN", "error": "Token has expired"});
     let member = json!({"type": "m.room.member", "state_key": "@a:hs", "sender": "@a:hs", "event_id": "$m",

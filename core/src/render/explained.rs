@@ -26,7 +26,8 @@ pub fn table(rows: &[Explained], now: Timestamp) -> String {
             let _ = writeln!(text, "          odd: {}", row.anomalies.join(", "));
         }
         if let Some(route) = row.route {
-            let _ = writeln!(text, "          can be cleared by: {route}");
+            let why = row.obstacle.as_deref().map_or_else(String::new, |why| format!(" ({why})"));
+            let _ = writeln!(text, "          can be cleared by: {route}{why}");
         }
         let _ = writeln!(text, "          key {}\n", harmless(row.state_key.as_str()));
     }

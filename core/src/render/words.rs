@@ -8,7 +8,7 @@ use crate::{
         policy::Reason,
         verdict::{Judgement, UnknownWhy, Verdict},
     },
-    rtc::membership::Membership,
+    rtc::{membership::Membership, state_key::Blocked},
     time::Timestamp,
 };
 
@@ -72,6 +72,22 @@ pub fn why(membership: &Membership, judgement: &Judgement, evidence: &Evidence, 
             let since = judgement.reasons().next().and_then(|(_, since)| since);
             because(reason, since, membership, evidence, now)
         }
+    }
+}
+
+/// Why somebody cannot clear a key; `None`: the state does not tell who may.
+pub fn obstacle(blocked: Option<Blocked>) -> String {
+    match blocked {
+        None => "the state has no m.room.create, so nobody knows who may".into(),
+        Some(Blocked::OnlyItsOwner) => "its owner alone may write this key, at any power level".into(),
+        Some(Blocked::OwnerHasAsMuchPower) => {
+            "in this room version it takes a higher power level than its owner's".into()
+        }
+        Some(Blocked::NotEnoughPower { has, needs }) => {
+            format!("the power level is {has}, and call memberships need {needs}")
+        }
+        Some(Blocked::NotAUserKey) => "this room version lets nobody write this key".into(),
+        Some(Blocked::NotInTheRoom) => "not in the room".into(),
     }
 }
 
