@@ -65,7 +65,7 @@ use crate::world::{
 };
 use observe::Observed;
 use plans::Plans;
-use power::PutOff;
+use power::Turns;
 use sweep::ClockCheck;
 use tracker::Tracker;
 use wishes::Wishes;
@@ -117,8 +117,8 @@ pub struct Janitor {
     retry_at: HashMap<(RoomId, StateKey), (Timestamp, u32)>,
     /// Nothing is written before this: the server asked to slow down.
     hold_writes_until: Option<Timestamp>,
-    /// Rooms whose power levels the server did not want to be read yet.
-    put_off: PutOff,
+    /// Whose power levels are read next, and not before when.
+    turns: Turns,
     /// The server has lately asked to slow down: writes are made one at a time.
     is_slowed: bool,
     /// A write was made of which nobody knows what came of it.
@@ -172,7 +172,7 @@ impl Janitor {
             dealt_with: HashSet::new(),
             retry_at: HashMap::new(),
             hold_writes_until: None,
-            put_off: PutOff::default(),
+            turns: Turns::default(),
             is_slowed: false,
             is_unsettled: false,
             has_seen_all: watch::Sender::new(false),

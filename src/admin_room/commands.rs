@@ -1,20 +1,11 @@
 //! Which command is carried out where.
 
-use std::time::Duration;
-
-use rtc_janitor_core::{command::Command, render::answer};
-use tokio::time::timeout;
+use rtc_janitor_core::command::{Command, HistoryFilter, RoomName, Target};
 
 use super::asked::{Asked, Gone, Reply};
 
-/// How long a command waits after a start until everything was seen.
-const FULL_VIEW: Duration = Duration::from_secs(30);
-
 /// Carries out one command, by the file that is named after it.
 pub(super) async fn run(asked: &Asked<'_>, command: Command) -> Result<Reply, Gone> {
-    if tells_of_calls(&command) && !has_seen_all(asked).await? {
-        return Ok(answer::has_not_seen_all().into());
-    }
     match command {
         Command::Help { command } => Ok(super::help::answer(asked, command.as_deref())),
         Command::Status => super::status::answer(asked).await,
@@ -39,9 +30,10 @@ pub(super) async fn run(asked: &Asked<'_>, command: Command) -> Result<Reply, Go
     }
 }
 
-/// Whether a command is about the calls or the rooms there are: an answer that is given before they were
-/// seen would say that there are none.
-const fn tells_of_calls(command: &Command) -> bool {
+/// Whether a command cannot be carried out before everything was seen since the start: it would tell that
+/// there are no calls and no rooms, or know no room by its name, or take it for another's.
+pub(super) fn needs_full_view(command: &Command) -> bool {
+    let is_named = |target: &Target| matches!(target, Target::Room(RoomName::Name(_)));
     match command {
         Command::Calls { .. }
         | Command::Explain { .. }
@@ -49,6 +41,10 @@ const fn tells_of_calls(command: &Command) -> bool {
         | Command::Clear { .. }
         | Command::Rooms { .. }
         | Command::Leave { .. } => true,
+        Command::Exclude { target } | Command::Include { target } => is_named(target),
+        Command::History { filter } => {
+            filter.iter().any(|filter| matches!(filter, HistoryFilter::About(target) if is_named(target)))
+        }
         // It says itself what it has not seen.
         Command::Status
         | Command::Help { .. }
@@ -56,19 +52,10 @@ const fn tells_of_calls(command: &Command) -> bool {
         | Command::Mode { .. }
         | Command::Pause { .. }
         | Command::Resume
-        | Command::Exclude { .. }
-        | Command::Include { .. }
         | Command::Grace { .. }
         | Command::Config { .. }
         | Command::Join { .. }
-        | Command::History { .. }
         | Command::Breaker { .. }
         | Command::Version => false,
     }
-}
-
-/// Waits until everything was seen since the start, for a while; false when that takes longer.
-async fn has_seen_all(asked: &Asked<'_>) -> Result<bool, Gone> {
-    let mut seen = asked.janitor(|janitor| Box::pin(async move { Ok(janitor.has_seen_all()) })).await?;
-    Ok(timeout(FULL_VIEW, seen.wait_for(|seen| *seen)).await.is_ok_and(|seen| seen.is_ok()))
 }

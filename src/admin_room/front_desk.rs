@@ -4,7 +4,7 @@
 //! command, is it fresh, is it vouched for, has its sender a say? Only then it is carried out.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -16,7 +16,7 @@ use rtc_janitor_core::{
     time::Timestamp,
 };
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{Instant, sleep, sleep_until},
 };
 
@@ -24,7 +24,7 @@ use super::{
     apply::approve,
     asked::{Asked, Gone, House, Reply},
     authority::{Authority, Refusal},
-    commands::run,
+    commands::{needs_full_view, run},
 };
 use crate::{
     janitor::{Janitor, plans::Which, run::Stop},
@@ -36,6 +36,10 @@ const TOO_OLD: Duration = Duration::from_mins(5);
 
 /// A command that takes longer shows that it is being worked on.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a command that tells of calls waits after a start for everything to be seen. Others are carried
+/// out meanwhile: nothing is written before that, and `pause` is to come first.
+const FULL_VIEW: Duration = Duration::from_secs(30);
 
 /// The pause before it is asked again whether an upgrade is to be followed: doubled each time up to the second.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
@@ -63,13 +67,34 @@ impl FrontDesk {
     pub async fn serve(self, mut ears: mpsc::Receiver<Delivery>, stop: Stop) {
         // Boxed: the futures of all commands together are large.
         let _ = stop.or(Box::pin(self.finish_what_was_begun())).await;
+        let full_view = self.house.desk.ask(|janitor| Box::pin(async move { Ok(janitor.has_seen_all()) }));
+        let Some(Some(mut full_view)) = stop.or(full_view).await else { return };
         let mut upgrade: Option<Upgrade> = None;
+        let mut early = VecDeque::new();
         loop {
             let at = upgrade.as_ref().map_or_else(Instant::now, |upgrade| upgrade.at);
+            let patience_ends = early.front().map_or_else(Instant::now, |early: &Early| early.until);
             let delivery = tokio::select! {
                 biased;
                 () = stop.wait() => return,
                 delivery = ears.recv() => delivery,
+                () = all_seen(&mut full_view), if !early.is_empty() => {
+                    for Early { heard, .. } in early.drain(..) {
+                        let dealt_with = stop.or(Box::pin(self.deal_with(heard, &full_view))).await;
+                        if !matches!(dealt_with, Some(Ok(()))) {
+                            return;
+                        }
+                    }
+                    continue;
+                }
+                () = sleep_until(patience_ends), if !early.is_empty() => {
+                    let Some(Early { heard, .. }) = early.pop_front() else { continue };
+                    let dealt_with = stop.or(Box::pin(self.deal_with(heard, &full_view))).await;
+                    if !matches!(dealt_with, Some(Ok(()))) {
+                        return;
+                    }
+                    continue;
+                }
                 () = sleep_until(at), if upgrade.is_some() => {
                     let Some(Ok(rest)) = stop.or(self.follow(upgrade.take())).await else { return };
                     upgrade = rest;
@@ -88,7 +113,9 @@ impl FrontDesk {
                         pause: Duration::ZERO,
                         at: Instant::now(),
                     });
-                } else if !matches!(stop.or(Box::pin(self.deal_with(one))).await, Some(Ok(()))) {
+                } else if self.is_early(&one, &full_view).await {
+                    early.push_back(Early { heard: one, until: Instant::now() + FULL_VIEW });
+                } else if !matches!(stop.or(Box::pin(self.deal_with(one, &full_view))).await, Some(Ok(()))) {
                     return;
                 }
             }
@@ -151,7 +178,16 @@ impl FrontDesk {
         command::heard(&listener, body, html.as_deref())
     }
 
-    async fn deal_with(&self, heard: Heard) -> Result<(), Gone> {
+    /// Whether it is a command that has to wait until everything was seen.
+    async fn is_early(&self, heard: &Heard, full_view: &watch::Receiver<bool>) -> bool {
+        if *full_view.borrow() {
+            return false;
+        }
+        let text = self.command_in(&heard.what).await;
+        text.is_some_and(|text| Command::parse(&text).is_ok_and(|command| needs_full_view(&command)))
+    }
+
+    async fn deal_with(&self, heard: Heard, full_view: &watch::Receiver<bool>) -> Result<(), Gone> {
         let Heard { event, sender, what, .. } = &heard;
         let age = self.house.clock.now().since(heard.at);
         if matches!(what, What::Undecryptable) {
@@ -196,6 +232,9 @@ impl FrontDesk {
         }
         let text = self.command_in(what).await.unwrap_or_default();
         match Command::parse(&text) {
+            Ok(command) if needs_full_view(&command) && !*full_view.borrow() => {
+                self.say(event, answer::has_not_seen_all(), None).await
+            }
             Ok(command) => {
                 tracing::info!(%sender, ?command, "a command");
                 self.carry_out(event, sender, Wanted::Command(command)).await
@@ -311,6 +350,14 @@ impl FrontDesk {
     }
 }
 
+/// A command that came before everything was seen. Whether its sender has a say is asked when it is dealt
+/// with.
+struct Early {
+    heard: Heard,
+    /// When waiting is over.
+    until: Instant,
+}
+
 /// An upgrade of the admin room that is not followed yet.
 struct Upgrade {
     by: UserId,
@@ -324,6 +371,13 @@ struct Upgrade {
 enum Wanted {
     Command(Command),
     Plan(Which),
+}
+
+/// Waits until everything was seen; for ever where that cannot be any more.
+async fn all_seen(full_view: &mut watch::Receiver<bool>) {
+    if full_view.wait_for(|seen| *seen).await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// ✅, with or without the mark that asks for it in colour.

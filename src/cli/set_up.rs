@@ -142,12 +142,16 @@ async fn retry<T>(
         match result {
             Ok(done) => return Ok(Some(done)),
             Err(SignInError::Mistake(sentence)) => return Err(CliError::Mistake(sentence)),
-            Err(error) if longest.is_some_and(|longest| begun.elapsed() + pause > longest) => {
+            Err(error) if longest.is_some_and(|longest| begun.elapsed() >= longest) => {
                 return Err(CliError::Unexpected(format!("{error} ({homeserver}); given up")));
             }
             Err(error) => {
-                let pause = humantime::format_duration(pause);
-                tracing::warn!(%homeserver, "{error}; trying again in {pause}");
+                // Once more when patience ends.
+                let left = longest.map(|longest| longest.saturating_sub(begun.elapsed()));
+                pause = left.map_or(pause, |left| pause.min(left));
+                let shown = Duration::from_millis(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
+                let shown = humantime::format_duration(shown);
+                tracing::warn!(%homeserver, "{error}; trying again in {shown}");
             }
         }
         if stop.or(sleep(pause)).await.is_none() {

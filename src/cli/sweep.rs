@@ -1,6 +1,6 @@
 //! `rtc-janitor sweep`: one sweep and its report, fit for cron.
 
-use std::{fmt::Write as _, process::ExitCode, time::Duration};
+use std::{fmt::Write as _, process::ExitCode};
 
 use super::{
     CliError, logging,
@@ -10,7 +10,7 @@ use crate::{
     config::{Config, RoomRef, room_text},
     janitor::{
         Janitor, Outbox,
-        once::{LONGEST_GAP, OnceError, Swept},
+        once::{LONGEST_GAP, OnceError, PATIENCE, Swept},
     },
     world::{
         clock::{Clock as _, SystemClock},
@@ -21,9 +21,6 @@ use rtc_janitor_core::{
     render::{Message, message, words},
     time::Timestamp,
 };
-
-/// How long a homeserver that does not answer is waited for: the next run comes, and finds the store free.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Make one sweep and print its report; clears only with --clean
 ///

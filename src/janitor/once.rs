@@ -23,6 +23,12 @@ use crate::world::{
 /// Each of them reads everything afresh.
 pub const LONGEST_GAP: Duration = Duration::from_hours(2);
 
+/// How long a homeserver that does not answer is waited for: the next run comes, and finds the store free.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The pause before a homeserver that did not answer is asked again.
+const AGAIN: Duration = Duration::from_secs(2);
+
 /// Why a single sweep could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum OnceError {
@@ -66,9 +72,9 @@ impl Janitor {
     ) -> Result<(Vec<Swept>, Message), OnceError> {
         // Whoever runs this is told on the terminal.
         self.admin_room = AdminRoomState::Reachable;
-        let since = self.read(watch, None).await?;
+        let since = self.read(watch, None, stop).await?;
         // The second answer has the rooms whose invitations the first one brought.
-        let mut since = self.read(watch, Some(&since)).await?;
+        let mut since = self.read(watch, Some(&since), stop).await?;
         if let Some(room) = self.settings.only.iter().find(|room| !self.is_in(room)) {
             return Err(OnceError::NotInRoom(room.clone()));
         }
@@ -84,7 +90,7 @@ impl Janitor {
             if stop.or(sleep(pause)).await.is_none() {
                 break summary.judged;
             }
-            since = self.read(watch, Some(&since)).await?;
+            since = self.read(watch, Some(&since), stop).await?;
         };
         if stop.or(self.add_routes(&judged, &mut done)).await.is_none() {
             tracing::debug!("told to stop before it was known who may write");
@@ -107,8 +113,32 @@ impl Janitor {
         }
     }
 
-    async fn read(&mut self, watch: &mut dyn Watch, since: Option<&str>) -> Result<String, OnceError> {
-        let batch = watch.sync(since, Duration::ZERO).await?;
+    /// Takes in what sync says; a server that does not answer is asked again for a while.
+    async fn read(
+        &mut self,
+        watch: &mut dyn Watch,
+        since: Option<&str>,
+        stop: &Stop,
+    ) -> Result<String, OnceError> {
+        let end = self.now() + PATIENCE;
+        let batch = loop {
+            let error = match watch.sync(since, Duration::ZERO).await {
+                Ok(batch) => break batch,
+                Err(error) => error,
+            };
+            let pause = match &error {
+                NeighbourError::Unreachable(_) => AGAIN,
+                NeighbourError::RateLimited { retry_after } => *retry_after,
+                NeighbourError::SignedOut(_) | NeighbourError::Refused { .. } => return Err(error.into()),
+            };
+            if self.now() + pause > end {
+                return Err(error.into());
+            }
+            tracing::warn!("{error}; trying again in {}", humantime::format_duration(pause));
+            if stop.or(sleep(pause)).await.is_none() {
+                return Err(error.into());
+            }
+        };
         let next = batch.next_batch.clone();
         self.take_in(batch, false).await?;
         Ok(next)

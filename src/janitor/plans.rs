@@ -186,8 +186,10 @@ impl Janitor {
         let now = self.now();
         let about = index.about(&candidate.room, &candidate.event);
         let due = about.iter().flat_map(|one| &one.due).min_by_key(|due| due.reason);
-        let is_unknown = about.iter().any(|one| matches!(one.judgement.verdict, Verdict::Unknown(_)));
-        let is_alive = about.iter().any(|one| !matches!(one.judgement.verdict, Verdict::Stale(_)));
+        // One who looks alive is what counts, whatever is not known of the others under the key.
+        let is_alive = about.iter().any(|one| one.judgement.verdict == Verdict::Active);
+        let is_unknown =
+            !is_alive && about.iter().any(|one| matches!(one.judgement.verdict, Verdict::Unknown(_)));
         let why = |one: &&Judged| words::why(&one.membership, &one.judgement, &one.evidence, now);
         Proposal {
             room: candidate.room.clone(),

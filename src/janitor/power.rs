@@ -16,14 +16,22 @@ use rtc_janitor_core::{
 use super::{Janitor, observe::CONCURRENCY};
 use crate::world::{NeighbourError, Rooms};
 
-/// Reads that the server put off. What was read is acted on all the same; were it not, a server that
-/// always stops at the same number of reads would never let anything be written.
+/// Whose turn it is where the server limits reads. What was read is acted on at once, and whoever waited
+/// longest is read first the next time; else a server that always stops at the same number of reads would
+/// never let some things be written.
 #[derive(Clone, Debug, Default)]
-pub(super) struct PutOff {
+pub(super) struct Turns {
     /// Nothing is read before this.
-    until: Option<Timestamp>,
-    /// The rooms whose turn it is then.
-    rooms: BTreeSet<RoomId>,
+    not_before: Option<Timestamp>,
+    /// When each room was read last.
+    read: HashMap<RoomId, Timestamp>,
+}
+
+impl Turns {
+    /// Forgets a wait that is over.
+    pub(super) fn settle(&mut self, now: Timestamp) {
+        self.not_before = self.not_before.filter(|until| now < *until);
+    }
 }
 
 impl Janitor {
@@ -41,20 +49,19 @@ impl Janitor {
     /// Reads who may write what, afresh; the create event of a room never changes. When the server asks
     /// to slow down, the rest is left for later.
     pub(super) async fn read_power(&mut self, rooms: BTreeSet<RoomId>) -> HashMap<RoomId, RoomPower> {
-        let now = self.now();
-        if self.put_off.until.is_some_and(|until| now < until) {
-            self.put_off.rooms.extend(rooms);
-            return HashMap::new();
-        }
-        let before = std::mem::take(&mut self.put_off);
-        let mut waiting = rooms.clone();
-        let (first, rest): (Vec<_>, Vec<_>) = rooms.into_iter().partition(|room| before.rooms.contains(room));
-        let port = Arc::clone(&self.ports.rooms);
-        let mut rooms = first.into_iter().chain(rest);
-        let mut in_flight = FuturesUnordered::new();
         let mut powers = HashMap::new();
+        self.turns.settle(self.now());
+        if self.turns.not_before.is_some() {
+            return powers;
+        }
+        self.turns.read.retain(|room, _| self.tracker.knows(room));
+        let mut rooms: Vec<_> = rooms.into_iter().collect();
+        rooms.sort_by_key(|room| self.turns.read.get(room).copied());
+        let mut rooms = rooms.into_iter();
+        let port = Arc::clone(&self.ports.rooms);
+        let mut in_flight = FuturesUnordered::new();
         loop {
-            while in_flight.len() < CONCURRENCY && self.put_off.until.is_none() {
+            while in_flight.len() < CONCURRENCY && self.turns.not_before.is_none() {
                 let Some(room) = rooms.next() else { break };
                 let create = self.tracker.about(&room).and_then(|about| about.create.clone());
                 let port = &*port;
@@ -64,6 +71,13 @@ impl Janitor {
                 });
             }
             let Some((room, mut create, read)) = in_flight.next().await else { break };
+            if let Err(NeighbourError::RateLimited { retry_after }) = &read {
+                tracing::warn!(%room, ?retry_after, "the server asks to read less");
+                self.turns.not_before = self.turns.not_before.max(Some(self.now() + *retry_after));
+                self.is_slowed = true;
+                continue;
+            }
+            self.turns.read.insert(room.clone(), self.now());
             let levels = match read {
                 Ok((event, levels)) => {
                     if let Some(event) = event {
@@ -72,37 +86,24 @@ impl Janitor {
                     }
                     levels.map(|event| event.content)
                 }
-                Err(NeighbourError::RateLimited { retry_after }) => {
-                    tracing::warn!(%room, ?retry_after, "the server asks to read less");
-                    self.put_off.until = self.put_off.until.max(Some(self.now() + retry_after));
-                    self.is_slowed = true;
-                    continue;
-                }
                 Err(error) => {
                     tracing::warn!(%room, "power levels not readable: {error}");
-                    waiting.remove(&room);
                     continue;
                 }
             };
-            waiting.remove(&room);
             let Some((create, creator)) = create else {
                 tracing::warn!(%room, "the room has no create event");
                 continue;
             };
             powers.insert(room, RoomPower::new(&create, &creator, levels.as_ref(), self.now()));
         }
-        drop(in_flight);
-        if self.put_off.until.is_some() {
-            self.put_off.rooms = waiting;
-        }
         powers
     }
 
-    /// Until when the server wants to be left alone with something that is to be done.
+    /// Until when the server wants to be left alone with something that is to be done; then it is looked
+    /// again.
     pub(super) fn held_until(&self) -> Option<Timestamp> {
-        let now = self.now();
-        let reads = self.put_off.until.filter(|until| now < *until);
-        [self.hold_writes_until, reads].into_iter().flatten().min()
+        [self.hold_writes_until, self.turns.not_before].into_iter().flatten().min()
     }
 }
 

@@ -68,6 +68,7 @@ impl Janitor {
             self.ledger.pause(None);
         }
         self.last_look = Some(now);
+        self.turns.settle(now);
         if self.hold_writes_until.is_some_and(|until| now >= until) {
             // Somebody waits for an answer: that goes first where the server takes few events.
             self.hold_writes_until = self.answers_go_first().then(|| now + Duration::from_secs(1));

@@ -305,11 +305,14 @@ impl<'a> Halls<'a> {
             return Sfu::Listed;
         }
         let is_incomplete = anywhere.is_some_and(|anywhere| anywhere.incomplete);
-        let Some(place) = focuses[index] else {
-            return if is_incomplete { Sfu::Unknown } else { Sfu::NotOurs };
+        let place = focuses[index];
+        let hall =
+            place.and_then(|place| self.halls.get(&(&placed.membership.call, &*place.focus.service_url)));
+        let (Some(place), Some(hall)) = (place, hall) else {
+            // Only who is known to be on a foreign SFU is on none of ours.
+            let is_foreign = place.is_some_and(|place| place.is_sure);
+            return if is_incomplete && !is_foreign { Sfu::Unknown } else { Sfu::NotOurs };
         };
-        let hall = self.halls.get(&(&placed.membership.call, &*place.focus.service_url));
-        let Some(hall) = hall else { return Sfu::NotOurs };
         if is_in(&hall.present) {
             return Sfu::Listed;
         }

@@ -105,9 +105,7 @@ pub fn working() -> Message {
 
 /// What was asked for cannot be told yet.
 pub fn has_not_seen_all() -> Message {
-    one(
-        "⏳ I have not seen all rooms yet since my start, so I cannot say what is in them. Ask again in a minute.",
-    )
+    one("⏳ I have not seen all rooms yet since my start and cannot do that before. Ask again in a minute.")
 }
 
 /// A plan was approved, and says itself what comes of it.

@@ -79,7 +79,7 @@ impl ShownPlan<'_> {
             });
         }
         let unknown = proposals.iter().filter(|proposal| proposal.is_unknown).count();
-        let alive = proposals.iter().filter(|proposal| proposal.is_alive && !proposal.is_unknown).count();
+        let alive = proposals.iter().filter(|proposal| proposal.is_alive).count();
         if alive > 0 {
             let look = if alive == 1 { "looks" } else { "look" };
             page.say(&format!(
@@ -141,8 +141,8 @@ fn proposal(one: &Proposal, now: Timestamp) -> Message {
         None => harmless_why(&one.why),
     };
     let mark = match (one.is_alive, one.is_unknown) {
-        (_, true) => "❔ ",
-        (true, false) => "🟢 ",
+        (true, _) => "🟢 ",
+        (false, true) => "❔ ",
         (false, false) => "👻 ",
     };
     let reservation = one

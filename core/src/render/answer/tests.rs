@@ -292,7 +292,12 @@ fn a_plan_shows_what_it_would_do_and_how_to_have_it_done() {
     let one = ShownPlan { proposals: &everybody[..1], ..clear.clone() };
     let nobody = ShownPlan { proposals: &[], ..clear.clone() };
     let paused = ShownPlan { is_paused: true, ..one.clone() };
-    let unsure = [Proposal { is_unknown: true, ..everybody[0].clone() }];
+    let unsure = [Proposal {
+        is_alive: false,
+        is_unknown: true,
+        why: "the device list of its owner could not be read".into(),
+        ..everybody[0].clone()
+    }];
     let unsure = ShownPlan { proposals: &unsure, ..clear.clone() };
     let plans = [sweep, nothing, clear, one, nobody, paused, unsure].map(|plan| plan.message().0);
     insta::assert_snapshot!(all(&plans));
