@@ -97,7 +97,7 @@ impl Export {
     ///
     /// # Errors
     ///
-    /// When it is not an array.
+    /// When it is not an array, or an error of the homeserver.
     pub fn from_state(state: Value) -> Result<Self, BadExport> {
         refused(&state)?;
         let Value::Array(events) = state else { return Err(BadExport::State) };
@@ -144,7 +144,7 @@ impl Export {
     ///
     /// # Errors
     ///
-    /// When it has no `device_keys`.
+    /// When it has no `device_keys`, or is an error of the homeserver.
     pub fn with_keys_query(mut self, answer: Value) -> Result<Self, BadExport> {
         refused(&answer)?;
         if !answer.get("device_keys").is_some_and(Value::is_object) {
@@ -158,7 +158,7 @@ impl Export {
     ///
     /// # Errors
     ///
-    /// When it is not such a map.
+    /// When it is not such a map, or an error of the homeserver.
     pub fn with_synapse_devices(mut self, lists: Value) -> Result<Self, BadExport> {
         refused(&lists)?;
         let Value::Object(lists) = lists else { return Err(BadExport::SynapseDevices) };
