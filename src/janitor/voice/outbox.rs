@@ -9,11 +9,13 @@ use tokio::sync::mpsc;
 
 use crate::world::journal::StoredMessage;
 
-/// Where messages are put. Cheap to clone.
-#[derive(Clone, Debug)]
+/// Where messages are put.
+#[derive(Debug)]
 pub struct Outbox {
     messages: mpsc::UnboundedSender<StoredMessage>,
     answers: Arc<AtomicUsize>,
+    /// They go once the journal has them.
+    waiting: Vec<StoredMessage>,
 }
 
 /// The other end.
@@ -29,16 +31,24 @@ impl Outbox {
     pub fn new() -> (Self, Mail) {
         let (sender, messages) = mpsc::unbounded_channel();
         let answers = Arc::new(AtomicUsize::new(0));
-        (Self { messages: sender, answers: Arc::clone(&answers) }, Mail { messages, answers })
+        let outbox = Self { messages: sender, answers: Arc::clone(&answers), waiting: Vec::new() };
+        (outbox, Mail { messages, answers })
     }
 
-    /// Puts a message in.
-    pub(crate) fn put(&self, message: StoredMessage) {
+    /// Puts a message in; it goes with the next [`Self::release`].
+    pub(crate) fn put(&mut self, message: StoredMessage) {
         if message.is_answer() {
             self.answers.fetch_add(1, Ordering::Relaxed);
         }
-        // The receiver lives as long as the program; and what is not posted is in the journal.
-        let _ = self.messages.send(message);
+        self.waiting.push(message);
+    }
+
+    /// Lets go what was put in.
+    pub(crate) fn release(&mut self) {
+        for message in self.waiting.drain(..) {
+            // The receiver lives as long as the program; and what is not posted is in the journal.
+            let _ = self.messages.send(message);
+        }
     }
 
     /// Whether somebody waits for an answer that is on its way.

@@ -1,7 +1,7 @@
-//! Hears what people do in the admin room and sees to it that each command is carried out once.
+//! The command dispatcher: takes in the events of the admin room, and carries out each command once.
 //!
-//! What is heard is written down before the chat connection may forget it; then it is judged: is it a
-//! command, is it fresh, is it vouched for, has its sender a say? Only then it is carried out.
+//! An event is in the journal before the chat connection may forget it. Then it is checked: is it a command,
+//! is it fresh, is its encryption trusted, may its sender give commands? Only then it is carried out.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -12,26 +12,29 @@ use std::{
 use rtc_janitor_core::{
     command::{self, Command},
     ids::{EventId, RoomId, UserId},
+    mode::Mode,
     render::{Message, answer},
     time::Timestamp,
 };
 use tokio::{
     sync::{mpsc, watch},
+    task::JoinSet,
     time::{Instant, sleep, sleep_until},
 };
 
 use super::{
     apply::approve,
-    asked::{Asked, Gone, House, Reply},
-    authority::{Authority, Refusal},
-    commands::{needs_full_view, run},
+    authority::{Authority, Effect, Refusal},
+    commands::{needs_full_view, run, takes_effect_at_once},
+    request::{CommandContext, Reply, Request, Stopped},
 };
 use crate::{
-    janitor::{Janitor, plans::Which, run::Stop},
+    janitor::{Janitor, pace::Backoff, plans::Which},
+    shutdown::Shutdown,
     world::{Delivery, Heard, Post, Trust, What},
 };
 
-/// What is older was said about another state of things.
+/// An older command was given with another state of things in view.
 const TOO_OLD: Duration = Duration::from_mins(5);
 
 /// A command that takes longer shows that it is being worked on.
@@ -41,100 +44,129 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// out meanwhile: nothing is written before that, and `pause` is to come first.
 const FULL_VIEW: Duration = Duration::from_secs(30);
 
-/// The pause before it is asked again whether an upgrade is to be followed: doubled each time up to the second.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(5));
+/// The pauses before it is asked again whether an upgrade is to be followed.
+const UPGRADE: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_mins(5));
 
 /// How long somebody whose messages cannot be decrypted is not told so again.
 const ASK_AGAIN: Duration = Duration::from_hours(1);
 
-/// Listens in the admin room. Cheap to clone.
+/// The command dispatcher. Cheap to clone.
 #[derive(Clone)]
-pub struct FrontDesk {
-    house: House,
+pub struct CommandDispatcher {
+    context: CommandContext,
     authority: Arc<Authority>,
     /// Who was told that a message could not be decrypted, and when.
     asked_again: Arc<Mutex<HashMap<UserId, Timestamp>>>,
 }
 
-impl FrontDesk {
-    /// A front desk. `admins` empty: who has the power level in the room has a say.
-    pub fn new(house: House, power_level: i64, admins: impl IntoIterator<Item = UserId>) -> Self {
+impl CommandDispatcher {
+    /// A dispatcher. `admins` empty: whoever has the power level in the room may give commands.
+    pub fn new(context: CommandContext, power_level: i64, admins: impl IntoIterator<Item = UserId>) -> Self {
         let authority = Authority { power_level, admins: admins.into_iter().collect() };
-        Self { house, authority: Arc::new(authority), asked_again: Arc::default() }
+        Self { context, authority: Arc::new(authority), asked_again: Arc::default() }
     }
 
     /// Serves until told to stop.
-    pub async fn serve(self, mut ears: mpsc::Receiver<Delivery>, stop: Stop) {
-        // Boxed: the futures of all commands together are large.
-        let _ = stop.or(Box::pin(self.finish_what_was_begun())).await;
-        let full_view = self.house.desk.ask(|janitor| Box::pin(async move { Ok(janitor.has_seen_all()) }));
-        let Some(Some(mut full_view)) = stop.or(full_view).await else { return };
+    pub async fn serve(self, mut events: mpsc::Receiver<Delivery>, shutdown: Shutdown) {
+        let _ = shutdown.or(self.serve_until_stopped(&mut events)).await;
+    }
+
+    async fn serve_until_stopped(&self, events: &mut mpsc::Receiver<Delivery>) -> Result<(), Stopped> {
+        self.finish_what_was_begun().await?;
+        let full_view = self.context.janitor.ask(|janitor| Ok(janitor.has_seen_all()));
+        let mut full_view = full_view.await.ok_or(Stopped)?;
         let mut upgrade: Option<Upgrade> = None;
         let mut early = VecDeque::new();
+        // Those that ask the homeserver for something; none of them holds up another.
+        let mut slow = JoinSet::new();
         loop {
             let at = upgrade.as_ref().map_or_else(Instant::now, |upgrade| upgrade.at);
             let patience_ends = early.front().map_or_else(Instant::now, |early: &Early| early.until);
             let delivery = tokio::select! {
                 biased;
-                () = stop.wait() => return,
-                delivery = ears.recv() => delivery,
+                delivery = events.recv() => delivery.ok_or(Stopped)?,
+                Some(done) = slow.join_next() => {
+                    match done {
+                        Ok(done) => done?,
+                        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                        Err(_) => {}
+                    }
+                    continue;
+                }
                 () = all_seen(&mut full_view), if !early.is_empty() => {
                     for Early { heard, .. } in early.drain(..) {
-                        let dealt_with = stop.or(Box::pin(self.deal_with(heard, &full_view))).await;
-                        if !matches!(dealt_with, Some(Ok(()))) {
-                            return;
-                        }
+                        self.begin(heard, &full_view, &mut slow).await?;
                     }
                     continue;
                 }
                 () = sleep_until(patience_ends), if !early.is_empty() => {
-                    let Some(Early { heard, .. }) = early.pop_front() else { continue };
-                    let dealt_with = stop.or(Box::pin(self.deal_with(heard, &full_view))).await;
-                    if !matches!(dealt_with, Some(Ok(()))) {
-                        return;
+                    if let Some(Early { heard, .. }) = early.pop_front() {
+                        self.begin(heard, &full_view, &mut slow).await?;
                     }
                     continue;
                 }
                 () = sleep_until(at), if upgrade.is_some() => {
-                    let Some(Ok(rest)) = stop.or(self.follow(upgrade.take())).await else { return };
-                    upgrade = rest;
+                    upgrade = self.follow(upgrade.take()).await?;
                     continue;
                 }
             };
-            let Some(Delivery { heard, taken }) = delivery else { return };
-            let Some(Ok(new)) = stop.or(self.take_up(heard)).await else { return };
+            let Delivery { heard, taken } = delivery;
+            let new = self.take_up(heard).await?;
             // From here on it is in the journal.
             let _ = taken.send(());
-            for one in new {
-                if let What::Upgrade { successor } = one.what {
-                    upgrade = Some(Upgrade {
-                        by: one.sender,
-                        successor,
-                        pause: Duration::ZERO,
-                        at: Instant::now(),
-                    });
-                } else if self.is_early(&one, &full_view).await {
-                    early.push_back(Early { heard: one, until: Instant::now() + FULL_VIEW });
-                } else if !matches!(stop.or(Box::pin(self.deal_with(one, &full_view))).await, Some(Ok(()))) {
-                    return;
+            for heard in new {
+                if let What::Upgrade { successor } = heard.what {
+                    upgrade =
+                        Some(Upgrade { by: heard.sender, successor, backoff: UPGRADE, at: Instant::now() });
+                } else if self.is_early(&heard, &full_view).await {
+                    early.push_back(Early { heard, until: Instant::now() + FULL_VIEW });
+                } else {
+                    self.begin(heard, &full_view, &mut slow).await?;
                 }
             }
         }
     }
 
+    /// Deals with one event: at once where it changes how the janitor behaves, so that
+    /// such commands take effect in the order in which they were given; beside the others where it needs
+    /// the homeserver, which may hang.
+    async fn begin(
+        &self,
+        heard: Heard,
+        full_view: &watch::Receiver<bool>,
+        slow: &mut JoinSet<Result<(), Stopped>>,
+    ) -> Result<(), Stopped> {
+        if self.takes_effect_at_once(&heard).await {
+            return Box::pin(self.deal_with(heard, full_view)).await;
+        }
+        let (dispatcher, full_view) = (self.clone(), full_view.clone());
+        slow.spawn(async move { Box::pin(dispatcher.deal_with(heard, &full_view)).await });
+        Ok(())
+    }
+
+    async fn takes_effect_at_once(&self, heard: &Heard) -> bool {
+        match &heard.what {
+            What::Reaction { .. } => true,
+            What::Text { .. } => {
+                let text = self.command_in(&heard.what).await.unwrap_or_default();
+                Command::parse(&text).is_ok_and(|command| takes_effect_at_once(&command))
+            }
+            What::Undecryptable | What::Upgrade { .. } => false,
+        }
+    }
+
     /// Commands that an earlier run took up and did not answer.
-    async fn finish_what_was_begun(&self) -> Result<(), Gone> {
-        let unanswered =
-            self.house.desk.ask(|janitor| Box::pin(async move { janitor.unanswered_commands() }));
-        for event in unanswered.await.ok_or(Gone)? {
-            self.say(&event, answer::interrupted(&self.house.prefix), None).await?;
+    async fn finish_what_was_begun(&self) -> Result<(), Stopped> {
+        let unanswered = self.context.janitor.ask(|janitor| janitor.unanswered_commands());
+        for event in unanswered.await.ok_or(Stopped)? {
+            self.say(&event, answer::interrupted(&self.context.prefix), None).await?;
         }
         Ok(())
     }
 
-    /// Writes down what is for the bot; what was written down before is left out. An upgrade is not
-    /// written down: until it is followed, it is to be heard again after each start.
-    async fn take_up(&self, heard: Vec<Heard>) -> Result<Vec<Heard>, Gone> {
+    /// Writes down the events that are for the bot; returns those that are new. An upgrade is not written
+    /// down: until it is followed, it is to be taken up again after each start.
+    async fn take_up(&self, heard: Vec<Heard>) -> Result<Vec<Heard>, Stopped> {
         let mut mine = Vec::new();
         for one in heard {
             if self.is_for_me(&one).await {
@@ -148,7 +180,7 @@ impl FrontDesk {
                 let is_upgrade = matches!(one.what, What::Upgrade { .. });
                 // A journal that was lost may have had it, and a plan must not be made and approved twice.
                 if !is_upgrade && one.is_backlog && begun.is_some_and(|begun| one.at < begun) {
-                    tracing::info!(sender = %one.sender, "left alone: it was said before my journal began");
+                    tracing::debug!(sender = %one.sender, "ignored: it was said before the journal began");
                     continue;
                 }
                 if is_upgrade || janitor.take_up(&one.event, &one.sender)? {
@@ -157,7 +189,7 @@ impl FrontDesk {
             }
             Ok(new)
         };
-        self.house.desk.ask(|janitor| Box::pin(async move { work(janitor) })).await.ok_or(Gone)
+        self.context.janitor.ask(work).await.ok_or(Stopped)
     }
 
     async fn is_for_me(&self, heard: &Heard) -> bool {
@@ -172,8 +204,8 @@ impl FrontDesk {
     /// The text of a command, without what it begins with.
     async fn command_in(&self, what: &What) -> Option<String> {
         let What::Text { body, html } = what else { return None };
-        let name = self.house.chat.own_name().await;
-        let House { prefix, me, .. } = &self.house;
+        let name = self.context.chat.own_name().await;
+        let CommandContext { prefix, me, .. } = &self.context;
         let listener = command::Heard { prefix, me, display_name: name.as_deref() };
         command::heard(&listener, body, html.as_deref())
     }
@@ -187,29 +219,29 @@ impl FrontDesk {
         text.is_some_and(|text| Command::parse(&text).is_ok_and(|command| needs_full_view(&command)))
     }
 
-    async fn deal_with(&self, heard: Heard, full_view: &watch::Receiver<bool>) -> Result<(), Gone> {
+    async fn deal_with(&self, heard: Heard, full_view: &watch::Receiver<bool>) -> Result<(), Stopped> {
         let Heard { event, sender, what, .. } = &heard;
-        let age = self.house.clock.now().since(heard.at);
+        let age = self.context.clock.now().since(heard.at);
         if matches!(what, What::Undecryptable) {
             return if age <= TOO_OLD && self.may_ask_again(sender) {
                 self.say(event, answer::undecryptable(sender), None).await
             } else {
-                self.let_be(event).await
+                self.ignore(event).await
             };
         }
-        // What is no plan is nobody's business.
+        // A reaction to anything but a plan is not for the bot.
         if let What::Reaction { to, .. } = what {
             let to = to.clone();
-            let is_plan = self.house.desk.ask(move |janitor| Box::pin(async move { janitor.is_plan(&to) }));
-            if !is_plan.await.ok_or(Gone)? {
-                return self.let_be(event).await;
+            let is_plan = self.context.janitor.ask(move |janitor| janitor.is_plan(&to));
+            if !is_plan.await.ok_or(Stopped)? {
+                return self.ignore(event).await;
             }
         }
         if age > TOO_OLD {
             tracing::info!(%sender, ?age, "a command is too old");
             // What came before the bot was there waits for no answer.
             if heard.is_backlog {
-                return self.let_be(event).await;
+                return self.ignore(event).await;
             }
             return self.say(event, answer::too_old(age), None).await;
         }
@@ -223,7 +255,8 @@ impl FrontDesk {
             tracing::warn!(%sender, trust = ?heard.trust, "a command is refused");
             return self.say(event, refusal, None).await;
         }
-        if let Err(refusal) = self.authority.check(&*self.house.chat, sender).await {
+        let effect = self.effect_of(what).await;
+        if let Err(refusal) = self.authority.check(&*self.context.chat, sender, effect).await {
             tracing::info!(%sender, ?refusal, "a command is refused");
             return self.say(event, refusal.message(), None).await;
         }
@@ -239,46 +272,56 @@ impl FrontDesk {
                 tracing::info!(%sender, ?command, "a command");
                 self.carry_out(event, sender, Wanted::Command(command)).await
             }
-            Err(mistake) => self.say(event, mistake.message(&self.house.prefix), None).await,
+            Err(mistake) => self.say(event, mistake.message(&self.context.prefix), None).await,
         }
     }
 
-    /// Goes on in the room that an upgrade names, when somebody with a say made it. Returns it where that
-    /// could not be read: nobody would say it again.
-    async fn follow(&self, upgrade: Option<Upgrade>) -> Result<Option<Upgrade>, Gone> {
-        let Some(Upgrade { by, successor, pause, .. }) = upgrade else { return Ok(None) };
-        match self.authority.check(&*self.house.chat, &by).await {
+    /// Whether it can only make the janitor do less.
+    async fn effect_of(&self, what: &What) -> Effect {
+        let text = self.command_in(what).await.unwrap_or_default();
+        match Command::parse(&text) {
+            Ok(Command::Pause { .. } | Command::Exclude { .. } | Command::Mode { mode: Mode::Report }) => {
+                Effect::Less
+            }
+            _ => Effect::Any,
+        }
+    }
+
+    /// Follows an upgrade of the admin room, when somebody who may give commands made it. Returns it where
+    /// that could not be read, so that it is tried again.
+    async fn follow(&self, upgrade: Option<Upgrade>) -> Result<Option<Upgrade>, Stopped> {
+        let Some(Upgrade { by, successor, mut backoff, .. }) = upgrade else { return Ok(None) };
+        match self.authority.check(&*self.context.chat, &by, Effect::Any).await {
             Ok(()) => {}
             Err(Refusal::Unknown(error)) => {
                 tracing::warn!(%by, %successor, "the upgrade of the admin room is not followed yet: {error}");
-                let pause = (pause * 2).clamp(PAUSES.0, PAUSES.1);
-                return Ok(Some(Upgrade { by, successor, pause, at: Instant::now() + pause }));
+                let at = Instant::now() + backoff.after(&error);
+                return Ok(Some(Upgrade { by, successor, backoff, at }));
             }
-            // Who may upgrade a room has power there, and need not have a say here.
+            // Who may upgrade a room need not be one of those who may give commands.
             Err(refusal) => {
                 tracing::warn!(%by, %successor, ?refusal, "the upgrade of the admin room is not followed");
                 return Ok(None);
             }
         }
-        if let Err(error) = self.house.chat.move_to(&successor) {
+        if let Err(error) = self.context.chat.move_to(&successor) {
             tracing::warn!(%successor, "the admin room was upgraded to no room: {error}");
             return Ok(None);
         }
         tracing::info!(%by, %successor, "the admin room was upgraded");
-        let moved =
-            self.house.desk.ask(move |janitor| Box::pin(async move { janitor.move_admin_room(&successor) }));
-        moved.await.ok_or(Gone)?;
+        let moved = self.context.janitor.ask(move |janitor| janitor.move_admin_room(&successor));
+        moved.await.ok_or(Stopped)?;
         Ok(None)
     }
 
     /// Carries out a command; one that takes its time shows that it is being worked on, and its answer
     /// takes that one's place.
-    async fn carry_out(&self, event: &EventId, by: &UserId, wanted: Wanted) -> Result<(), Gone> {
-        let asked = Asked { house: &self.house, by, event };
+    async fn carry_out(&self, event: &EventId, by: &UserId, wanted: Wanted) -> Result<(), Stopped> {
+        let request = Request { context: &self.context, by, event };
         let mut work = Box::pin(async {
             match wanted {
-                Wanted::Plan(which) => approve(&asked, which).await,
-                Wanted::Command(command) => run(&asked, command).await,
+                Wanted::Plan(which) => approve(&request, which).await,
+                Wanted::Command(command) => run(&request, command).await,
             }
         });
         let mut interim = None;
@@ -293,23 +336,21 @@ impl FrontDesk {
                 };
                 // The same for the same command, also after a restart.
                 let txn = format!("rtc-janitor-working-{}", event.as_str().trim_start_matches('$'));
-                interim = self.house.chat.post(&txn, &post).await.ok().map(|shown| (txn, shown));
+                interim = self.context.chat.post(&txn, &post).await.ok().map(|shown| (txn, shown));
                 work.await?
             }
         };
         match reply {
             Reply::Message(message) => self.say(event, message, interim).await,
             Reply::Elsewhere if interim.is_some() => self.say(event, answer::under_way(), interim).await,
-            Reply::Elsewhere => self.let_be(event).await,
+            Reply::Elsewhere => self.ignore(event).await,
             Reply::Plan(proposed) => {
                 let event = event.clone();
-                let show = self.house.desk.ask(move |janitor| {
-                    Box::pin(async move {
-                        janitor.adopt(&event, interim)?;
-                        janitor.show_plan(&proposed, &event)
-                    })
+                let show = self.context.janitor.ask(move |janitor| {
+                    janitor.adopt(&event, interim)?;
+                    janitor.show_plan(&proposed, &event)
                 });
-                show.await.ok_or(Gone)
+                show.await.ok_or(Stopped)
             }
         }
     }
@@ -319,21 +360,19 @@ impl FrontDesk {
         event: &EventId,
         message: Message,
         interim: Option<(String, EventId)>,
-    ) -> Result<(), Gone> {
+    ) -> Result<(), Stopped> {
         let event = event.clone();
-        let say = self.house.desk.ask(move |janitor| {
-            Box::pin(async move {
-                janitor.adopt(&event, interim)?;
-                janitor.answer(&event, &message)
-            })
+        let say = self.context.janitor.ask(move |janitor| {
+            janitor.adopt(&event, interim)?;
+            janitor.answer(&event, &message)
         });
-        say.await.ok_or(Gone)
+        say.await.ok_or(Stopped)
     }
 
     /// Whether somebody is told once more that their messages cannot be decrypted: most of them are no
     /// commands.
     fn may_ask_again(&self, sender: &UserId) -> bool {
-        let now = self.house.clock.now();
+        let now = self.context.clock.now();
         let mut asked = self.asked_again.lock().unwrap_or_else(PoisonError::into_inner);
         asked.retain(|_, at| now.since(*at) < ASK_AGAIN);
         if asked.contains_key(sender) {
@@ -344,13 +383,13 @@ impl FrontDesk {
     }
 
     /// Nothing is to be said.
-    async fn let_be(&self, event: &EventId) -> Result<(), Gone> {
+    async fn ignore(&self, event: &EventId) -> Result<(), Stopped> {
         let event = event.clone();
-        self.house.desk.ask(move |janitor| Box::pin(async move { janitor.let_be(&event) })).await.ok_or(Gone)
+        self.context.janitor.ask(move |janitor| janitor.ignore(&event)).await.ok_or(Stopped)
     }
 }
 
-/// A command that came before everything was seen. Whether its sender has a say is asked when it is dealt
+/// A command that came before everything was seen. Whether its sender may give it is asked when it is dealt
 /// with.
 struct Early {
     heard: Heard,
@@ -362,8 +401,7 @@ struct Early {
 struct Upgrade {
     by: UserId,
     successor: RoomId,
-    /// How long was waited last.
-    pause: Duration,
+    backoff: Backoff,
     /// When it is tried next.
     at: Instant,
 }

@@ -1,5 +1,5 @@
-//! What people have set by command. It is in the journal, and of it and the settings of the machine the
-//! stricter holds for mode, pause and exclusion.
+//! Overrides: settings made by command. They are in the journal; for mode, pause and exclusion the
+//! stricter of them and the configuration applies.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,13 +9,13 @@ use std::{
 use rtc_janitor_core::{
     command::GraceKey,
     ids::{RoomId, UserId},
-    judge::policy::{Grace, Reason},
+    judge::policy::Grace,
     mode::{Mode, Pause},
     time::Timestamp,
 };
 
-use super::{Janitor, Settings};
-use crate::world::journal::{JournalError, StoredSetting};
+use super::Settings;
+use crate::world::journal::{EarlierJournal, Journal, JournalError, StoredSetting};
 
 /// The key of the mode.
 const MODE: &str = "mode";
@@ -29,7 +29,7 @@ const GRACE: &str = "grace ";
 
 /// Everything that was set by command.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Wishes {
+pub(crate) struct Overrides {
     /// `mode`
     pub(crate) mode: Option<Mode>,
     /// `pause`
@@ -40,11 +40,13 @@ pub(crate) struct Wishes {
     pub(crate) users: BTreeSet<UserId>,
     /// `grace`
     pub(crate) graces: BTreeMap<GraceKey, Grace>,
+    /// Whether there may have been others, in a journal that is lost.
+    earlier: EarlierJournal,
 }
 
-/// One wish.
+/// One override.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Wish {
+pub(crate) enum Override {
     /// `mode`
     Mode(Mode),
     /// `pause`
@@ -57,8 +59,8 @@ pub(crate) enum Wish {
     Grace(GraceKey, Grace),
 }
 
-impl Wish {
-    fn key(&self) -> String {
+impl Override {
+    pub(super) fn key(&self) -> String {
         match self {
             Self::Mode(_) => MODE.to_owned(),
             Self::Pause(_) => PAUSE.to_owned(),
@@ -68,7 +70,7 @@ impl Wish {
         }
     }
 
-    fn value(&self) -> String {
+    pub(super) fn value(&self) -> String {
         match self {
             Self::Mode(mode) => mode.to_string(),
             Self::Pause(pause) => pause.ends().map_or_else(String::new, |at| at.as_millis().to_string()),
@@ -103,26 +105,36 @@ impl Wish {
     }
 }
 
-impl Wishes {
+impl Overrides {
     /// From what is in the journal.
-    pub(super) fn read(stored: &[StoredSetting]) -> Self {
-        let mut wishes = Self::default();
-        for wish in stored.iter().filter_map(Wish::read) {
-            match wish {
-                Wish::Mode(mode) => wishes.mode = Some(mode),
-                Wish::Pause(pause) => wishes.pause = Some(pause),
-                Wish::Room(room) => {
-                    wishes.rooms.insert(room);
+    pub(super) fn read(journal: &Journal) -> Result<Self, JournalError> {
+        let mut overrides = Self { earlier: journal.earlier_journal()?, ..Self::default() };
+        for set in journal.settings()?.iter().filter_map(Override::read) {
+            match set {
+                Override::Mode(mode) => overrides.mode = Some(mode),
+                Override::Pause(pause) => overrides.pause = Some(pause),
+                Override::Room(room) => {
+                    overrides.rooms.insert(room);
                 }
-                Wish::User(user) => {
-                    wishes.users.insert(user);
+                Override::User(user) => {
+                    overrides.users.insert(user);
                 }
-                Wish::Grace(key, grace) => {
-                    wishes.graces.insert(key, grace);
+                Override::Grace(key, grace) => {
+                    overrides.graces.insert(key, grace);
                 }
             }
         }
-        wishes
+        Ok(overrides)
+    }
+
+    /// Whether others are forgotten, and nobody has said since which mode holds.
+    pub(crate) fn are_forgotten(&self) -> bool {
+        self.earlier == EarlierJournal::Lost
+    }
+
+    /// Whether nobody knows yet if others are forgotten.
+    pub(super) fn may_be_forgotten(&self) -> bool {
+        self.earlier == EarlierJournal::Unknown
     }
 
     /// Whether nothing may be written.
@@ -130,10 +142,10 @@ impl Wishes {
         self.pause.is_some_and(|pause| pause.holds(now))
     }
 
-    /// What holds, of these and the settings of the machine.
+    /// The settings in effect: the configuration with these overrides applied.
     pub(super) fn over(&self, file: &Settings) -> Settings {
         let mut settings = file.clone();
-        settings.is_clean &= self.mode != Some(Mode::Report);
+        settings.is_clean &= self.mode != Some(Mode::Report) && !self.are_forgotten();
         settings.exclude.extend(self.rooms.iter().cloned());
         settings.excluded_users.extend(self.users.iter().cloned());
         for (key, grace) in &self.graces {
@@ -143,49 +155,5 @@ impl Wishes {
             }
         }
         settings
-    }
-}
-
-impl Janitor {
-    /// Writes a wish down and obeys it from now on.
-    pub(crate) fn wish(&mut self, wish: &Wish, by: &UserId) -> Result<(), JournalError> {
-        let (by, at) = (by.clone(), self.now());
-        self.journal.set(&StoredSetting { key: wish.key(), value: wish.value(), by, at })?;
-        self.obey()
-    }
-
-    /// Takes a wish back.
-    pub(crate) fn unwish(&mut self, wish: &Wish) -> Result<(), JournalError> {
-        self.journal.unset(&wish.key())?;
-        self.obey()
-    }
-
-    /// Brings what holds in line with what is in the journal.
-    fn obey(&mut self) -> Result<(), JournalError> {
-        self.wishes = Wishes::read(&self.journal.settings()?);
-        self.settings = self.wishes.over(&self.file);
-        self.wants_look = true;
-        Ok(())
-    }
-
-    /// What was set by command.
-    pub(crate) fn wishes(&self) -> &Wishes {
-        &self.wishes
-    }
-
-    /// What the settings of the machine say.
-    pub(crate) fn file(&self) -> &Settings {
-        &self.file
-    }
-
-    /// The grace that holds.
-    pub(crate) fn grace_now(&self, key: GraceKey) -> Grace {
-        match key {
-            GraceKey::Reason(reason) => self.settings.policy.grace[reason as usize],
-            GraceKey::DeviceGoneUnseen => {
-                let seen = self.settings.policy.grace[Reason::DeviceGone as usize];
-                self.settings.policy.device_gone_unseen.longer(seen)
-            }
-        }
     }
 }
