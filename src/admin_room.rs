@@ -2,28 +2,28 @@
 //!
 //! | file | what it does |
 //! | --- | --- |
-//! | `front_desk` | hears what people do, decides whether it is a command and whether it may be one |
-//! | `asked` | a command on its way: who gave it, what it works with, what comes of it |
+//! | `dispatcher` | takes in the room's events, decides which are commands and whether they are allowed |
+//! | `request` | a command being carried out: who gave it, what it works with, its reply |
 //! | `commands` | which command is carried out where |
-//! | `authority` | who has a say |
-//! | `rooms_by_name` | which room somebody means |
-//! | `posting` | says what the janitor has to say, one message at a time |
+//! | `authority` | who may give commands |
+//! | `rooms_by_name` | resolves an id, alias, link or name to a room |
+//! | `posting` | posts the janitor's messages, one at a time; watches whether the room can be reached |
+//! | `past` | finds out whether the bot has spoken before, where its journal does not know |
 //! | all others | one command each |
 //!
-//! A command looks and acts through the [`Desk`](crate::janitor::desk::Desk), between two steps of the
+//! A command looks and acts through the [`JanitorHandle`](crate::janitor::handle::JanitorHandle), between two steps of the
 //! janitor's loop; what takes long on the network is done here.
 
 mod apply;
-mod asked;
 mod authority;
 mod breaker;
 mod calls;
 mod clear;
 mod commands;
 mod config;
+mod dispatcher;
 mod exclude;
 mod explain;
-mod front_desk;
 mod grace;
 mod help;
 mod history;
@@ -31,8 +31,10 @@ mod include;
 mod join;
 mod leave;
 mod mode;
+mod past;
 mod pause;
 mod posting;
+mod request;
 mod resume;
 mod rooms;
 mod rooms_by_name;
@@ -40,6 +42,7 @@ mod status;
 mod sweep;
 mod version;
 
-pub use asked::House;
-pub use front_desk::FrontDesk;
-pub use posting::{post_messages, watch_reachability};
+pub use dispatcher::CommandDispatcher;
+pub use past::settle_past;
+pub use posting::{Posting, watch_reachability};
+pub use request::CommandContext;

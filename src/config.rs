@@ -9,27 +9,28 @@ use std::{
     path::{Path, PathBuf},
 };
 
-mod assemble;
+mod checked;
 mod error;
+mod example;
 mod keys;
+mod names;
 mod parse;
 mod reader;
-mod secret;
-mod sections;
+mod secret_file;
 mod sign_in;
 mod source;
+mod table;
 mod types;
 mod warnings;
 
 pub(crate) use parse::{room_text, user_id_text};
 
+pub use checked::{Homeserver, HomeserverAddress};
 pub use error::{ConfigError, Origin};
+pub use example::example;
+pub use keys::{AdminRoom, Breaker, Graces, Janitor, Limits, Log, Owners, Rooms, Rules, Store};
 pub use rtc_janitor_core::{judge::policy::Grace, mode::Mode};
-pub use secret::Secret;
-pub use sections::{
-    AdminRoom, Breaker, Graces, Homeserver, HomeserverAddress, Janitor, Limits, Log, Login, Owners, Rooms,
-    Rules, Store,
-};
+pub use sign_in::{Chat, Login};
 pub use types::{LogFormat, RoomRef, UserGlobs};
 
 use reader::Reader;
@@ -61,8 +62,10 @@ pub struct Config {
     pub rooms: Rooms,
     /// `[owners]`: whose memberships are never touched.
     pub owners: Owners,
-    /// `[admin_room]`: where the janitor reports, and as whom.
+    /// `[admin_room]`: where the janitor reports.
     pub admin_room: AdminRoom,
+    /// `[admin_room.login]`: as whom.
+    pub chat: Chat,
     /// `[log]`: what goes to stderr.
     pub log: Log,
     file: Option<PathBuf>,
@@ -126,7 +129,7 @@ impl Config {
         }
         let file = file.map(|(path, _)| path);
         let mut reader = Reader::new(settings, source::folder_of(file)?);
-        let config = assemble::config(&mut reader, file);
+        let config = checked::config(&mut reader, file);
         if let Ok(config) = &config {
             warnings::add(&mut reader, config);
         }

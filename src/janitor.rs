@@ -1,79 +1,101 @@
 //! The janitor: observe, judge, plan, act, report.
 //!
-//! One task owns a [`Janitor`] and everything in it; others talk to that task over channels. Sync only
-//! says "look again" ([`Janitor::take_in`]); a verdict is made from a whole view, in [`Janitor::sweep`].
+//! One task owns a [`Janitor`]; others reach it by the channels of its [`Inbox`]. It holds parts that own
+//! their state and passes values between them. Sync only says "look again at this room"; whatever takes
+//! long on the network runs in the background and comes back as an input.
 //!
-//! | file | what it does |
+//! | part | what it owns |
 //! | --- | --- |
-//! | `tracker` | which memberships are open, by room |
-//! | `observe` | what the neighbours say about them |
-//! | `judged` | what a look at one membership came to |
-//! | `sweep` | one pass from evidence to plan |
-//! | `act` | the plan's writes, each after a fresh read |
-//! | `verify` | own writes seen again, and memberships that come back |
-//! | `news` | what a sync brought: rooms gained, lost, upgraded |
-//! | `plans` | what a person approves, and how far it came |
-//! | `wishes` | what was set by command |
-//! | `report` | findings and notes into messages |
-//! | `desk`, `outbox` | how others ask, and how answers leave |
-//! | `run` | the loop |
+//! | `memory` | what stands in the rooms |
+//! | `evidence` | what the sources say of owners |
+//! | `sweep` | ledger, guards, when to look at which room; writes and what comes after them |
+//! | `plans` | what people have approved, and how far it came |
+//! | `voice` | what is to be said, and when |
+//! | `joins`, `reads`, `background`, `pace` | what is wanted of the homeserver, what is under way, how fast |
+//! | `lookups` | commands that wait for a fresh view |
+//! | `presence` | whether somebody can be told |
+//! | `overrides` | what was set by command |
+//!
+//! | file | what it does with them |
+//! | --- | --- |
+//! | `apply_overrides` | what was set by command takes effect |
+//! | `start` | puts the parts together, as the journal says they stood |
+//! | `run` | the loop: one input, one step, one commit |
+//! | `ingest`, `outcomes` | take in what sync and requests bring |
+//! | `keys` | opens and closes keys in all parts |
+//! | `requests` | starts reads, writes and joins |
+//! | `queries` | what commands ask |
+//! | `new_journal` | what follows when an earlier journal was lost |
+//! | `once` | a single sweep without the loop |
+//!
+//! Calls between these files go one way; `.ci/method-graph` checks it.
 
-mod act;
-pub mod desk;
-mod judged;
-mod news;
-mod observe;
+mod agenda;
+pub mod aliases;
+mod apply_overrides;
+mod background;
+mod evidence;
+pub mod handle;
+mod ingest;
+mod input;
+mod joins;
+mod keys;
+pub(crate) mod lookups;
+mod memory;
+mod new_journal;
 pub mod once;
-mod outbox;
+mod outcomes;
+pub(crate) mod overrides;
+pub(crate) mod pace;
 pub(crate) mod plans;
-mod power;
-mod report;
-pub mod run;
+mod presence;
+pub(crate) mod queries;
+mod reads;
+mod requests;
+mod run;
 pub mod settings;
+mod start;
 mod sweep;
-pub(crate) mod tell;
-mod tracker;
-mod verify;
+mod voice;
 pub mod watcher;
-pub(crate) mod wishes;
 
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
-pub use judged::Judged;
-pub use outbox::{Mail, Outbox};
+pub use input::{Announcement, Inbox, Posted, SyncUpdate};
+pub use presence::Side;
 use rtc_janitor_core::{
-    guard::{breaker::Breakers, quarantine::Quarantine},
-    ids::{EventId, RoomId, StateKey},
-    judge::evidence::DeviceHistory,
-    ledger::Ledger,
-    rtc::membership::Owner,
+    ids::{RoomId, StateKey},
+    render::Message,
     time::Timestamp,
 };
 pub use settings::Settings;
-pub use sweep::SweepSummary;
+pub use sweep::{Judged, SweepSummary};
 use tokio::sync::watch;
+pub use voice::{Mail, Outbox};
 
 use crate::world::{
     Rooms, StateWriter,
     clock::Clock,
     device_lists::DeviceLists,
-    dry_run::{Armed, Clear, DryRun},
-    journal::{FindingKind, Journal, JournalError},
+    journal::{FindingKind, Journal, JournalError, WriteRecord},
 };
-use observe::Observed;
+use background::Background;
+use evidence::Evidence;
+use ingest::Ingest;
+use joins::Joins;
+use lookups::Lookups;
+use memory::Memory;
+use overrides::Overrides;
 use plans::Plans;
-use power::Turns;
-use sweep::ClockCheck;
-use tracker::Tracker;
-use wishes::Wishes;
+use presence::Presence;
+use reads::Reads;
+use sweep::{Aftermath, Gate, Sweep, Writes};
+use voice::Voice;
 
 /// The neighbours, behind their ports.
 #[derive(Clone)]
 pub struct Ports {
-    /// Reads rooms.
+    /// Reads rooms, joins and leaves them.
     pub rooms: Arc<dyn Rooms>,
     /// Empties keys.
     pub writer: Arc<dyn StateWriter>,
@@ -83,118 +105,49 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
 }
 
-/// Whether the admin room can be spoken in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AdminRoomState {
-    /// It can.
-    Reachable,
-    /// It cannot, since then: nothing is written.
-    Away(Timestamp),
-}
-
-/// Everything the janitor knows, and the ports through which it learns and acts.
-#[expect(clippy::struct_excessive_bools, reason = "each says one independent thing about the present")]
+/// The parts, and the ports through which they learn and act.
 pub struct Janitor {
-    /// What holds: `file` and `wishes` together.
+    /// What applies: `file` and `overrides` together.
     settings: Settings,
-    /// What the settings of the machine say.
+    /// What the configuration says.
     file: Settings,
-    /// What was set by command.
-    wishes: Wishes,
+    overrides: Overrides,
     ports: Ports,
     journal: Journal,
-    /// Messages on their way; the journal has them too.
-    outbox: Outbox,
-    tracker: Tracker,
-    observed: Observed,
-    ledger: Ledger,
-    breakers: Breakers,
-    quarantine: Quarantine,
-    devices: HashMap<Owner, DeviceHistory>,
-    /// Events that were dealt with in one way and need no second time.
-    dealt_with: HashSet<(EventId, FindingKind)>,
-    /// Keys that the server refused to write: when to try again.
-    retry_at: HashMap<(RoomId, StateKey), (Timestamp, u32)>,
-    /// Nothing is written before this: the server asked to slow down.
-    hold_writes_until: Option<Timestamp>,
-    /// Whose power levels are read next, and not before when.
-    turns: Turns,
-    /// The server has lately asked to slow down: writes are made one at a time.
-    is_slowed: bool,
-    /// A write was made of which nobody knows what came of it.
-    is_unsettled: bool,
-    admin_room: AdminRoomState,
-    /// Whether everything was seen once since the start.
-    has_seen_all: watch::Sender<bool>,
-    /// When a sweep last looked at everything.
-    last_look: Option<Timestamp>,
-    /// Something happened that a sweep should look at soon.
-    wants_look: bool,
-    /// The admin room could be spoken in at some time since the start.
-    admin_room_was_there: bool,
-    clock_check: Option<ClockCheck>,
-    room_names: BTreeMap<RoomId, Option<String>>,
-    /// Approved plans of which the last word is not said.
+    memory: Memory,
+    evidence: Evidence,
+    sweep: Sweep,
+    aftermath: Aftermath,
+    writes: Writes,
+    /// Writes of which nobody knows what came of them, by key.
+    unsettled: HashMap<(RoomId, StateKey), WriteRecord>,
+    /// Open while a sweep's writes may be made.
+    sweep_gate: Gate,
+    /// Open while the writes of an approved plan may be made.
+    plan_gate: Gate,
     plans: Plans,
-    /// How many expired over 30 days ago.
-    long_expired: usize,
-    /// When something was last said that nobody asked for.
-    last_word: Option<Timestamp>,
-    /// There are notes or findings to be told.
-    has_more_to_say: bool,
+    voice: Voice,
+    presence: Presence,
+    joins: Joins,
+    reads: Reads,
+    lookups: Lookups,
+    background: Background,
+    /// The sync answer that is being taken in.
+    ingesting: Option<Ingest>,
+    /// The first full sync since the start is taken in.
+    has_caught_up: bool,
+    /// Rooms with calls that were not read from their current state since the start.
+    first_views: std::collections::BTreeSet<RoomId>,
+    /// Whether every room with calls was read once since the start.
+    has_seen_all: watch::Sender<bool>,
+    has_announced_start: bool,
+    /// When the journal is pruned next.
+    next_prune: Timestamp,
+    /// When the last digest was due.
+    last_digest: Timestamp,
 }
 
 impl Janitor {
-    /// A janitor that goes on where the journal says the last one stopped.
-    ///
-    /// # Errors
-    ///
-    /// When the journal cannot be read.
-    pub fn new(
-        settings: Settings,
-        ports: Ports,
-        journal: Journal,
-        outbox: Outbox,
-    ) -> Result<Self, JournalError> {
-        for message in journal.unsent()? {
-            outbox.put(message);
-        }
-        let wishes = Wishes::read(&journal.settings()?);
-        let mut janitor = Self {
-            ledger: journal.ledger(ports.clock.now(), settings.bridge)?,
-            breakers: journal.breakers()?,
-            quarantine: journal.quarantine()?,
-            devices: journal.devices()?,
-            room_names: journal.rooms()?,
-            admin_room: AdminRoomState::Away(ports.clock.now()),
-            tracker: Tracker::default(),
-            observed: Observed::default(),
-            dealt_with: HashSet::new(),
-            retry_at: HashMap::new(),
-            hold_writes_until: None,
-            turns: Turns::default(),
-            is_slowed: false,
-            is_unsettled: false,
-            has_seen_all: watch::Sender::new(false),
-            last_look: None,
-            wants_look: false,
-            admin_room_was_there: false,
-            clock_check: None,
-            plans: Plans::new(),
-            long_expired: 0,
-            last_word: None,
-            has_more_to_say: true,
-            settings: wishes.over(&settings),
-            file: settings,
-            wishes,
-            ports,
-            journal,
-            outbox,
-        };
-        janitor.pick_up_plans()?;
-        Ok(janitor)
-    }
-
     pub(crate) fn now(&self) -> Timestamp {
         self.ports.clock.now()
     }
@@ -208,20 +161,40 @@ impl Janitor {
         *self.has_seen_all.borrow()
     }
 
-    /// How the last step of a sweep is done now: for real only in mode `clean`, and only while
-    /// somebody can be told about it.
-    fn writer(&self) -> Box<dyn Clear> {
-        let writer = Arc::clone(&self.ports.writer);
-        if self.settings.is_clean && self.admin_room == AdminRoomState::Reachable {
-            Box::new(Armed(writer))
+    /// Whether it is to be found out first if an earlier journal was lost.
+    fn waits_for_earlier_journal(&self) -> bool {
+        self.overrides.may_be_forgotten() && !self.presence.is_at_the_terminal()
+    }
+
+    /// What a report says of a key that a sweep deals with now: it is written for real only in mode
+    /// `clean`, only while somebody can be told about it, and not before it is known that nothing set by
+    /// command is forgotten.
+    fn finding_kind(&self) -> FindingKind {
+        if self.settings.is_clean && self.presence.is_heard() && !self.waits_for_earlier_journal() {
+            FindingKind::Cleared
         } else {
-            Box::new(DryRun(writer))
+            FindingKind::WouldClear
         }
     }
 
-    /// How many rooms are watched, and how many memberships are open in them.
+    /// A name for people, where there is one.
+    pub(crate) fn name_of(&self, room: &RoomId) -> Option<String> {
+        self.memory.name_of(room)
+    }
+
+    /// Notes something to be said; one of the same subject is said once.
+    fn say(&mut self, message: &Message, subject: Option<&str>) -> Result<(), JournalError> {
+        self.voice.note(&self.journal, message, subject, false, self.ports.clock.now())
+    }
+
+    /// Notes something that needs a person at once: those who are to be alerted are mentioned.
+    fn alarm(&mut self, message: &Message, subject: Option<&str>) -> Result<(), JournalError> {
+        self.voice.note(&self.journal, message, subject, true, self.ports.clock.now())
+    }
+
+    /// How many rooms are watched, and how many keys are open in them.
     pub fn size(&self) -> (usize, usize) {
-        (self.tracker.rooms().count(), self.tracker.open().count())
+        self.memory.size()
     }
 }
 

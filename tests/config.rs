@@ -14,6 +14,8 @@ use tempfile::TempDir;
 
 #[path = "config/mistakes.rs"]
 mod mistakes;
+#[path = "config/settings.rs"]
+mod settings;
 
 /// The least that works, as top-level keys so that sections can follow.
 const LEAST: &str = r##"
@@ -47,6 +49,14 @@ impl Home {
     fn file(self, name: &str, text: &str) -> Self {
         fs::write(self.path().join(name), text).unwrap();
         self
+    }
+
+    /// Lets nobody else read what is there, so that there is nothing to warn of.
+    fn keep_private(&self) {
+        use std::os::unix::fs::PermissionsExt as _;
+        for file in fs::read_dir(self.path()).unwrap() {
+            fs::set_permissions(file.unwrap().path(), fs::Permissions::from_mode(0o600)).unwrap();
+        }
     }
 
     /// Absolute, as the binary sees it.
@@ -140,12 +150,11 @@ fn all_mistakes_are_told_at_once() {
     let toml = "[janitor]\nmode = \"clear\"\nminimum_age = \"0s\"\n[log]\nfromat = \"json\"\n";
     insta::assert_snapshot!(Home::with(toml).mistakes(&[]), @r##"
     error: unknown key log.fromat (config.toml); did you mean log.format?
-    error: homeserver.user_id is not set; write the full id of the janitor's account, such as "@rtc-janitor:example.org"
-    error: homeserver.url is not set; write the address of the homeserver, such as "https://matrix.example.org", or its homeserver.server_name
+    error: homeserver.user_id is not set; write one such as "@rtc-janitor:example.org"
     error: no way to sign in is set; write login.password_file (or login.password), or login.access_token_file with login.device_id
     error: janitor.mode (config.toml): "clear" is neither "report" nor "clean"
     error: janitor.minimum_age (config.toml): "0s" is too short; the least is "1s"
-    error: admin_room.room is not set; write the id or alias of the room to report in, such as "#janitor:example.org"
+    error: admin_room.room is not set; write one such as "#janitor:example.org"
     "##);
 }
 
@@ -160,8 +169,7 @@ fn the_environment_alone_is_enough() {
     assert_eq!(
         Home::empty().mistakes(&LEAST_BY_ENVIRONMENT[..3]),
         "error: config.toml does not exist here, and the environment alone is not enough yet\n\
-         error: admin_room.room is not set; write the id or alias of the room to report in, such as \
-         \"#janitor:example.org\"\n"
+         error: admin_room.room is not set; write one such as \"#janitor:example.org\"\n"
     );
 }
 

@@ -364,11 +364,13 @@ async fn report_mode_changes_nothing_and_finds_just_what_clean_mode_clears() -> 
     assert_eq!(findings(&setup, "data", "cleared")?, Findings::new());
 
     // In mode clean with a journal of its own, so that nothing is taken over from the report. It has not seen the
-    // dead device in a list, and waits longer for such a one unless told otherwise.
+    // dead device in a list, and waits longer for such a one unless told otherwise; and as its account has spoken
+    // before, it stays in mode report until somebody says otherwise.
     setup.set("janitor.mode", "clean").set("store.path", "data-clean").set("grace.device_gone_unseen", "2s");
     let bot = setup.start().await?;
+    synapse.send_text(&setup.admin, &setup.admin_room, "!janitor mode clean").await?;
     for (room, key, _) in &stage.stale {
-        setup.wait_until_cleared(room, key).await?;
+        setup.wait_until_cleared(room, key).await.with_context(|| bot.log())?;
     }
     bot.sweeps_again().await?;
     assert!(bot.stop().await?.success());
@@ -376,7 +378,6 @@ async fn report_mode_changes_nothing_and_finds_just_what_clean_mode_clears() -> 
     let journal = |kind| findings(&setup, "data-clean", kind);
     assert_eq!(journal("cleared")?, would_clear);
     assert_eq!(journal("blocked")?, blocked);
-    assert_eq!(journal("would_clear")?, Findings::new());
     for (room, key) in stage.live.iter().chain(&stage.blocked) {
         assert!(synapse.is_open(room, key).await?, "{key} in {room}");
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use rtc_janitor_test_support::{
-    Bot, BotSetup, CALL_MEMBER, Device, PATIENCE, ProxiedRequest, RoomOptions, Synapse, call_key, matching,
-    wait_until,
+    Bot, BotSetup, CALL_MEMBER, Device, PATIENCE, ProxiedRequest, RoomOptions, Scene, Synapse, call_key,
+    matching, wait_until,
 };
 use tokio::time::Instant;
 
@@ -46,12 +46,10 @@ async fn each_is_cleared_and_reported_once(
 #[tokio::test]
 async fn killed_between_sweeps_it_does_nothing_twice_and_shortens_no_grace() -> Result<()> {
     const GRACE: Duration = Duration::from_secs(10);
-    let synapse = Synapse::shared().await?;
-    let setup = BotSetup::new(synapse, PROGRAM).await?;
-    setup.set("grace.default", "10s");
-    let bot = setup.start().await?;
-    let host = synapse.sign_in_new("host").await?;
-    let room = setup.watched_room(&host, RoomOptions::new()).await?;
+    let Scene { synapse, setup, bot, host, room } = Scene::with(PROGRAM, |setup| {
+        setup.set("grace.default", "10s");
+    })
+    .await?;
     let cleared = setup.caller(&bot, &host, &room).await?;
     let pending = setup.caller(&bot, &host, &room).await?;
     synapse.logout(&cleared).await?;
@@ -79,12 +77,7 @@ async fn killed_between_sweeps_it_does_nothing_twice_and_shortens_no_grace() -> 
 
 #[tokio::test]
 async fn killed_in_the_middle_of_a_sweep_it_clears_and_reports_the_rest_once() -> Result<()> {
-    let synapse = Synapse::shared().await?;
-    let setup = BotSetup::new(synapse, PROGRAM).await?;
-    let proxy = setup.proxied()?;
-    let bot = setup.start().await?;
-    let host = synapse.sign_in_new("host").await?;
-    let room = setup.watched_room(&host, RoomOptions::new()).await?;
+    let (Scene { synapse, setup, bot, host, room }, proxy) = Scene::proxied(PROGRAM).await?;
     let (written, unwritten) =
         (setup.caller(&bot, &host, &room).await?, setup.caller(&bot, &host, &room).await?);
 
@@ -105,12 +98,7 @@ async fn killed_in_the_middle_of_a_sweep_it_clears_and_reports_the_rest_once() -
 
 #[tokio::test]
 async fn killed_between_a_write_and_its_record_it_neither_writes_again_nor_forgets_to_report() -> Result<()> {
-    let synapse = Synapse::shared().await?;
-    let setup = BotSetup::new(synapse, PROGRAM).await?;
-    let proxy = setup.proxied()?;
-    let bot = setup.start().await?;
-    let host = synapse.sign_in_new("host").await?;
-    let room = setup.watched_room(&host, RoomOptions::new()).await?;
+    let (Scene { synapse, setup, bot, host, room }, proxy) = Scene::proxied(PROGRAM).await?;
     let ghost = setup.caller(&bot, &host, &room).await?;
     let held = proxy.hold_answers(writes_of(&ghost));
     synapse.logout(&ghost).await?;
@@ -128,12 +116,7 @@ async fn killed_between_a_write_and_its_record_it_neither_writes_again_nor_forge
 
 #[tokio::test]
 async fn a_write_whose_answer_is_lost_is_not_repeated_and_is_reported() -> Result<()> {
-    let synapse = Synapse::shared().await?;
-    let setup = BotSetup::new(synapse, PROGRAM).await?;
-    let proxy = setup.proxied()?;
-    let bot = setup.start().await?;
-    let host = synapse.sign_in_new("host").await?;
-    let room = setup.watched_room(&host, RoomOptions::new()).await?;
+    let (Scene { synapse, setup, bot, host, room }, proxy) = Scene::proxied(PROGRAM).await?;
     let ghost = setup.caller(&bot, &host, &room).await?;
     let lost = proxy.lose_answers(writes_of(&ghost));
     synapse.logout(&ghost).await?;
@@ -145,12 +128,7 @@ async fn a_write_whose_answer_is_lost_is_not_repeated_and_is_reported() -> Resul
 
 #[tokio::test]
 async fn killed_between_a_report_and_its_record_it_does_not_report_again() -> Result<()> {
-    let synapse = Synapse::shared().await?;
-    let setup = BotSetup::new(synapse, PROGRAM).await?;
-    let proxy = setup.proxied()?;
-    let bot = setup.start().await?;
-    let host = synapse.sign_in_new("host").await?;
-    let room = setup.watched_room(&host, RoomOptions::new()).await?;
+    let (Scene { synapse, setup, bot, host, room }, proxy) = Scene::proxied(PROGRAM).await?;
     let ghost = setup.caller(&bot, &host, &room).await?;
     let held = proxy.hold_answers(|request| {
         request.path.contains("/send/m.room.message/") && request.body.to_string().contains("Hung up")
@@ -178,12 +156,7 @@ async fn asked_to_end_by_ctrl_c_it_finishes_the_write_in_flight_and_exits_with_0
 }
 
 async fn it_finishes_the_write_in_flight_after(signal: &str) -> Result<()> {
-    let synapse = Synapse::shared().await?;
-    let setup = BotSetup::new(synapse, PROGRAM).await?;
-    let proxy = setup.proxied()?;
-    let mut bot = setup.start().await?;
-    let host = synapse.sign_in_new("host").await?;
-    let room = setup.watched_room(&host, RoomOptions::new()).await?;
+    let (Scene { synapse, setup, mut bot, host, room }, proxy) = Scene::proxied(PROGRAM).await?;
     let ghost = setup.caller(&bot, &host, &room).await?;
     let held = proxy.hold(writes_of(&ghost));
     synapse.logout(&ghost).await?;
@@ -234,11 +207,7 @@ async fn asked_to_end_it_does_not_wait_for_a_server_that_hangs() -> Result<()> {
 
 #[tokio::test]
 async fn a_second_process_on_the_same_store_exits_with_2_and_the_first_goes_on() -> Result<()> {
-    let synapse = Synapse::shared().await?;
-    let setup = BotSetup::new(synapse, PROGRAM).await?;
-    let bot = setup.start().await?;
-    let host = synapse.sign_in_new("host").await?;
-    let room = setup.watched_room(&host, RoomOptions::new()).await?;
+    let Scene { synapse, setup, bot, host, room } = Scene::new(PROGRAM).await?;
     let ghost = setup.caller(&bot, &host, &room).await?;
     for arguments in [&["run"][..], &["sweep"], &["sweep", "--clean", "--wait"]] {
         let output = setup.run(arguments).await?;

@@ -21,6 +21,11 @@ fn ghost(user_id: &str) -> Membership {
     long_gone.aged(Duration::from_hours(1)).expires(Duration::from_mins(30))
 }
 
+/// One for a request that gives the event no time of its own: it is not over yet when it is sent.
+fn fresh_ghost(user_id: &str) -> Membership {
+    Membership::session(user_id, &unique("DEAD")).expires(Duration::from_secs(2))
+}
+
 /// Leaves a ghost of this user in the room and answers its key.
 async fn haunt(synapse: &Synapse, room: &str, user: &Device) -> Result<String> {
     let ghost = ghost(&user.user_id);
@@ -295,7 +300,7 @@ fn odd_keys(user_id: &str) -> Vec<String> {
 /// Contents of all shapes; what of them would be a membership that is over, is one.
 fn odd_contents(room: &str) -> Vec<Value> {
     let entry = |device: String| {
-        let entry = ghost("").array().field("device_id", device).content(room);
+        let entry = fresh_ghost("").array().field("device_id", device).content(room);
         entry["memberships"][0].clone()
     };
     let session = |field: &str, value: Value| ghost("").field(field, value).content(room);
@@ -394,7 +399,7 @@ async fn a_ghost_is_hung_up_whatever_its_key_is() -> Result<()> {
 
 /// Writes a membership under `..`, which the HTTP clients of this world cannot: they take it for a way up.
 async fn write_to_dot_dot(synapse: &Synapse, device: &Device, room: &str) -> Result<()> {
-    let body = ghost(&device.user_id).expires(Duration::ZERO).content(room).to_string();
+    let body = fresh_ghost(&device.user_id).content(room).to_string();
     let room = room.replace('!', "%21").replace(':', "%3A").replace('/', "%2F");
     let request = format!(
         "PUT /_matrix/client/v3/rooms/{room}/state/{CALL_MEMBER}/%2E%2E HTTP/1.0\r\nAuthorization: Bearer {}\r\n\
@@ -420,7 +425,7 @@ async fn a_key_that_no_url_can_hold_is_refused_once_and_holds_nothing_up() -> Re
     write_to_dot_dot(synapse, &alice, &room).await?;
     ensure!(synapse.is_open(&room, "..").await?, "the ghost is there");
 
-    setup.hear("The server refused to hang up 1 dead call membership").await?;
+    setup.hear("The server refused to hang up 1 dead call membership").await.with_context(|| bot.log())?;
     let control = expect_served(&setup, &room, &alice).await?;
     bot.sweeps_again().await?;
     assert!(synapse.is_open(&room, "..").await?);
@@ -450,7 +455,7 @@ async fn content_as_deep_as_the_server_takes_it_holds_nothing_up() -> Result<()>
     ensure!(deepest > 50, "the server takes no more than {deepest} levels");
     let write =
         async |key: &str, content: Value| synapse.put_state(&alice, &deep, CALL_MEMBER, key, content).await;
-    let over = |call: &str| ghost(&alice.user_id).expires(Duration::ZERO).field("call_id", call);
+    let over = |call: &str| fresh_ghost(&alice.user_id).field("call_id", call);
     let deep_and_over = |call: &str| over(call).field("a", lists(deepest)).content(&deep);
     write("_ghost", deep_and_over("1")).await?;
     // The event that follows holds the one before it, and so is one level deeper.
@@ -492,7 +497,7 @@ async fn a_report_of_names_as_long_as_they_can_be_still_arrives() -> Result<()> 
         keys.push(ghost.state_key());
         synapse.write_membership(&room, ghost).await?;
     }
-    let entry = ghost("").array().content(&room)["memberships"][0].clone();
+    let entry = fresh_ghost("").array().content(&room)["memberships"][0].clone();
     let entry = |number| {
         let expires = &entry["expires_ts"];
         json!({"device_id": device(number), "call_id": "", "application": "m.call", "expires_ts": expires})
@@ -501,11 +506,11 @@ async fn a_report_of_names_as_long_as_they_can_be_still_arrives() -> Result<()> 
     keys.push("_crowd".to_owned());
     synapse.put_state(&alice, &room, CALL_MEMBER, "_crowd", crowd).await?;
 
-    let _bot = setup.start().await?;
+    let bot = setup.start().await?;
     for key in &keys {
-        setup.wait_until_cleared(&room, key).await?;
+        setup.wait_until_cleared(&room, key).await.with_context(|| bot.log())?;
     }
-    setup.hear("Hung up").await?;
+    setup.hear("Hung up").await.with_context(|| bot.log())?;
     // And what comes after it is not kept waiting.
     expect_served(&setup, &room, &alice).await?;
     setup.hear("DEAD").await?;

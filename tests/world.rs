@@ -12,6 +12,8 @@ use rtc_janitor_test_support::{Device, Synapse, User};
 
 #[path = "world/chat.rs"]
 mod chat;
+#[path = "world/chat_faults.rs"]
+mod chat_faults;
 #[path = "world/chat_store.rs"]
 mod chat_store;
 #[path = "world/device_lists.rs"]

@@ -12,11 +12,12 @@ mod help;
 mod mistake;
 mod words;
 
-pub use arguments::{GraceChange, GraceKey, PauseLength, PlanId, RoomName, Target};
+pub use arguments::{GraceChange, GraceKey, PauseLength, RoomName, Target};
 pub use help::{Usage, all, usage};
-pub use mistake::Mistake;
-pub use words::{Heard, heard};
+pub use mistake::{Mistake, Wrong};
+pub use words::{Heard, heard, with_plain_blanks};
 
+pub use crate::plan::PlanId;
 use crate::{ids::UserId, judge::policy::Neighbour, mode::Mode};
 
 /// How many lines `history` shows when no number is given.

@@ -1,29 +1,39 @@
 //! Verdicts for an exported room state, with whatever answers were saved beside it.
 //!
-//! An export is a complete view: whoever has no `m.room.member` in it is not in the room, the lists
-//! are believed, and the SFU of the memberships is taken as ours. There is no history.
+//! An export that has the room's create event or any member event is a complete view: whoever has no
+//! `m.room.member` in it is not in the room. Of one that was cut down to the memberships nobody can
+//! be told to have left. The lists are believed, and the SFU of the memberships is taken as ours.
+//! There is no history.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 
-use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
     ids::{RoomId, StateKey, UserId},
     judge::{
-        evidence::{Device, DeviceHistory, Evidence, Listing, RoomMember},
+        evidence::{Device, DeviceHistory, Evidence, RoomMember},
         policy::Policy,
-        room::{Observations, Placed, SfuRoom, gather},
-        verdict::{Judgement, Verdict, judge},
+        room::{Observations, Participants, Placed, SfuRoom, gather},
+        verdict::judge,
     },
+    plan::{self, Means, Route},
     render::{message, words},
     rtc::{
-        membership::{self, Anomaly, Content, FirstSeen, Focus, Malformed, Membership, Owner, read},
-        state_event::{CALL_MEMBER, StateEvent, saturating_integer},
-        state_key::{self, Blocked, RoomPower},
+        membership::{self, Content, FirstSeen, Focus, Membership, Owner, read},
+        state_event::{CALL_MEMBER, StateEvent},
+        state_key::{Blocked, RoomPower},
+        sticky::Beside,
     },
     time::Timestamp,
 };
+
+mod answers;
+mod explained;
+
+use answers::Lists;
+pub use answers::{json, participants, room_member};
+pub use explained::Explained;
 
 /// A file does not hold what it should.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,37 +59,6 @@ pub enum BadExport {
     Sfu,
 }
 
-/// One membership and what is concluded of it; the form of `explain --json`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Explained {
-    /// The key it stands under.
-    pub state_key: StateKey,
-    /// Whom it speaks for.
-    pub user_id: UserId,
-    /// The device, where the content names one.
-    pub device_id: Option<String>,
-    /// `active`, `left`, `stale`, `unknown` or `malformed`.
-    pub verdict: &'static str,
-    /// The reason that names the verdict, when stale or unknown.
-    pub reason: Option<&'static str>,
-    /// All reasons that hold, the strongest first.
-    pub reasons: Vec<&'static str>,
-    /// What is odd about it.
-    pub anomalies: Vec<&'static str>,
-    /// Since when the naming reason holds, milliseconds since the Unix epoch; null where the
-    /// evidence does not tell.
-    pub since_ms: Option<i64>,
-    /// When clients stop showing it, milliseconds since the Unix epoch.
-    pub expires_ms: Option<i64>,
-    /// `own_power` or `none`; null when nobody was named to write as, or there is nothing to clear.
-    pub route: Option<&'static str>,
-    /// What is in the way where the route is `none`; for people only.
-    #[serde(skip)]
-    pub obstacle: Option<String>,
-    /// All of it in one sentence.
-    pub why: String,
-}
-
 /// An exported state with the answers that go with it.
 #[derive(Debug)]
 pub struct Export {
@@ -88,6 +67,7 @@ pub struct Export {
     members: HashMap<UserId, RoomMember>,
     create: Option<(Value, UserId)>,
     power_levels: Option<Value>,
+    beside: Beside,
     lists: Lists,
 }
 
@@ -107,12 +87,15 @@ impl Export {
             members: HashMap::new(),
             create: None,
             power_levels: None,
+            beside: Beside::default(),
             lists: Lists::default(),
         };
         for mut event in events {
             // Files are cut down to what matters, and here no id does.
-            if let Some(fields) = event.as_object_mut() {
-                fields.entry("event_id").or_insert_with(|| "".into());
+            if let Some(fields) =
+                event.as_object_mut().filter(|fields| !fields.get("event_id").is_some_and(Value::is_string))
+            {
+                fields.insert("event_id".into(), "".into());
             }
             // Somebody of whom there is something unreadable may be in the room.
             if event["type"] == "m.room.member"
@@ -128,7 +111,7 @@ impl Export {
                 }
                 "m.room.create" => export.create = Some((event.content, event.sender)),
                 "m.room.power_levels" => export.power_levels = Some(event.content),
-                _ => {}
+                _ => export.beside.add_state(&event),
             }
         }
         Ok(export)
@@ -138,6 +121,16 @@ impl Export {
     /// state of a room, and that nobody is in a call there says nothing.
     pub fn is_no_room(&self) -> bool {
         self.events.is_empty() && self.create.is_none()
+    }
+
+    /// What stands in the room beside its memberships. A state holds no sticky events.
+    pub fn beside(&self) -> &Beside {
+        &self.beside
+    }
+
+    /// Whether it is the whole state, so that who has no member event in it never joined.
+    pub fn is_complete(&self) -> bool {
+        self.create.is_some() || !self.members.is_empty()
     }
 
     /// Adds the body of a `/keys/query` answer.
@@ -201,14 +194,12 @@ impl Export {
             .zip(&open)
             .map(|(evidence, placed)| (judge(placed.membership, &evidence, policy, now), evidence));
         let power = self.power(now);
-        let may_write = |writer: &UserId, key: &StateKey| match &power {
+        let route_of = |writer: &UserId, key: &StateKey| match &power {
             _ if !self.may_be_in_room(writer) => Err(Some(Blocked::NotInTheRoom)),
-            Some(power) => power.may_write(writer, key).map_err(Some),
+            Some(power) => plan::route(power, key, Means::own_power(writer)).map_err(Some),
             None => Err(None),
         };
-        let route = |key: &StateKey| {
-            writer.map(|writer| if may_write(writer, key).is_ok() { "own_power" } else { "none" })
-        };
+        let route = |key: &StateKey| writer.map(|writer| route_of(writer, key).map_or("none", Route::as_str));
         let odd = |event: &StateEvent| membership::anomalies(event, seen);
         let mut rows = Vec::new();
         for (event, content) in &contents {
@@ -225,20 +216,24 @@ impl Export {
                         let (judgement, evidence) = judged.next().unwrap_or_else(|| {
                             (judge(membership, &Evidence::NONE, policy, now), Evidence::NONE)
                         });
-                        Explained::open(
+                        let mut row = Explained::open(
                             &event.state_key,
                             membership,
                             (&judgement, &evidence),
                             now,
                             route(&event.state_key),
-                        )
+                        );
+                        if !self.is_complete() {
+                            row.why.push_str("; who is in the room is not in the export");
+                        }
+                        row
                     }
                 })),
             }
         }
         if let Some(writer) = writer {
             for row in rows.iter_mut().filter(|row| row.route.is_some()) {
-                row.obstacle = may_write(writer, &row.state_key).err().map(words::obstacle);
+                row.obstacle = route_of(writer, &row.state_key).err().map(words::obstacle);
             }
         }
         rows
@@ -275,91 +270,30 @@ fn entries(content: &Content) -> impl Iterator<Item = &Membership> {
     .filter_map(|entry| entry.as_ref().ok())
 }
 
-/// What an `m.room.member` event says of its user; a missing one is a user who never joined.
-pub fn room_member(event: Option<&StateEvent>) -> RoomMember {
-    let Some(event) = event else { return RoomMember::NotJoined { since: None } };
-    match event.content.get("membership").and_then(Value::as_str) {
-        Some("join") => RoomMember::Joined,
-        Some(_) => RoomMember::NotJoined { since: Some(event.origin_server_ts) },
-        // No server sends that; the content could not be read.
-        None => RoomMember::Unknown,
-    }
-}
-
-/// The saved answers.
-#[derive(Debug, Default)]
-struct Lists {
-    keys_query: Option<Value>,
-    own: BTreeMap<String, Value>,
-    sfu: Option<BTreeMap<String, SfuRoom>>,
-}
-
-impl Lists {
-    fn own_list(&self, owner: &Owner) -> Listing {
-        let Some(answer) = self.own.get(owner.user.as_str()) else { return Listing::NotAsked };
-        // An error body has no list in it; a 404 is no empty list.
-        let Some(devices) = answer.get("devices").and_then(Value::as_array) else { return Listing::Unknown };
-        let device = devices
-            .iter()
-            .find(|device| device.get("device_id").and_then(Value::as_str) == Some(owner.device.as_str()));
-        let last_seen = |device: &Value| {
-            device.get("last_seen_ts").and_then(saturating_integer).map(Timestamp::from_millis)
-        };
-        Listing::Known { device: device.map(last_seen), empty: devices.is_empty() }
-    }
-
-    fn keys_query(&self, owner: &Owner) -> Listing {
-        let Some(answer) = &self.keys_query else { return Listing::NotAsked };
-        let failed = owner.user.server_name().is_some_and(|server| {
-            answer.get("failures").is_some_and(|failures| failures.get(server).is_some())
-        });
-        match answer["device_keys"].get(owner.user.as_str()).and_then(Value::as_object) {
-            Some(devices) if !failed => Listing::Known {
-                device: devices.contains_key(owner.device.as_str()).then_some(None),
-                empty: devices.is_empty(),
-            },
-            _ => Listing::Unknown,
-        }
-    }
-}
-
-/// The identities in a `ListParticipants` answer.
-pub fn participants(answer: &Value) -> SfuRoom {
-    // An answer without participants may leave the list out; anything else in it is no such answer.
-    let list = match answer.as_object() {
-        Some(fields) if fields.is_empty() => &[][..],
-        Some(fields) => match fields.get("participants") {
-            Some(Value::Array(list)) => list,
-            _ => return SfuRoom::Unknown,
-        },
-        None => return SfuRoom::Unknown,
-    };
-    let connected: BTreeSet<String> = list
-        .iter()
-        .filter(|participant| participant.get("state").and_then(Value::as_str) != Some("DISCONNECTED"))
-        .filter_map(|participant| participant.get("identity")?.as_str().map(str::to_owned))
-        .collect();
-    SfuRoom::Participants(connected)
-}
-
 impl Observations for Export {
     fn room_member(&self, user: &UserId) -> RoomMember {
-        self.members.get(user).copied().unwrap_or(RoomMember::NotJoined { since: None })
+        let missing =
+            if self.is_complete() { RoomMember::NotJoined { since: None } } else { RoomMember::Unknown };
+        self.members.get(user).copied().unwrap_or(missing)
     }
 
     fn device(&self, owner: &Owner) -> Device {
         Device::from_lists(self.lists.own_list(owner), self.lists.keys_query(owner), DeviceHistory::default())
     }
 
-    fn is_our_sfu(&self, _: &Focus) -> bool {
+    fn has_sfu(&self) -> bool {
         self.lists.sfu.is_some()
+    }
+
+    fn is_our_sfu(&self, _: &Focus) -> bool {
+        true
     }
 
     fn sfu_room(&self, _: &Focus, name: &str) -> SfuRoom {
         let answers = self.lists.sfu.as_ref();
         answers
             .and_then(|answers| answers.get(name).cloned())
-            .unwrap_or_else(|| SfuRoom::Participants(BTreeSet::new()))
+            .unwrap_or_else(|| SfuRoom::Participants(Participants::default()))
     }
 
     fn on_each_sfu(&self, name: &str) -> Vec<SfuRoom> {
@@ -368,75 +302,5 @@ impl Observations for Export {
 
     fn was_on_sfu(&self, _: Placed<'_>) -> bool {
         false
-    }
-}
-
-impl Explained {
-    fn left(event: &StateEvent) -> Self {
-        let user = state_key::user(&event.state_key).map(UserId::from);
-        let device = event.content.get("device_id").and_then(Value::as_str);
-        Self {
-            // Whoever emptied a key was not in it.
-            user_id: user.unwrap_or_else(|| event.sender.clone()),
-            ..Self::closed(event, "left", device, "nobody is in it".into())
-        }
-    }
-
-    fn malformed(
-        event: &StateEvent,
-        anomalies: &[Anomaly],
-        what: &str,
-        malformed: &Malformed,
-        route: Option<&'static str>,
-    ) -> Self {
-        let why = format!("no client would show {what}: {malformed}");
-        let anomalies = anomalies.iter().copied().map(Anomaly::as_str).collect();
-        Self { anomalies, route, ..Self::closed(event, "malformed", malformed.device.as_deref(), why) }
-    }
-
-    fn closed(event: &StateEvent, verdict: &'static str, device: Option<&str>, why: String) -> Self {
-        Self {
-            state_key: event.state_key.clone(),
-            user_id: event.sender.clone(),
-            device_id: device.map(str::to_owned),
-            verdict,
-            reason: None,
-            reasons: Vec::new(),
-            anomalies: Vec::new(),
-            since_ms: None,
-            expires_ms: None,
-            route: None,
-            obstacle: None,
-            why,
-        }
-    }
-
-    /// What was concluded of an open membership under a key, and from what.
-    pub fn open(
-        key: &StateKey,
-        membership: &Membership,
-        (judgement, evidence): (&Judgement, &Evidence),
-        now: Timestamp,
-        route: Option<&'static str>,
-    ) -> Self {
-        let (verdict, reason) = match judgement.verdict {
-            Verdict::Active => ("active", None),
-            Verdict::Stale(reason) => ("stale", Some(reason.as_str())),
-            Verdict::Unknown(why) => ("unknown", Some(why.as_str())),
-        };
-        Self {
-            state_key: key.clone(),
-            user_id: membership.owner.user.clone(),
-            device_id: Some(membership.owner.device.to_string()),
-            verdict,
-            reason,
-            reasons: judgement.reasons().map(|(reason, _)| reason.as_str()).collect(),
-            anomalies: membership.anomalies.iter().copied().map(Anomaly::as_str).collect(),
-            since_ms: judgement.reasons().next().and_then(|(_, since)| since).map(Timestamp::as_millis),
-            expires_ms: Some(membership.expires.as_millis()),
-            route,
-            obstacle: None,
-            why: words::why(membership, judgement, evidence, now),
-        }
     }
 }

@@ -10,6 +10,14 @@ use std::{
     time::Duration,
 };
 
+mod clock;
+mod clocks;
+mod ends;
+
+pub use clock::{Due, ReasonClock};
+use clocks::{Clocks, Timed};
+use ends::Ends;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -32,74 +40,6 @@ pub struct Subject {
     pub event: EventId,
     /// Which entry of an array-form event; 0 in the session form.
     pub entry: u32,
-}
-
-/// How long a reason has been seen to hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReasonClock {
-    /// Time between sightings, without the pauses.
-    pub held: Duration,
-    /// How many observations said so, each made at another time.
-    pub sightings: u32,
-    /// The first of them.
-    pub first: Timestamp,
-    /// The last of them.
-    pub last: Timestamp,
-    /// Whether time counts on from [`Self::last`].
-    pub running: bool,
-    /// Time before this look does not count, however old the observation is that it was made by.
-    counts_from: Timestamp,
-}
-
-impl ReasonClock {
-    /// A clock as it was written down. It is paused until the reason is seen again; `was_running`
-    /// says whether it was when it was written.
-    pub const fn restored(
-        held: Duration,
-        sightings: u32,
-        first: Timestamp,
-        last: Timestamp,
-        was_running: bool,
-    ) -> Self {
-        Self { held, sightings, first, last, running: was_running, counts_from: last }
-    }
-
-    const fn started(at: Timestamp, look: Timestamp) -> Self {
-        Self { held: Duration::ZERO, sightings: 1, first: at, last: at, running: true, counts_from: look }
-    }
-
-    fn sight(&mut self, at: Timestamp, look: Timestamp) {
-        if at <= self.last {
-            return; // the same observation, looked at twice
-        }
-        if self.running {
-            self.held += at.since(self.last.max(self.counts_from));
-        } else {
-            self.counts_from = look;
-        }
-        self.sightings += 1;
-        self.last = at;
-        self.running = true;
-    }
-
-    /// When the grace is over if nothing changes, `None` while the clock is paused.
-    pub fn grace_ends(&self, grace: Duration) -> Option<Timestamp> {
-        let from = if self.held >= grace { self.last } else { self.last.max(self.counts_from) };
-        (self.running || self.held >= grace).then(|| from + grace.saturating_sub(self.held))
-    }
-}
-
-/// A reason whose grace is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Due {
-    /// The reason.
-    pub reason: Reason,
-    /// How often it was seen.
-    pub sightings: u32,
-    /// Since when it has been seen.
-    pub first: Timestamp,
-    /// Whether it was seen again after its grace ended.
-    pub refreshed: bool,
 }
 
 /// When the evidence of each kind was observed.
@@ -131,14 +71,16 @@ impl ObservedAt {
     }
 }
 
-type Clocks = BTreeMap<Reason, (ReasonClock, Grace)>;
-
 /// All clocks.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     clocks: BTreeMap<Subject, Clocks>,
+    ends: Ends,
     changed: BTreeSet<Subject>,
 }
+
+/// How long a clock that only runs on need not be written down.
+const WRITE_AGAIN: Duration = Duration::from_mins(1);
 
 impl Ledger {
     /// Puts back a clock from the journal. Time runs on from its last sighting only where that is at
@@ -153,7 +95,7 @@ impl Ledger {
         bridge: Duration,
     ) {
         clock.running &= now.since(clock.last) <= bridge && !bridge.is_zero();
-        self.clocks.entry(subject).or_default().insert(reason, (clock, Grace::Never));
+        self.clocks.entry(subject).or_default().insert(Timed { reason, clock, grace: Grace::Never });
     }
 
     /// Notes what one judgement says. `grace` gives the grace of each reason for this membership.
@@ -164,32 +106,43 @@ impl Ledger {
         at: ObservedAt,
         grace: impl Fn(Reason) -> Grace,
     ) {
+        let is_known = self.clocks.contains_key(subject);
+        if !is_known && judgement.reasons().next().is_none() {
+            return;
+        }
         let clocks = self.clocks.entry(subject.clone()).or_default();
-        let before = clocks.clone();
+        let (mut moved, mut must_be_written) = (false, false);
         for reason in Reason::ALL {
-            match judgement.finding(reason) {
-                Finding::No => {
-                    clocks.remove(&reason);
+            let finding = judgement.finding(reason);
+            let before = clocks.get(reason).copied();
+            let after = match (before, finding) {
+                (Some(mut clock), _) => clock.see(finding, at, &grace).then_some(clock),
+                (None, Finding::Holds { .. }) => {
+                    let clock = ReasonClock::started(at.of(reason), at.now);
+                    Some(Timed { reason, clock, grace: grace(reason) })
                 }
-                Finding::Unknown => {
-                    if let Some((clock, _)) = clocks.get_mut(&reason) {
-                        clock.running = false;
-                    }
-                }
-                Finding::Holds { .. } => {
-                    let (seen, look) = (at.of(reason), at.now);
-                    let slot = clocks
-                        .entry(reason)
-                        .and_modify(|(clock, _)| clock.sight(seen, look))
-                        .or_insert_with(|| (ReasonClock::started(seen, look), Grace::Never));
-                    slot.1 = grace(reason);
-                }
+                (None, Finding::No | Finding::Unknown) => None,
+            };
+            match after {
+                Some(clock) => clocks.insert(clock),
+                None => clocks.running.retain(|clock| clock.reason != reason),
+            }
+            let state = |clock: Option<Timed>| {
+                clock.map(|clock| (clock.clock.running, clock.due(at.now).is_some_and(|due| due.refreshed)))
+            };
+            must_be_written |= state(before) != state(after);
+            moved |= before.map(|clock| clock.clock) != after.map(|clock| clock.clock);
+            let (old, new) = (before.and_then(|clock| clock.ends()), after.and_then(|clock| clock.ends()));
+            if old != new {
+                self.ends.change(subject, reason, old, new);
             }
         }
-        if *clocks != before {
+        let is_old = clocks.written.is_none_or(|written| at.now.since(written) >= WRITE_AGAIN);
+        if must_be_written || (moved && is_old) {
+            clocks.written = Some(at.now);
             self.changed.insert(subject.clone());
         }
-        if clocks.is_empty() {
+        if clocks.running.is_empty() {
             self.clocks.remove(subject);
         }
     }
@@ -197,77 +150,96 @@ impl Ledger {
     /// Stops all clocks, or those of one neighbour, until their reasons are seen again.
     pub fn pause(&mut self, neighbour: Option<Neighbour>) {
         for (subject, clocks) in &mut self.clocks {
-            for (reason, (clock, _)) in clocks {
-                if clock.running && (neighbour.is_none() || reason.neighbour() == neighbour) {
-                    clock.running = false;
+            for clock in &mut clocks.running {
+                if clock.clock.running && (neighbour.is_none() || clock.reason.neighbour() == neighbour) {
+                    let old = clock.ends();
+                    clock.clock.running = false;
                     self.changed.insert(subject.clone());
+                    self.ends.change(subject, clock.reason, old, None);
                 }
             }
         }
     }
 
-    /// Drops what is no longer there.
+    /// Drops what is no longer there. Looks at everything; for what is known to have ended there is
+    /// [`Self::forget_key`].
     pub fn retain(&mut self, mut is_open: impl FnMut(&Subject) -> bool) {
-        let changed = &mut self.changed;
-        self.clocks.retain(|subject, _| {
-            let keep = is_open(subject);
-            if !keep {
-                changed.insert(subject.clone());
-            }
-            keep
-        });
+        let over: Vec<_> = self.clocks.keys().filter(|subject| !is_open(subject)).cloned().collect();
+        for subject in over {
+            self.forget(&subject);
+        }
+    }
+
+    /// Drops all of a key: it was emptied, or another event stands there.
+    pub fn forget_key(&mut self, room: &RoomId, key: &StateKey) {
+        let first = Subject { room: room.clone(), key: key.clone(), event: "".into(), entry: 0 };
+        let of_key = self.clocks.range(first..).map(|(subject, _)| subject);
+        let over: Vec<_> =
+            of_key.take_while(|subject| subject.room == *room && subject.key == *key).cloned().collect();
+        for subject in over {
+            self.forget(&subject);
+        }
+    }
+
+    /// Drops all of a room: the janitor has left it.
+    pub fn forget_room(&mut self, room: &RoomId) {
+        let first = Subject { room: room.clone(), key: "".into(), event: "".into(), entry: 0 };
+        let of_room = self.clocks.range(first..).map(|(subject, _)| subject);
+        let over: Vec<_> = of_room.take_while(|subject| subject.room == *room).cloned().collect();
+        for subject in over {
+            self.forget(&subject);
+        }
+    }
+
+    /// Drops one membership.
+    pub fn forget(&mut self, subject: &Subject) {
+        let Some(clocks) = self.clocks.remove(subject) else { return };
+        for clock in clocks.running {
+            self.ends.change(subject, clock.reason, clock.ends(), None);
+        }
+        self.changed.insert(subject.clone());
     }
 
     /// The reasons of a membership whose grace is over at `now`, the strongest first.
     pub fn due(&self, subject: &Subject, now: Timestamp) -> Vec<Due> {
-        let Some(clocks) = self.clocks.get(subject) else { return Vec::new() };
-        clocks
-            .iter()
-            .filter_map(|(reason, (clock, grace))| {
-                let Grace::After(grace) = grace else { return None };
-                let ends = clock.grace_ends(*grace).filter(|ends| clock.running && *ends <= now)?;
-                Some(Due {
-                    reason: *reason,
-                    sightings: clock.sightings,
-                    first: clock.first,
-                    refreshed: clock.last >= ends,
-                })
-            })
-            .collect()
+        let clocks = self.clocks.get(subject);
+        clocks.into_iter().flat_map(|clocks| &clocks.running).filter_map(|clock| clock.due(now)).collect()
     }
 
     /// When the first grace of a membership is over if nothing changes.
     pub fn due_at(&self, subject: &Subject) -> Option<Timestamp> {
-        self.clocks.get(subject)?.values().filter_map(ends).min()
+        self.clocks.get(subject)?.running.iter().filter_map(Timed::ends).min()
     }
 
     /// The next instant after `now` at which something falls due.
     pub fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
-        self.clocks.values().flat_map(BTreeMap::values).filter_map(ends).filter(|at| *at > now).min()
+        self.ends.next_after(now)
+    }
+
+    /// The rooms in which something has fallen due by `now` of which the last call did not tell. What is
+    /// due and held back is told once, and again when its clock has stopped and runs again.
+    pub fn take_due(&mut self, now: Timestamp) -> BTreeSet<RoomId> {
+        self.ends.take_until(now).map(|subject| subject.room).collect()
     }
 
     /// The clock of one reason.
     pub fn clock(&self, subject: &Subject, reason: Reason) -> Option<&ReasonClock> {
-        self.clocks.get(subject)?.get(&reason).map(|(clock, _)| clock)
+        self.clocks.get(subject)?.get(reason).map(|clock| &clock.clock)
     }
 
-    /// What changed since the last call, with all clocks of each subject; none means it is gone.
+    /// What has to be written down, with all clocks of each subject; none means that it is gone.
+    ///
+    /// A clock that starts, stops or falls due is told at once, one that only runs on once a minute: what
+    /// is lost of it when the janitor ends makes a grace longer and never shorter.
     pub fn take_changes(&mut self) -> Vec<(Subject, Vec<(Reason, ReasonClock)>)> {
         std::mem::take(&mut self.changed)
             .into_iter()
             .map(|subject| {
-                let clocks = self.clocks.get(&subject).into_iter().flatten();
-                let clocks = clocks.map(|(reason, (clock, _))| (*reason, *clock)).collect();
+                let clocks = self.clocks.get(&subject).into_iter().flat_map(|clocks| &clocks.running);
+                let clocks = clocks.map(|clock| (clock.reason, clock.clock)).collect();
                 (subject, clocks)
             })
             .collect()
-    }
-}
-
-fn ends((clock, grace): &(ReasonClock, Grace)) -> Option<Timestamp> {
-    match grace {
-        Grace::After(grace) if clock.running => clock.grace_ends(*grace),
-        _ => None,
     }
 }
 

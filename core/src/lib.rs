@@ -10,11 +10,13 @@
 //! | [`ledger`] | what is stale since when, what is due, when to look again |
 //! | [`guard`] | limits, breaker, quarantine: may this be written now |
 //! | [`plan`] | what one sweep would write, and what it holds back and why |
+//! | [`finding`] | what a sweep found about a key, for the journal and the reports |
 //! | [`command`] | the grammar of the admin room |
 //! | [`render`] | all of it in words, as plain text and HTML |
 
 pub mod command;
 pub mod export;
+pub mod finding;
 pub mod guard;
 pub mod ids;
 pub mod judge;

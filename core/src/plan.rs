@@ -5,20 +5,26 @@
 //! mode is the kind of writer the plan is handed to, and the fresh read happens right before each
 //! write.
 
-use std::time::Duration;
+use std::{cmp::Ordering, collections::BTreeSet, time::Duration};
 
 mod approved;
+mod held;
+mod id;
+mod route;
 
 pub use approved::{Approval, FRESH, Proposal};
+pub use held::HeldBack;
+pub use id::{PlanId, PlanKind};
+pub use route::{Means, Route, route};
 
 use crate::{
     guard::{
         breaker::{Breakers, Passage},
-        limits::{Budget, Limit},
+        limits::Budget,
         quarantine::Quarantine,
     },
     ids::{EventId, RoomId, StateKey},
-    judge::policy::{Neighbour, Reason},
+    judge::policy::{HOURLY_SILENCE, Neighbour, Reason},
     ledger::Due,
     rtc::{membership::Owner, state_key::Blocked},
     time::Timestamp,
@@ -28,24 +34,12 @@ use crate::{
 /// by a plan that a person approved.
 pub const LONG_EXPIRED: Duration = Duration::from_hours(30 * 24);
 
+/// For how long an event that was over before it was sent is a sign of life: so long may a client that
+/// refreshes hourly be silent.
+pub const SENT_EXPIRED: Duration = HOURLY_SILENCE;
+
 /// How many observations a reason needs.
 const SIGHTINGS: u32 = 2;
-
-/// How a key can be cleared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Route {
-    /// By the bot itself, with the power it has in the room.
-    OwnPower,
-}
-
-impl Route {
-    /// The name in JSON, the journal and metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::OwnPower => "own_power",
-        }
-    }
-}
 
 /// One entry of an event, as far as the plan needs it.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +52,8 @@ pub struct Entry {
     pub due: Vec<Due>,
     /// When it expires.
     pub expires: Timestamp,
+    /// Whether that was before it was sent, see [`crate::rtc::membership::Membership::was_expired_when_sent`].
+    pub was_expired_when_sent: bool,
     /// From when its age counts.
     pub last_sign: Timestamp,
     /// Whether the owner's account is on another server.
@@ -141,45 +137,6 @@ impl PlannedWrite {
     }
 }
 
-/// Why something that is due is not written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum HeldBack {
-    /// The janitor is paused.
-    Paused,
-    /// The room or the owner is excluded.
-    Excluded,
-    /// Not everything has been read since the start.
-    FirstSync,
-    /// It was seen only once.
-    OneSighting,
-    /// It is younger than the configured minimum.
-    TooYoung,
-    /// It was not looked at again after the grace ended.
-    NotRefreshed,
-    /// Our clock and the server's differ too much.
-    ClockSkew,
-    /// The breaker of this neighbour is open.
-    Breaker(Neighbour),
-    /// The key came back after an earlier clear.
-    Quarantine,
-    /// Only a device list of another server says so.
-    RemoteDeviceList,
-    /// The SFU is ours and did not answer.
-    SfuSilent,
-    /// Another device in the same event is not stale.
-    OthersInEvent,
-    /// Expired more than 30 days ago.
-    LongExpired,
-    /// No route, and why.
-    NoRoute(Blocked),
-    /// It could not be read who may write it.
-    RouteUnknown,
-    /// A limit is reached; it goes on with the next sweep.
-    Limit(Limit),
-    /// The approved plan is too old.
-    TooOld,
-}
-
 /// What holds for the whole sweep.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent condition with a line of its own")]
@@ -198,6 +155,8 @@ pub struct Circumstances<'a> {
     pub breakers: &'a Breakers,
     /// The keys that came back.
     pub quarantine: &'a Quarantine,
+    /// The neighbours that are being tested by a write that waits or is under way.
+    pub probing: &'a [Neighbour],
     /// Now.
     pub now: Timestamp,
 }
@@ -218,14 +177,13 @@ impl Plan {
         circumstances: Circumstances<'_>,
         mut budget: Budget,
     ) -> Self {
-        candidates.retain(|candidate| candidate.entries.iter().flatten().any(|entry| !entry.due.is_empty()));
-        // What people see first; of that, what keeps a dead call ringing nobody.
-        candidates
-            .sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| (&a.room, &a.key).cmp(&(&b.room, &b.key))));
+        candidates.retain(has_due);
+        candidates.sort_by(by_rank);
         let mut plan = Self::default();
-        let mut probed = Vec::new();
+        let mut probed = circumstances.probing.to_vec();
         for candidate in candidates {
             match pass(&candidate, &circumstances, &probed)
+                .and_then(|passed| passed.by(&candidate, candidate.route))
                 .and_then(|write| budget.take(&candidate.room).map_err(HeldBack::Limit).map(|()| write))
             {
                 Ok(write) => {
@@ -237,18 +195,81 @@ impl Plan {
         }
         plan
     }
+
+    /// The rooms whose power has to be read to make a plan of these candidates: those in which something
+    /// would be written if there was a route. What is held back by anything else costs no request.
+    pub fn rooms_to_read(
+        candidates: &[Candidate],
+        circumstances: Circumstances<'_>,
+        mut budget: Budget,
+    ) -> BTreeSet<RoomId> {
+        let mut candidates: Vec<_> = candidates.iter().filter(|candidate| has_due(candidate)).collect();
+        candidates.sort_by(|a, b| by_rank(a, b));
+        let mut rooms = BTreeSet::new();
+        let mut probed = Vec::new();
+        for candidate in candidates {
+            let Ok(passed) = pass(candidate, &circumstances, &probed) else { continue };
+            // What has no route takes nothing from the limits.
+            if matches!(candidate.route, Some(Err(_))) || budget.take(&candidate.room).is_err() {
+                continue;
+            }
+            if candidate.route.is_none() {
+                rooms.insert(candidate.room.clone());
+            }
+            probed.extend(passed.probes);
+        }
+        rooms
+    }
+}
+
+fn has_due(candidate: &Candidate) -> bool {
+    candidate.entries.iter().flatten().any(|entry| !entry.due.is_empty())
+}
+
+/// What people see first; of that, what keeps a dead call ringing nobody.
+fn by_rank(a: &Candidate, b: &Candidate) -> Ordering {
+    rank(a).cmp(&rank(b)).then_with(|| (&a.room, &a.key).cmp(&(&b.room, &b.key)))
 }
 
 fn rank(candidate: &Candidate) -> (bool, bool) {
     (!candidate.is_shown, !candidate.ends_call)
 }
 
-/// All conditions but the fresh read, one after the other.
+/// What is left of a candidate that no guard holds back.
+struct Passed {
+    due: Due,
+    owners: Vec<Owner>,
+    probes: Vec<Neighbour>,
+}
+
+impl Passed {
+    /// The write, by the route that was found.
+    fn by(
+        self,
+        candidate: &Candidate,
+        route: Option<Result<Route, Blocked>>,
+    ) -> Result<PlannedWrite, HeldBack> {
+        let route = route.ok_or(HeldBack::RouteUnknown)?.map_err(HeldBack::NoRoute)?;
+        Ok(PlannedWrite {
+            room: candidate.room.clone(),
+            key: candidate.key.clone(),
+            event: candidate.event.clone(),
+            owners: self.owners,
+            reason: Some(self.due.reason),
+            since: self.due.first,
+            route,
+            probes: self.probes,
+            is_shown: candidate.is_shown,
+        })
+    }
+}
+
+/// All conditions that cost no request but the limits, one after the other.
 fn pass(
     candidate: &Candidate,
     circumstances: &Circumstances<'_>,
     probed: &[Neighbour],
-) -> Result<PlannedWrite, HeldBack> {
+) -> Result<Passed, HeldBack> {
     let Circumstances { now, .. } = *circumstances;
     refuse_if(circumstances.is_paused, HeldBack::Paused)?;
     refuse_if(candidate.is_excluded, HeldBack::Excluded)?;
@@ -271,22 +292,7 @@ fn pass(
         owners.push(entry.owner.clone());
     }
     let due = chosen.ok_or(HeldBack::OthersInEvent)?;
-    let route = match candidate.route {
-        Some(Ok(route)) => route,
-        Some(Err(blocked)) => return Err(HeldBack::NoRoute(blocked)),
-        None => return Err(HeldBack::RouteUnknown),
-    };
-    Ok(PlannedWrite {
-        room: candidate.room.clone(),
-        key: candidate.key.clone(),
-        event: candidate.event.clone(),
-        owners,
-        reason: Some(due.reason),
-        since: due.first,
-        route,
-        probes: tests,
-        is_shown: candidate.is_shown,
-    })
+    Ok(Passed { due, owners, probes: tests })
 }
 
 /// The strongest due reason that may be acted on; else what holds the strongest one back.
@@ -316,6 +322,11 @@ fn believe(
     let Circumstances { breakers, quarantine, now, .. } = *circumstances;
     refuse_if(due.sightings < SIGHTINGS, HeldBack::OneSighting)?;
     refuse_if(!due.refreshed, HeldBack::NotRefreshed)?;
+    let is_fresh = now.since(entry.last_sign) < SENT_EXPIRED;
+    refuse_if(
+        due.reason == Reason::Expired && entry.was_expired_when_sent && is_fresh,
+        HeldBack::SentExpired,
+    )?;
     refuse_if(circumstances.clock_is_skewed, HeldBack::ClockSkew)?;
     refuse_if(entry.sfu_is_silent && due.reason != Reason::NotJoined, HeldBack::SfuSilent)?;
     refuse_if(

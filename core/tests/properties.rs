@@ -9,7 +9,11 @@ use std::{
 use proptest::prelude::*;
 use rtc_janitor_core::{
     export::{Explained, Export, participants},
-    guard::{breaker::Breakers, limits::Budget, quarantine::Quarantine},
+    guard::{
+        breaker::Breakers,
+        limits::{Budget, Used},
+        quarantine::Quarantine,
+    },
     ids::{RoomId, UserId},
     judge::{
         evidence::{Device, DeviceHistory, Evidence, ListKind, Listing, RoomMember, Sfu},
@@ -553,6 +557,9 @@ fn may_rest_on(due: &Due, candidate: &Candidate, of: usize, remote_device_lists:
         && due.refreshed
         && !(entry.sfu_is_silent && due.reason != Reason::NotJoined)
         && !(entry.is_remote && due.reason == Reason::DeviceGone && !remote_device_lists)
+        && !(due.reason == Reason::Expired
+            && entry.was_expired_when_sent
+            && NOW.since(entry.last_sign) < Duration::from_mins(75))
 }
 
 proptest! {
@@ -562,7 +569,7 @@ proptest! {
     fn a_plan_writes_only_what_is_due_in_every_entry_and_loses_nothing(
         mut candidates in prop::collection::vec(candidate(), 0..12),
         limits in limits(),
-        in_last_hour in 0..12_u32,
+        (in_last_hour, in_interval, in_a) in (0..12_u32, 0..4_u32, 0..4_u32),
         remote_device_lists in any::<bool>(),
         minimum_age in 0..300_u64,
     ) {
@@ -577,10 +584,21 @@ proptest! {
             minimum_age,
             remote_device_lists,
             breakers: &breakers,
+            probing: &[],
             quarantine: &quarantine,
             now: NOW,
         };
-        let plan = Plan::make(candidates.clone(), circumstances, Budget::new(limits, in_last_hour));
+        let used = Used {
+            in_hour: in_last_hour, in_interval, in_interval_by_room: [("!a".into(), in_a)].into(),
+        };
+        let plan = Plan::make(candidates.clone(), circumstances, Budget::new(limits, used.clone()));
+
+        let unread: Vec<_> = candidates.iter().map(|c| Candidate { route: None, ..c.clone() }).collect();
+        let rooms = Plan::rooms_to_read(&unread, circumstances, Budget::new(limits, used.clone()));
+        let own = Some(Ok(rtc_janitor_core::plan::Route::OwnPower));
+        let read = unread.into_iter().map(|c| Candidate { route: own, ..c }).collect();
+        let writes = Plan::make(read, circumstances, Budget::new(limits, used)).writes;
+        prop_assert_eq!(writes.iter().map(|write| write.room().clone()).collect::<BTreeSet<_>>(), rooms);
 
         let is_due = |c: &&Candidate| c.entries.iter().flatten().any(|entry| !entry.due.is_empty());
         prop_assert_eq!(plan.writes.len() + plan.held.len(), candidates.iter().filter(is_due).count());
@@ -602,9 +620,10 @@ proptest! {
             *in_room.entry(write.room()).or_default() += 1;
         }
         let written = u32::try_from(plan.writes.len()).expect("few");
-        prop_assert!(written <= limits.per_sweep);
+        prop_assert!(written == 0 || in_interval + written <= limits.per_sweep);
         prop_assert!(written == 0 || in_last_hour + written <= limits.per_hour);
-        prop_assert!(in_room.values().all(|count| *count <= limits.per_room));
+        let before = |room: &RoomId| if room.as_str() == "!a" { in_a } else { 0 };
+        prop_assert!(in_room.iter().all(|(room, count)| before(room) + count <= limits.per_room));
         prop_assert!(plan.writes.is_sorted_by_key(|write| !write.is_shown()), "what people see comes first");
     }
 
@@ -620,6 +639,7 @@ proptest! {
             minimum_age: Duration::ZERO,
             remote_device_lists: true,
             breakers: &breakers,
+            probing: &[],
             quarantine: &quarantine,
             now: NOW,
         };

@@ -3,7 +3,7 @@
 use std::{cell::Cell, time::Duration};
 
 use anyhow::{Result, anyhow, bail};
-use rtc_janitor::{cli, config::Config, janitor::run::Stop};
+use rtc_janitor::{cli, config::Config, shutdown::Shutdown};
 use rtc_janitor_test_support::wait_until;
 use serde_json::json;
 use tempfile::TempDir;
@@ -29,8 +29,8 @@ impl<'a> Bot<'a> {
 
     /// Runs the janitor until `work` is done.
     pub(crate) async fn run(&self, mode: &str, work: impl Future<Output = Result<()>>) -> Result<()> {
-        let (stopper, stop) = Stop::new();
-        let mut running = Box::pin(cli::run::run(self.config(mode)?, stop));
+        let shutdown = Shutdown::new();
+        let mut running = Box::pin(cli::run::run(self.config(mode)?, shutdown.clone()));
         tokio::select! {
             ended = &mut running => match ended {
                 Ok(_) => bail!("the janitor has ended by itself"),
@@ -38,7 +38,7 @@ impl<'a> Bot<'a> {
             },
             done = Box::pin(work) => done?,
         }
-        stopper.set();
+        shutdown.request();
         running.await.map(drop).map_err(|error| anyhow!("the janitor did not end well: {error}"))
     }
 

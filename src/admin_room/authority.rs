@@ -1,15 +1,16 @@
-//! Who has a say: members of the admin room with enough power, or those whom the settings name.
+//! Who may give commands: members of the admin room with enough power, or those whom the settings name.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use rtc_janitor_core::{
     ids::UserId,
     render::{Message, answer},
 };
+use tokio::time::timeout;
 
 use crate::world::{Chat, NeighbourError, Standing};
 
-/// Who has a say.
+/// Who may give commands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Authority {
     /// From which power level on; not asked for where `admins` names anybody.
@@ -18,7 +19,7 @@ pub(super) struct Authority {
     pub(super) admins: BTreeSet<UserId>,
 }
 
-/// Why somebody has no say.
+/// Why somebody may not give a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// Not in the room.
@@ -52,18 +53,42 @@ impl Refusal {
     }
 }
 
+/// What a command can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// It can only make the janitor do less.
+    Less,
+    /// Anything.
+    Any,
+}
+
+/// How long it may take to read how somebody stands in the room, or who they are.
+const READ: Duration = Duration::from_secs(10);
+
+/// How long a command that can only make the janitor do less waits for its sender's identity: `pause` has to
+/// work though the homeserver hangs.
+const READ_FOR_LESS: Duration = Duration::from_millis(300);
+
 impl Authority {
     /// Whether somebody may give commands, by the room's state and their keys as they are now.
     ///
     /// # Errors
     ///
     /// Why not, or that it could not be read.
-    pub(super) async fn check(&self, chat: &dyn Chat, user: &UserId) -> Result<(), Refusal> {
-        self.allows(chat.standing(user).await.map_err(Refusal::Unknown)?, user)?;
-        if chat.is_somebody_else_now(user).await.map_err(Refusal::Unknown)? {
-            return Err(Refusal::SomebodyElse(user.clone()));
+    pub(super) async fn check(&self, chat: &dyn Chat, user: &UserId, effect: Effect) -> Result<(), Refusal> {
+        let late = || NeighbourError::Unreachable("the homeserver does not answer".to_owned());
+        let standing = timeout(READ, chat.standing(user)).await.unwrap_or_else(|_| Err(late()));
+        self.allows(standing.map_err(Refusal::Unknown)?, user)?;
+        let patience = if effect == Effect::Less { READ_FOR_LESS } else { READ };
+        match timeout(patience, chat.is_somebody_else_now(user)).await.unwrap_or_else(|_| Err(late())) {
+            Ok(true) => Err(Refusal::SomebodyElse(user.clone())),
+            Ok(false) => Ok(()),
+            Err(error) if effect == Effect::Less => {
+                tracing::warn!(%user, "taken without a fresh look at who it is: {error}");
+                Ok(())
+            }
+            Err(error) => Err(Refusal::Unknown(error)),
         }
-        Ok(())
     }
 
     fn allows(&self, standing: Standing, user: &UserId) -> Result<(), Refusal> {

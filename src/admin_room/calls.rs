@@ -3,19 +3,18 @@
 use rtc_janitor_core::command::RoomName;
 
 use super::{
-    asked::{Asked, Gone, Reply},
+    request::{Reply, Request, Stopped},
     rooms_by_name::{Found, find},
 };
 
-pub(super) async fn answer(asked: &Asked<'_>, room: Option<RoomName>) -> Result<Reply, Gone> {
+pub(super) async fn answer(request: &Request<'_>, room: Option<RoomName>) -> Result<Reply, Stopped> {
     let only = match room {
         None => None,
-        Some(name) => match find(asked, &name).await? {
+        Some(name) => match find(request, &name).await? {
             Found::Room(room) => Some(room),
             Found::Nothing(why) => return Ok(why.into()),
         },
     };
-    let calls =
-        asked.janitor(move |janitor| Box::pin(async move { Ok(janitor.calls(only.as_ref())) })).await?;
-    Ok(calls.message(&asked.house.prefix).into())
+    let calls = request.janitor(move |janitor| Ok(janitor.calls(only.as_ref()))).await?;
+    Ok(calls.message(&request.context.prefix).into())
 }

@@ -2,30 +2,30 @@
 
 use rtc_janitor_core::command::{Command, HistoryFilter, RoomName, Target};
 
-use super::asked::{Asked, Gone, Reply};
+use super::request::{Reply, Request, Stopped};
 
 /// Carries out one command, by the file that is named after it.
-pub(super) async fn run(asked: &Asked<'_>, command: Command) -> Result<Reply, Gone> {
+pub(super) async fn run(request: &Request<'_>, command: Command) -> Result<Reply, Stopped> {
     match command {
-        Command::Help { command } => Ok(super::help::answer(asked, command.as_deref())),
-        Command::Status => super::status::answer(asked).await,
-        Command::Calls { room } => super::calls::answer(asked, room).await,
-        Command::Explain { room, user } => super::explain::answer(asked, room, user).await,
-        Command::Sweep { room } => super::sweep::answer(asked, room).await,
-        Command::Apply { plan } => super::apply::answer(asked, plan).await,
-        Command::Clear { room, user } => super::clear::answer(asked, room, user).await,
-        Command::Mode { mode } => super::mode::answer(asked, mode).await,
-        Command::Pause { length } => super::pause::answer(asked, length).await,
-        Command::Resume => super::resume::answer(asked).await,
-        Command::Exclude { target } => super::exclude::answer(asked, target).await,
-        Command::Include { target } => super::include::answer(asked, target).await,
-        Command::Grace { reason, change } => super::grace::answer(asked, reason, change).await,
-        Command::Config { all } => super::config::answer(asked, all.is_some()).await,
-        Command::Rooms { problems } => super::rooms::answer(asked, problems.is_some()).await,
-        Command::Join { room } => super::join::answer(asked, room).await,
-        Command::Leave { room } => super::leave::answer(asked, room).await,
-        Command::History { filter } => super::history::answer(asked, filter).await,
-        Command::Breaker { action, neighbour } => super::breaker::answer(asked, action, neighbour).await,
+        Command::Help { command } => Ok(super::help::answer(request, command.as_deref())),
+        Command::Status => super::status::answer(request).await,
+        Command::Calls { room } => super::calls::answer(request, room).await,
+        Command::Explain { room, user } => super::explain::answer(request, room, user).await,
+        Command::Sweep { room } => super::sweep::answer(request, room).await,
+        Command::Apply { plan } => super::apply::answer(request, plan).await,
+        Command::Clear { room, user } => super::clear::answer(request, room, user).await,
+        Command::Mode { mode } => super::mode::answer(request, mode).await,
+        Command::Pause { length } => super::pause::answer(request, length).await,
+        Command::Resume => super::resume::answer(request).await,
+        Command::Exclude { target } => super::exclude::answer(request, target).await,
+        Command::Include { target } => super::include::answer(request, target).await,
+        Command::Grace { reason, change } => super::grace::answer(request, reason, change).await,
+        Command::Config { all } => super::config::answer(request, all.is_some()).await,
+        Command::Rooms { problems } => super::rooms::answer(request, problems.is_some()).await,
+        Command::Join { room } => super::join::answer(request, room).await,
+        Command::Leave { room } => super::leave::answer(request, room).await,
+        Command::History { filter } => super::history::answer(request, filter).await,
+        Command::Breaker { action, neighbour } => super::breaker::answer(request, action, neighbour).await,
         Command::Version => Ok(super::version::answer()),
     }
 }
@@ -57,5 +57,31 @@ pub(super) fn needs_full_view(command: &Command) -> bool {
         | Command::Join { .. }
         | Command::Breaker { .. }
         | Command::Version => false,
+    }
+}
+
+/// Whether a command takes effect, or is answered, without asking the homeserver for anything.
+pub(super) fn takes_effect_at_once(command: &Command) -> bool {
+    match command {
+        Command::Status
+        | Command::Help { .. }
+        | Command::Apply { .. }
+        | Command::Mode { .. }
+        | Command::Pause { .. }
+        | Command::Resume
+        | Command::Grace { .. }
+        | Command::Config { .. }
+        | Command::Rooms { .. }
+        | Command::Breaker { .. }
+        | Command::Version => true,
+        Command::Calls { .. }
+        | Command::Explain { .. }
+        | Command::Sweep { .. }
+        | Command::Clear { .. }
+        | Command::Exclude { .. }
+        | Command::Include { .. }
+        | Command::History { .. }
+        | Command::Join { .. }
+        | Command::Leave { .. } => false,
     }
 }

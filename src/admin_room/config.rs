@@ -12,22 +12,23 @@ use rtc_janitor_core::{
     time::Timestamp,
 };
 
-use super::asked::{Asked, Gone, Reply};
+use super::request::{Reply, Request, Stopped};
 use crate::{
     config::{Origin, Row},
-    janitor::wishes::Wish,
+    janitor::{Janitor, overrides::Override},
     world::journal::StoredSetting,
 };
 
-pub(super) async fn answer(asked: &Asked<'_>, all: bool) -> Result<Reply, Gone> {
-    let (stored, now, mode_of_file) = asked
-        .janitor(|janitor| {
-            Box::pin(async move { Ok((janitor.stored_wishes()?, janitor.now(), janitor.mode_of_file())) })
-        })
-        .await?;
-    let prefix = &asked.house.prefix;
-    let by_command = stored.iter().filter_map(|one| by_command(one, mode_of_file, prefix, now)).collect();
-    let rows = || asked.house.settings.iter();
+pub(super) async fn answer(request: &Request<'_>, all: bool) -> Result<Reply, Stopped> {
+    let work = |janitor: &mut Janitor| {
+        let are_forgotten = janitor.overrides().are_forgotten();
+        Ok((janitor.stored_overrides()?, janitor.now(), janitor.mode_of_file(), are_forgotten))
+    };
+    let (stored, now, mode_of_file, are_forgotten) = request.janitor(work).await?;
+    let prefix = &request.context.prefix;
+    let by_command = stored.iter().filter_map(|one| by_command(one, mode_of_file, prefix, now));
+    let by_command = are_forgotten.then(|| held(prefix)).into_iter().chain(by_command).collect();
+    let rows = || request.context.settings.iter();
     let (defaults, set): (Vec<_>, Vec<_>) =
         rows().filter(|row| row.value.is_some()).partition(|row| row.origin == Origin::Default);
     let settings = Settings {
@@ -36,7 +37,17 @@ pub(super) async fn answer(asked: &Asked<'_>, all: bool) -> Result<Reply, Gone> 
         defaults: defaults.into_iter().map(of_row).collect(),
         all,
     };
-    Ok(settings.message(&asked.house.prefix).into())
+    Ok(settings.message(&request.context.prefix).into())
+}
+
+/// The mode while what was set by command is forgotten.
+fn held(prefix: &str) -> Setting {
+    Setting {
+        key: "janitor.mode".to_owned(),
+        value: Mode::Report.to_string(),
+        origin: "because my journal is new".to_owned(),
+        undo: Some(format!("{prefix} mode clean")),
+    }
 }
 
 fn of_row(row: &Row) -> Setting {
@@ -49,8 +60,8 @@ fn of_row(row: &Row) -> Setting {
 }
 
 fn by_command(stored: &StoredSetting, of_file: Mode, prefix: &str, now: Timestamp) -> Option<Setting> {
-    let (key, value, undo) = match Wish::read(stored)? {
-        Wish::Mode(mode) => {
+    let (key, value, undo) = match Override::read(stored)? {
+        Override::Mode(mode) => {
             let holds = if mode > of_file {
                 format!("{mode}, but the settings say {of_file}, which holds")
             } else {
@@ -62,13 +73,17 @@ fn by_command(stored: &StoredSetting, of_file: Mode, prefix: &str, now: Timestam
                 Some(if mode == Mode::Report { "mode clean" } else { "mode report" }.to_owned()),
             )
         }
-        Wish::Pause(pause) => {
+        Override::Pause(pause) => {
             let value = pause.ends().map_or_else(|| "until resume".to_owned(), |at| format!("until {at}"));
             ("pause".to_owned(), value, Some("resume".to_owned()))
         }
-        Wish::Room(room) => ("rooms.exclude".to_owned(), room.to_string(), Some(format!("include {room}"))),
-        Wish::User(user) => ("owners.exclude".to_owned(), user.to_string(), Some(format!("include {user}"))),
-        Wish::Grace(grace, to) => {
+        Override::Room(room) => {
+            ("rooms.exclude".to_owned(), room.to_string(), Some(format!("include {room}")))
+        }
+        Override::User(user) => {
+            ("owners.exclude".to_owned(), user.to_string(), Some(format!("include {user}")))
+        }
+        Override::Grace(grace, to) => {
             let value = match to {
                 Grace::Never => "never".to_owned(),
                 Grace::After(span) => words::span(Duration::from_secs(span.as_secs())),

@@ -1,4 +1,4 @@
-//! `exclude`
+//! `exclude`: an override that keeps a room or a user from being cleared.
 
 use rtc_janitor_core::{
     command::Target,
@@ -6,33 +6,31 @@ use rtc_janitor_core::{
 };
 
 use super::{
-    asked::{Asked, Gone, Reply},
+    request::{Reply, Request, Stopped},
     rooms_by_name::{Found, find_any},
 };
-use crate::janitor::wishes::Wish;
+use crate::janitor::overrides::Override;
 
-pub(super) async fn answer(asked: &Asked<'_>, target: Target) -> Result<Reply, Gone> {
+pub(super) async fn answer(request: &Request<'_>, target: Target) -> Result<Reply, Stopped> {
     let wish = match target {
-        Target::User(user) => Wish::User(user),
-        Target::Room(name) => match find_any(asked, &name).await? {
-            Found::Room(room) => Wish::Room(room),
+        Target::User(user) => Override::User(user),
+        Target::Room(name) => match find_any(request, &name).await? {
+            Found::Room(room) => Override::Room(room),
             Found::Nothing(why) => return Ok(why.into()),
         },
     };
-    let (by, prefix) = (asked.by.clone(), asked.house.prefix.clone());
-    let excluded = asked.janitor(move |janitor| {
-        Box::pin(async move {
-            let (shown, was_excluded) = match &wish {
-                Wish::Room(room) => {
-                    let name = janitor.name_of(room);
-                    (message::room(room, name.as_deref()), janitor.wishes().rooms.contains(room))
-                }
-                Wish::User(user) => (message::user(user), janitor.wishes().users.contains(user)),
-                _ => return Ok(None),
-            };
-            janitor.wish(&wish, &by)?;
-            Ok(Some(answer::excluded(&shown, !was_excluded, &prefix)))
-        })
+    let (by, prefix) = (request.by.clone(), request.context.prefix.clone());
+    let excluded = request.janitor(move |janitor| {
+        let (shown, was_excluded) = match &wish {
+            Override::Room(room) => {
+                let name = janitor.name_of(room);
+                (message::room(room, name.as_deref()), janitor.overrides().rooms.contains(room))
+            }
+            Override::User(user) => (message::user(user), janitor.overrides().users.contains(user)),
+            _ => return Ok(None),
+        };
+        janitor.set_override(&wish, &by)?;
+        Ok(Some(answer::excluded(&shown, !was_excluded, &prefix)))
     });
     Ok(excluded.await?.map_or(Reply::Elsewhere, Reply::from))
 }

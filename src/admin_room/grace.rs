@@ -6,19 +6,21 @@ use rtc_janitor_core::{
     render::answer,
 };
 
-use super::asked::{Asked, Gone, Reply};
-use crate::janitor::wishes::Wish;
+use super::request::{Reply, Request, Stopped};
+use crate::janitor::overrides::Override;
 
-pub(super) async fn answer(asked: &Asked<'_>, key: GraceKey, change: GraceChange) -> Result<Reply, Gone> {
-    let by = asked.by.clone();
-    let now = asked.janitor(move |janitor| {
-        Box::pin(async move {
-            match change {
-                GraceChange::To(grace) => janitor.wish(&Wish::Grace(key, grace), &by)?,
-                GraceChange::Reset => janitor.unwish(&Wish::Grace(key, Grace::Never))?,
-            }
-            Ok(janitor.grace_now(key))
-        })
+pub(super) async fn answer(
+    request: &Request<'_>,
+    key: GraceKey,
+    change: GraceChange,
+) -> Result<Reply, Stopped> {
+    let by = request.by.clone();
+    let now = request.janitor(move |janitor| {
+        match change {
+            GraceChange::To(grace) => janitor.set_override(&Override::Grace(key, grace), &by)?,
+            GraceChange::Reset => janitor.clear_override(&Override::Grace(key, Grace::Never))?,
+        }
+        Ok(janitor.grace_now(key))
     });
-    Ok(answer::grace(key, now.await?, change == GraceChange::Reset, &asked.house.prefix).into())
+    Ok(answer::grace(key, now.await?, change == GraceChange::Reset, &request.context.prefix).into())
 }

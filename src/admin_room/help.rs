@@ -2,9 +2,9 @@
 
 use rtc_janitor_core::render::answer;
 
-use super::asked::{Asked, Reply};
+use super::request::{Reply, Request};
 
-pub(super) fn answer(asked: &Asked<'_>, command: Option<&str>) -> Reply {
-    let prefix = &asked.house.prefix;
+pub(super) fn answer(request: &Request<'_>, command: Option<&str>) -> Reply {
+    let prefix = &request.context.prefix;
     command.map_or_else(|| answer::commands(prefix), |name| answer::one_command(name, prefix)).into()
 }

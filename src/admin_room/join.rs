@@ -7,27 +7,26 @@ use rtc_janitor_core::{
 };
 
 use super::{
-    asked::{Asked, Gone, Reply},
+    request::{Reply, Request, Stopped},
     rooms_by_name::{Found, find, find_any},
 };
 use crate::world::NeighbourError;
 
-pub(super) async fn answer(asked: &Asked<'_>, name: RoomName) -> Result<Reply, Gone> {
-    let room = match find_any(asked, &name).await? {
+pub(super) async fn answer(request: &Request<'_>, name: RoomName) -> Result<Reply, Stopped> {
+    let room = match find_any(request, &name).await? {
         Found::Room(room) => room,
         Found::Nothing(why) => return Ok(why.into()),
     };
-    if let Found::Room(room) = find(asked, &RoomName::Id(room.clone())).await? {
+    if let Found::Room(room) = find(request, &RoomName::Id(room.clone())).await? {
         let id = room.clone();
-        let known = asked.janitor(move |janitor| Box::pin(async move { Ok(janitor.name_of(&id)) })).await?;
+        let known = request.janitor(move |janitor| Ok(janitor.name_of(&id))).await?;
         return Ok(answer::joined_before(&message::room(&room, known.as_deref())).into());
     }
     let shown = message::room(&room, matches!(name, RoomName::Alias(_)).then(|| name.to_string()).as_deref());
-    Ok(match asked.house.rooms.join(&room, &via(&name, &room, asked)).await {
+    Ok(match request.context.rooms.join(&room, &via(&name, &room, request)).await {
         Ok(()) => {
             let id = room.clone();
-            let is_looked_after =
-                asked.janitor(move |janitor| Box::pin(async move { Ok(janitor.looks_after(&id)) })).await?;
+            let is_looked_after = request.janitor(move |janitor| Ok(janitor.looks_after(&id))).await?;
             answer::joined(&shown, is_looked_after).into()
         }
         Err(NeighbourError::Refused { message, .. }) => answer::not_let_in(&shown, &message).into(),
@@ -36,9 +35,9 @@ pub(super) async fn answer(asked: &Asked<'_>, name: RoomName) -> Result<Reply, G
 }
 
 /// Servers that may be in a room: the one of its alias or id, and that of whoever asks.
-fn via(name: &RoomName, room: &RoomId, asked: &Asked<'_>) -> Vec<String> {
+fn via(name: &RoomName, room: &RoomId, request: &Request<'_>) -> Vec<String> {
     let alias = if let RoomName::Alias(alias) = name { Some(alias.as_str()) } else { None };
-    let servers = [alias, Some(room.as_str()), Some(asked.by.as_str())];
+    let servers = [alias, Some(room.as_str()), Some(request.by.as_str())];
     let mut servers: Vec<_> = servers
         .into_iter()
         .flatten()

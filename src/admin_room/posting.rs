@@ -1,5 +1,5 @@
-//! What is said in the admin room goes out one message at a time, each exactly once; and whether it can
-//! be spoken in is watched.
+//! Posts messages in the admin room, one at a time and each exactly once; and watches whether the room can be
+//! reached.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -10,82 +10,129 @@ use std::{
 use rtc_janitor_core::{ids::EventId, render::report};
 use tokio::{
     sync::{mpsc, watch},
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use crate::{
-    janitor::{Mail, run::Stop},
+    janitor::{Mail, Posted, Side, pace::Backoff},
+    shutdown::Shutdown,
     world::{Chat, NeighbourError, Post, journal::StoredMessage},
 };
 
-/// How often it is looked whether the room can be spoken in.
+/// How often it is checked whether the room can be reached.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// The first look comes when the room was synced, or when this much time is over.
 const FIRST_LOOK: Duration = Duration::from_secs(20);
 
-/// The pause after a message could not be posted.
-const PAUSE: Duration = Duration::from_secs(5);
+/// The pauses after a message could not be posted.
+const PAUSES: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_mins(5));
 
-/// Tells whether the room can be spoken in, whenever that changes. `ready` is over when the room was
-/// synced for the first time.
+/// The longest one message may take.
+const POST_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Sends whether the room can be reached, whenever that changes. `ready` is over when the room was synced for
+/// the first time.
 pub async fn watch_reachability(
     chat: Arc<dyn Chat>,
     ready: impl Future<Output = ()>,
-    state: watch::Sender<Option<Result<(), String>>>,
-    stop: Stop,
+    state: watch::Sender<Option<Side>>,
+    shutdown: Shutdown,
 ) {
-    let _ = stop.or(tokio::time::timeout(FIRST_LOOK, ready)).await;
-    while !stop.is_set() {
-        let now = chat.reachable().await.map_err(|error| error.to_string());
-        state.send_if_modified(|last| {
-            let changed = last.as_ref() != Some(&now);
-            *last = Some(now);
-            changed
-        });
-        if stop.or(sleep(LOOK)).await.is_none() {
-            break;
+    let _ = shutdown.or(timeout(FIRST_LOOK, ready)).await;
+    let look = async {
+        loop {
+            let late = || NeighbourError::Unreachable("the homeserver does not answer".to_owned());
+            let now = timeout(POST_TIMEOUT, chat.reachable()).await.unwrap_or_else(|_| Err(late()));
+            set(&state, now.map_err(|error| error.to_string()));
+            sleep(LOOK).await;
         }
-    }
+    };
+    let _: Option<()> = shutdown.or(look).await;
 }
 
-/// Posts messages until told to stop; answers go before what nobody asked for. What is not posted by
-/// then is in the journal, and is posted after the next start under the same transaction id.
-pub async fn post_messages(
-    chat: Arc<dyn Chat>,
-    mut mail: Mail,
-    sent: mpsc::UnboundedSender<(String, EventId)>,
-    stop: Stop,
-) {
-    let mut waiting = VecDeque::new();
-    // Where edits and reactions go, of what was posted since the start.
-    let mut posted: HashMap<String, EventId> = HashMap::new();
-    loop {
-        if waiting.is_empty() {
-            let Some(Some(message)) = stop.or(mail.messages.recv()).await else { return };
-            waiting.push_back(message);
-        }
-        while let Ok(message) = mail.messages.try_recv() {
-            waiting.push_back(message);
-        }
-        let next = waiting.iter().position(StoredMessage::is_answer).unwrap_or(0);
-        let Some(stored) = waiting.remove(next) else { continue };
-        let Some(post) = post_of(&stored, &posted) else {
-            // What it is about has not got through: it can only have been refused for good.
-            tracing::warn!(txn = stored.txn, "an edit or a reaction has lost what it is about");
-            mail.posted(&stored);
-            let _ = sent.send((stored.txn, EventId::from("")));
-            continue;
-        };
+/// Sends `side` where it has changed.
+fn set(state: &watch::Sender<Option<Side>>, side: Side) {
+    state.send_if_modified(|last| {
+        let changed = last.as_ref() != Some(&side);
+        *last = Some(side);
+        changed
+    });
+}
+
+/// The task that posts messages.
+pub struct Posting {
+    /// The admin room.
+    pub chat: Arc<dyn Chat>,
+    /// The messages.
+    pub mail: Mail,
+    /// Told what became of each.
+    pub posted: mpsc::UnboundedSender<Posted>,
+    /// Told whether the homeserver takes messages: while it does not, nobody can be told of a write.
+    pub posts: watch::Sender<Option<Side>>,
+}
+
+impl Posting {
+    /// Posts messages until told to stop; answers go before what nobody asked for. What is not posted by
+    /// then is in the journal, and is posted after the next start under the same transaction id. Nothing
+    /// is dropped because the homeserver refuses it: it may be refusing everything.
+    pub async fn run(mut self, shutdown: Shutdown) {
         // Dropping a request that is under way is harmless: the server knows its transaction.
-        let Some(result) = stop.or(chat.post(&stored.txn, &post)).await else { return };
-        let result = match result {
+        let _: Option<()> = shutdown.or(self.post_messages()).await;
+    }
+
+    async fn post_messages(&mut self) {
+        let mut waiting = VecDeque::new();
+        // Where edits and reactions go, of what was posted since the start.
+        let mut known: HashMap<String, EventId> = HashMap::new();
+        let mut backoff = PAUSES;
+        loop {
+            if waiting.is_empty() {
+                let Some(message) = self.mail.messages.recv().await else { return };
+                waiting.push_back(message);
+            }
+            while let Ok(message) = self.mail.messages.try_recv() {
+                waiting.push_back(message);
+            }
+            let next = waiting.iter().position(StoredMessage::is_answer).unwrap_or(0);
+            let Some(stored) = waiting.remove(next) else { continue };
+            let Some(post) = post_of(&stored, &known) else {
+                // What it is about will never be there: it can only have been given up.
+                tracing::warn!(txn = stored.txn, "an edit or a reaction has lost what it is about");
+                self.settle(stored, None);
+                continue;
+            };
+            match self.post(&stored, &post).await {
+                Ok(event) => {
+                    backoff.reset();
+                    set(&self.posts, Ok(()));
+                    remember(&mut known, stored.txn.clone(), event.clone());
+                    self.settle(stored, event);
+                }
+                Err(error) => {
+                    let pause = backoff.after(&error);
+                    if !matches!(error, NeighbourError::RateLimited { .. }) {
+                        let shown = humantime::format_duration(pause);
+                        tracing::warn!("a message to the admin room waits, trying again in {shown}: {error}");
+                        set(&self.posts, Err(error.to_string()));
+                    }
+                    waiting.push_front(stored);
+                    sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    /// Posts one message. `None` when it can never be posted, and that is its own fault: the homeserver
+    /// takes others.
+    async fn post(&self, stored: &StoredMessage, post: &Post) -> Result<Option<EventId>, NeighbourError> {
+        match self.send(&stored.txn, post).await {
             // A room may allow no reactions; what there is to press can be said as well.
             Err(NeighbourError::Refused { message: why, .. }) if stored.reaction.is_some() => {
                 tracing::warn!("the homeserver takes no reaction in the admin room: {why}");
-                Ok(EventId::from(""))
+                Ok(None)
             }
-            // It will never be taken as it is, and those behind it must not wait for ever.
+            // It may never be taken as it is, and those behind it must not wait for ever.
             Err(NeighbourError::Refused { status: 400 | 413, message: why, .. }) => {
                 tracing::error!("the homeserver refuses a message to the admin room: {why}");
                 let short = Post::Notice {
@@ -93,41 +140,42 @@ pub async fn post_messages(
                     reply_to: stored.reply_to.clone(),
                     mentions: Vec::new(),
                 };
-                let Some(result) = stop.or(chat.post(&format!("{}-short", stored.txn), &short)).await else {
-                    return;
-                };
-                match result {
-                    Err(NeighbourError::Refused { status: 400 | 413, .. }) => Ok(EventId::from("")),
-                    other => other,
-                }
+                // Where it refuses this too, it was not the message.
+                self.send(&format!("{}-short", stored.txn), &short).await.map(Some)
             }
-            other => other,
-        };
-        let pause = match result {
-            Ok(event) => {
-                mail.posted(&stored);
-                posted.insert(stored.txn.clone(), event.clone());
-                let _ = sent.send((stored.txn, event));
-                continue;
-            }
-            Err(NeighbourError::RateLimited { retry_after }) => retry_after,
-            Err(error) => {
-                tracing::warn!("a message to the admin room waits: {error}");
-                PAUSE
-            }
-        };
-        waiting.push_front(stored);
-        if stop.or(sleep(pause)).await.is_none() {
-            return;
+            other => other.map(Some),
         }
+    }
+
+    async fn send(&self, txn: &str, post: &Post) -> Result<EventId, NeighbourError> {
+        let late = || NeighbourError::Unreachable(format!("no answer within {} s", POST_TIMEOUT.as_secs()));
+        timeout(POST_TIMEOUT, self.chat.post(txn, post)).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    fn settle(&self, stored: StoredMessage, event: Option<EventId>) {
+        self.mail.posted(&stored);
+        let _ = self.posted.send(Posted { txn: stored.txn, event });
+    }
+}
+
+/// How many messages are kept in mind for edits and reactions that follow them; of older ones the journal
+/// tells.
+const KNOWN: usize = 1_000;
+
+fn remember(known: &mut HashMap<String, EventId>, txn: String, event: Option<EventId>) {
+    if known.len() >= KNOWN {
+        known.clear();
+    }
+    if let Some(event) = event {
+        known.insert(txn, event);
     }
 }
 
 /// What a stored message is in the room; `None` while what it is about has no event.
-fn post_of(stored: &StoredMessage, posted: &HashMap<String, EventId>) -> Option<Post> {
+fn post_of(stored: &StoredMessage, known: &HashMap<String, EventId>) -> Option<Post> {
     let StoredMessage { message, reply_to, target, reaction, mentions, .. } = stored.clone();
     let Some((txn, event)) = target else { return Some(Post::Notice { message, reply_to, mentions }) };
-    let event = event.or_else(|| posted.get(&txn).cloned()).filter(|event| !event.as_str().is_empty())?;
+    let event = event.or_else(|| known.get(&txn).cloned())?;
     Some(match reaction {
         Some(key) => Post::Reaction { to: event, key },
         None => Post::Edit { message, of: event, mentions },
@@ -190,6 +238,10 @@ mod tests {
         async fn own_name(&self) -> Option<String> {
             None
         }
+
+        async fn has_spoken_before(&self) -> Result<bool, NeighbourError> {
+            Ok(true)
+        }
     }
 
     fn notice(txn: &str, plain: &str) -> StoredMessage {
@@ -206,15 +258,16 @@ mod tests {
     /// What was posted, as transaction id and text, edit or reaction.
     async fn post_all(chat: Narrow, messages: Vec<StoredMessage>) -> Vec<(String, String)> {
         let chat = Arc::new(chat);
-        let (outbox, mail) = Outbox::new();
-        let (sent, mut acknowledged) = mpsc::unbounded_channel();
-        let (_stopper, stop) = Stop::new();
+        let (mut outbox, mail) = Outbox::new();
+        let (posted, mut acknowledged) = mpsc::unbounded_channel();
         let number = messages.len();
         for message in messages {
             outbox.put(message);
         }
+        outbox.release();
         drop(outbox);
-        post_messages(Arc::clone(&chat) as _, mail, sent, stop).await;
+        let posting = Posting { chat: Arc::clone(&chat) as _, mail, posted, posts: watch::Sender::new(None) };
+        posting.run(Shutdown::new()).await;
         for _ in 0..number {
             acknowledged.recv().await.expect("each is acknowledged");
         }
@@ -248,5 +301,83 @@ mod tests {
         let posted = post_all(slow, vec![notice("first", "one"), edit, tick, answer]).await;
         let texts: Vec<_> = posted.iter().map(|(_, text)| text.as_str()).collect();
         assert_eq!(texts, ["yes", "one", "$2 is now better", "✅ on $2"]);
+    }
+
+    /// A room that refuses everything with one error, for a number of times.
+    struct Deaf {
+        error: NeighbourError,
+        times: Mutex<u32>,
+        tried: Mutex<u32>,
+    }
+
+    #[async_trait]
+    impl Chat for Deaf {
+        async fn post(&self, transaction: &str, _: &Post) -> Result<EventId, NeighbourError> {
+            *self.tried.lock().unwrap() += 1;
+            let mut times = self.times.lock().unwrap();
+            if *times == 0 {
+                return Ok(transaction.into());
+            }
+            *times -= 1;
+            Err(self.error.clone())
+        }
+
+        async fn reachable(&self) -> Result<(), NeighbourError> {
+            Ok(())
+        }
+
+        async fn standing(&self, _: &UserId) -> Result<Standing, NeighbourError> {
+            Ok(Standing::Outside)
+        }
+
+        fn move_to(&self, _: &RoomId) -> Result<(), NeighbourError> {
+            Ok(())
+        }
+
+        async fn is_somebody_else_now(&self, _: &UserId) -> Result<bool, NeighbourError> {
+            Ok(false)
+        }
+
+        async fn own_name(&self) -> Option<String> {
+            None
+        }
+
+        async fn has_spoken_before(&self) -> Result<bool, NeighbourError> {
+            Ok(false)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_the_homeserver_takes_no_messages_that_is_told_and_nothing_is_lost() {
+        for (status, errcode) in [
+            (403, "M_FORBIDDEN"),
+            (403, "M_CONSENT_NOT_GIVEN"),
+            (403, "M_RESOURCE_LIMIT_EXCEEDED"),
+            (400, "M_UNKNOWN"),
+            (413, "M_TOO_LARGE"),
+        ] {
+            let error = NeighbourError::Refused {
+                status,
+                errcode: errcode.to_owned(),
+                message: "rejected".to_owned(),
+            };
+            let chat = Arc::new(Deaf { error, times: Mutex::new(8), tried: Mutex::new(0) });
+            let (mut outbox, mail) = Outbox::new();
+            let (posted, mut acknowledged) = mpsc::unbounded_channel();
+            let posts = watch::Sender::new(None);
+            let mut state = posts.subscribe();
+            outbox.put(notice("a", "a clear"));
+            outbox.release();
+            let posting = Posting { chat: Arc::clone(&chat) as _, mail, posted, posts };
+            let task = tokio::spawn(posting.run(Shutdown::new()));
+            let refused = state.wait_for(|state| matches!(state, Some(Err(_)))).await;
+            drop(refused.expect("it is told"));
+            let taken = state.wait_for(|state| *state == Some(Ok(()))).await;
+            drop(taken.expect("it is told, too"));
+            let through = acknowledged.recv().await.expect("it is posted in the end");
+            assert_eq!((through.txn.as_str(), through.event.is_some()), ("a", true), "{errcode}");
+            drop(outbox);
+            task.await.expect("it ends when nobody is left");
+        }
     }
 }

@@ -2,16 +2,14 @@
 
 use rtc_janitor_core::{mode::Pause, render::answer};
 
-use super::asked::{Asked, Gone, Reply};
-use crate::janitor::wishes::Wish;
+use super::request::{Reply, Request, Stopped};
+use crate::janitor::overrides::Override;
 
-pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Gone> {
-    let resumed = asked.janitor(|janitor| {
-        Box::pin(async move {
-            let was_paused = janitor.wishes().is_paused(janitor.now());
-            janitor.unwish(&Wish::Pause(Pause::UntilResume))?;
-            Ok(answer::resumed(was_paused, janitor.mode()))
-        })
+pub(super) async fn answer(request: &Request<'_>) -> Result<Reply, Stopped> {
+    let resumed = request.janitor(|janitor| {
+        let was_paused = janitor.overrides().is_paused(janitor.now());
+        janitor.clear_override(&Override::Pause(Pause::UntilResume))?;
+        Ok(answer::resumed(was_paused, janitor.mode()))
     });
     Ok(resumed.await?.into())
 }

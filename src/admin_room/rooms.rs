@@ -1,10 +1,8 @@
 //! `rooms`
 
-use super::asked::{Asked, Gone, Reply};
+use super::request::{Reply, Request, Stopped};
 
-pub(super) async fn answer(asked: &Asked<'_>, only_problems: bool) -> Result<Reply, Gone> {
-    let rooms = asked
-        .janitor(move |janitor| Box::pin(async move { Ok(janitor.rooms_answer(only_problems)) }))
-        .await?;
-    Ok(rooms.message(&asked.house.prefix).into())
+pub(super) async fn answer(request: &Request<'_>, only_problems: bool) -> Result<Reply, Stopped> {
+    let rooms = request.janitor(move |janitor| Ok(janitor.rooms_answer(only_problems))).await?;
+    Ok(rooms.message(&request.context.prefix).into())
 }

@@ -1,8 +1,8 @@
 //! `status`
 
-use super::asked::{Asked, Gone, Reply};
+use super::request::{Reply, Request, Stopped};
 
-pub(super) async fn answer(asked: &Asked<'_>) -> Result<Reply, Gone> {
-    let status = asked.janitor(|janitor| Box::pin(async move { janitor.status() })).await?;
+pub(super) async fn answer(request: &Request<'_>) -> Result<Reply, Stopped> {
+    let status = request.janitor(|janitor| janitor.status()).await?;
     Ok(status.message().into())
 }

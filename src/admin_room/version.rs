@@ -2,7 +2,7 @@
 
 use rtc_janitor_core::render::answer;
 
-use super::asked::Reply;
+use super::request::Reply;
 
 pub(super) fn answer() -> Reply {
     answer::version(env!("CARGO_PKG_VERSION")).into()

@@ -30,13 +30,11 @@ enum Action {
 /// Whatever is wrong with the settings.
 pub fn main(args: &Args, load: impl FnOnce() -> Result<Config, ConfigError>) -> Result<ExitCode, CliError> {
     let config = load()?;
+    for warning in config.warnings() {
+        eprintln!("warning: {warning}");
+    }
     match args.action {
-        Action::Check => {
-            for warning in config.warnings() {
-                eprintln!("warning: {warning}");
-            }
-            print(&summary(&config))?;
-        }
+        Action::Check => print(&summary(&config))?,
         Action::Show => print(&table(config.effective()))?,
     }
     Ok(ExitCode::SUCCESS)
@@ -69,8 +67,8 @@ fn summary(config: &Config) -> String {
         homeserver = config.homeserver.address,
         way = way(&config.login),
         room = config.admin_room.room,
-        chat_user = config.admin_room.user_id,
-        chat_way = way(&config.admin_room.login),
+        chat_user = config.chat.user_id,
+        chat_way = way(&config.chat.login),
         store = config.store.path.display(),
     )
 }

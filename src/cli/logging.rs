@@ -7,10 +7,11 @@ use tracing_subscriber::EnvFilter;
 use super::CliError;
 use crate::config::{Log, LogFormat};
 
-/// The SDK reports what the janitor expects and handles itself, and its HTTP client logs every
-/// request. `matrix_sdk` stands for every target that begins so.
-const QUIET: &str =
-    "matrix_sdk=warn,matrix_sdk_crypto=error,matrix_sdk_base::room=error,matrix_sdk::http_client=off";
+/// The SDK reports what the janitor expects and handles itself, its HTTP client logs every request, and its
+/// `encryption` every one that fails while keys are set up, of which our own warning says the same in one sentence.
+/// `matrix_sdk` stands for every target that begins so.
+const QUIET: &str = "matrix_sdk=warn,matrix_sdk_crypto=error,matrix_sdk_base::room=error,\
+                     matrix_sdk::http_client=off,matrix_sdk::encryption=off";
 
 /// Starts logging as `[log]` says. To be called once, by `run` and `sweep`.
 ///

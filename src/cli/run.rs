@@ -1,11 +1,15 @@
 //! `rtc-janitor run`: the bot, until it is told to stop.
 
+mod other_watch;
+
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use rtc_janitor_core::{ids::RoomId, render::report};
+use rtc_janitor_core::{
+    ids::RoomId,
+    render::{Message, report},
+};
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinHandle,
     time::{sleep, timeout},
 };
 
@@ -14,36 +18,40 @@ use super::{
     set_up::{self, Patience},
 };
 use crate::{
-    admin_room::{self, FrontDesk, House},
-    config::{AdminRoom as AdminRoomSettings, Config},
+    admin_room::{self, CommandContext, CommandDispatcher, Posting},
+    config::{AdminRoom as AdminRoomSettings, Config, RoomRef},
     janitor::{
-        Janitor, Mail, Outbox,
-        desk::Desk,
-        run::{Announcement, Inbox, Stop},
+        Announcement, Inbox, Janitor, Outbox, Settings,
+        handle::JanitorHandle,
         watcher::{Ended, Watcher},
     },
+    shutdown::Shutdown,
+    supervisor::Supervisor,
     world::{
-        Chat, Delivery, NeighbourError, Rooms,
+        Chat, Post, Rooms,
         chat::{AdminRoom, ChatConnection, KeySetUp},
-        clock::SystemClock,
-        journal::Journal,
+        clock::{Clock as _, SystemClock},
+        homeserver::Homeserver,
+        journal::{Journal, Stored},
+        store::Store,
     },
 };
 
 /// Watch, judge, report and, in mode "clean", clear (the default)
 ///
-/// Runs until SIGTERM or Ctrl-C, then finishes the write in flight and exits with 0.
+/// Runs until SIGTERM or Ctrl-C, then finishes the write in flight and exits with 0. A second signal ends it
+/// at once.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub struct Args {}
 
-/// How many batches of sync may wait for the loop; the watch waits when it is full.
-const NEWS: usize = 16;
+/// How many sync answers may wait for the loop; the watch waits when it is full.
+const SYNC_UPDATES: usize = 4;
 
-/// How many deliveries from the admin room may wait for the front desk.
+/// How many deliveries from the admin room may wait for the dispatcher.
 const DELIVERIES: usize = 16;
 
-/// How long the helping tasks may take to end.
-const GOODBYE: Duration = Duration::from_secs(1);
+/// How long posting the last message may take.
+const LAST_WORD: Duration = Duration::from_secs(3);
 
 /// The pause before the keys of the chat device are tried again.
 const KEYS_AGAIN: Duration = Duration::from_secs(30);
@@ -54,54 +62,31 @@ const KEYS_AGAIN: Duration = Duration::from_secs(30);
 /// What cannot heal while it runs: a wrong password, a store of another account.
 pub async fn main(_args: Args, config: Config) -> Result<ExitCode, CliError> {
     logging::start(&config.log)?;
-    let stop = set_up::stop_on_signals()?;
-    Box::pin(run(config, stop)).await
+    let shutdown = set_up::shutdown_on_signals()?;
+    Box::pin(run(config, shutdown)).await
 }
 
-/// Runs the bot until `stop` is set.
+/// Runs the bot until `shutdown` is requested.
 ///
 /// # Errors
 /// What cannot heal while it runs.
-pub async fn run(config: Config, stop: Stop) -> Result<ExitCode, CliError> {
-    for warning in config.warnings() {
-        tracing::warn!("{warning}");
-    }
-    let (store, journal) = set_up::open_store(&config)?;
-    let patience = Patience { stop: &stop, longest: None };
-    let Some(homeserver) = Box::pin(set_up::sign_in_watch(&config, &store, patience)).await? else {
-        return Ok(ExitCode::SUCCESS);
-    };
-    let Some(mut settings) = set_up::settings(&config, &homeserver, patience).await? else {
-        return Ok(ExitCode::SUCCESS);
-    };
-    let Some(room) = find_admin_room(&config, &homeserver, &journal, patience).await? else {
-        return Ok(ExitCode::SUCCESS);
-    };
-    settings.admin_room = Some(room.clone());
-    let Some(chat) = Box::pin(set_up::sign_in_chat(&config, &store, patience)).await? else {
-        return Ok(ExitCode::SUCCESS);
-    };
-    let admin_room = chat.admin_room(&room).map_err(|error| CliError::mistake(error.to_string()))?;
-    tracing::info!(user = %homeserver.user_id(), mode = %config.janitor.mode, %room, "signed in");
+pub async fn run(config: Config, shutdown: Shutdown) -> Result<ExitCode, CliError> {
+    let patience = Patience { shutdown: &shutdown, longest: None };
+    let Some(signed_in) = Box::pin(sign_in(&config, patience)).await? else { return Ok(ExitCode::SUCCESS) };
+    let SignedIn { _store, journal, homeserver, settings, chat, admin_room } = signed_in;
 
-    let (news, heard) = mpsc::channel(NEWS);
+    let (updates, sync) = mpsc::channel(SYNC_UPDATES);
     let (outbox, mail) = Outbox::new();
-    let (desk, jobs) = Desk::new();
-    let (ears, deliveries) = mpsc::channel(DELIVERIES);
-    let (sent, acknowledged) = mpsc::unbounded_channel();
+    let (handle, requests) = JanitorHandle::new();
+    let (events, deliveries) = mpsc::channel(DELIVERIES);
+    let (posted, acknowledged) = mpsc::unbounded_channel();
     let (reachable, reachability) = watch::channel(None);
+    let (posts, posts_taken) = watch::channel(None);
     let (announce, announcements) = mpsc::unbounded_channel();
 
-    let since = journal.since()?;
-    let watcher =
-        Watcher::new(Box::new(homeserver.watch()), Arc::new(SystemClock), settings.reread_interval, news);
     let port: Arc<dyn Chat> = Arc::new(admin_room.clone());
-    let ready = {
-        let admin_room = admin_room.clone();
-        async move { admin_room.ready().await }
-    };
-    let house = House {
-        desk: desk.clone(),
+    let context = CommandContext {
+        janitor: handle.clone(),
         rooms: Arc::new(homeserver.clone()),
         chat: Arc::clone(&port),
         clock: Arc::new(SystemClock),
@@ -110,57 +95,133 @@ pub async fn run(config: Config, stop: Stop) -> Result<ExitCode, CliError> {
         settings: config.effective().into(),
     };
     let AdminRoomSettings { power_level, admins, .. } = &config.admin_room;
-    let front_desk = FrontDesk::new(house, *power_level, admins.iter().cloned());
-    let mut chatting = tokio::spawn(follow_chat(admin_room.clone(), ears, stop.clone()));
-    let tasks = [
-        tokio::spawn(admin_room::watch_reachability(Arc::clone(&port), ready, reachable, stop.clone())),
-        tokio::spawn(speak(chat, admin_room, port, mail, sent, announce, stop.clone())),
-        tokio::spawn(front_desk.serve(deliveries, stop.clone())),
-    ];
-    let watching = tokio::spawn(watcher.follow(since, stop.clone()));
-
+    let dispatcher = CommandDispatcher::new(context, *power_level, admins.iter().cloned());
+    let since = journal.since()?;
+    let interval = settings.reread_interval;
+    let watcher = Watcher::new(Box::new(homeserver.watch()), Arc::new(SystemClock), interval, updates);
+    let posting = Posting { chat: Arc::clone(&port), mail, posted, posts };
     let janitor = Janitor::new(settings, set_up::ports(&homeserver), journal, outbox)?;
-    let inbox = Inbox { news: heard, sent: acknowledged, admin_room: reachability, announcements, jobs };
-    let mut running = tokio::spawn(janitor.run(inbox, stop.clone()));
-    let outcome = tokio::select! {
-        done = &mut running => finished(done),
-        ended = watching => match ended {
-            Ok(Ended::SignedOut(why)) => {
-                say_last_word(&desk, &why).await;
-                Err(session_ended("watch", &why))
-            }
-            _ => finished(running.await),
-        },
-        // Without it nobody can be told of anything, so nothing would ever be written again.
-        Ok(Err(error)) = &mut chatting => Err(session_ended("chat", &error.to_string())),
+    let inbox = Inbox {
+        sync,
+        posted: acknowledged,
+        admin_room: reachability,
+        posts: posts_taken,
+        announcements,
+        requests,
     };
-    say_goodbye(tasks).await;
-    if !chatting.is_finished() && timeout(GOODBYE, &mut chatting).await.is_err() {
-        chatting.abort();
-    }
-    outcome
-}
 
-fn finished(
-    done: Result<Result<(), crate::world::journal::JournalError>, tokio::task::JoinError>,
-) -> Result<ExitCode, CliError> {
-    done.map_err(|error| CliError::unexpected("the janitor stopped", &error))??;
+    let mut supervisor = Supervisor::new(shutdown.clone());
+    supervisor.spawn("janitor", {
+        let (port, shutdown) = (Arc::clone(&port), shutdown.clone());
+        async move {
+            let Err(error) = janitor.run(inbox, shutdown).await else { return Ok(()) };
+            let why = error.to_string();
+            tracing::error!("cannot go on: {why}");
+            say_last_word(&*port, report::cannot_go_on(&why)).await;
+            Err(format!("cannot go on: {why}"))
+        }
+    });
+    supervisor.spawn("watch", {
+        let (port, shutdown) = (Arc::clone(&port), shutdown.clone());
+        async move {
+            let Ended::SignedOut(why) = watcher.follow(since, shutdown).await else { return Ok(()) };
+            say_last_word(&*port, report::signed_out("watch", &why)).await;
+            Err(session_ended("watch", &why))
+        }
+    });
+    supervisor.spawn("chat", {
+        let (room, shutdown) = (admin_room.clone(), shutdown.clone());
+        async move {
+            // Without it nobody can be told of anything, so nothing would ever be written again.
+            let done = room.run(events, shutdown.requested()).await;
+            done.map_err(|error| session_ended("chat", &error.to_string()))
+        }
+    });
+    supervisor.spawn("reachability", {
+        let (port, room, shutdown) = (Arc::clone(&port), admin_room.clone(), shutdown.clone());
+        async move {
+            let ready = async move { room.ready().await };
+            admin_room::watch_reachability(port, ready, reachable, shutdown).await;
+            Ok(())
+        }
+    });
+    supervisor.spawn("other watch devices", {
+        let (announce, shutdown) = (announce.clone(), shutdown.clone());
+        async move {
+            let _: Option<()> = shutdown.or(other_watch::look_for_others(homeserver, announce)).await;
+            Ok(())
+        }
+    });
+    supervisor.spawn("posting", {
+        let shutdown = shutdown.clone();
+        async move {
+            let first = async {
+                set_up_keys(chat, admin_room, announce).await;
+                admin_room::settle_past(&*port, &handle).await;
+            };
+            if shutdown.or(first).await.is_some() {
+                posting.run(shutdown).await;
+            }
+            Ok(())
+        }
+    });
+    supervisor.spawn("commands", async move {
+        dispatcher.serve(deliveries, shutdown).await;
+        Ok(())
+    });
+    supervisor.run().await.map_err(|error| CliError::Unexpected(error.to_string()))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// A new sign-in begins with a new start, which is for whoever supervises this process to make.
-fn session_ended(device: &str, why: &str) -> CliError {
-    CliError::Unexpected(format!(
-        "the homeserver has ended the session of the {device} device ({why}); start me again to sign in anew"
-    ))
+/// Everything that is there before the first task starts.
+struct SignedIn {
+    /// Held as long as the bot runs: one process for each store.
+    _store: Store,
+    journal: Journal,
+    homeserver: Homeserver,
+    settings: Settings,
+    chat: ChatConnection,
+    admin_room: AdminRoom,
 }
 
-/// The helping tasks hear of the stop themselves; one that hangs is not waited for.
-async fn say_goodbye(tasks: [JoinHandle<()>; 3]) {
-    for mut task in tasks {
-        if timeout(GOODBYE, &mut task).await.is_err() {
-            task.abort();
-        }
+/// Signs both devices in and finds the rooms that the settings name. `None` when told to stop.
+async fn sign_in(config: &Config, patience: Patience<'_>) -> Result<Option<SignedIn>, CliError> {
+    let (store, journal) = set_up::open_store(config)?;
+    set_up::announce(config);
+    let Some(homeserver) = Box::pin(set_up::sign_in_watch(config, &store, patience)).await? else {
+        return Ok(None);
+    };
+    journal.bind_account(&config.homeserver.user_id)?;
+    let Some(mut settings) = set_up::settings(config, &homeserver, &journal, patience).await? else {
+        return Ok(None);
+    };
+    let Some(room) = find_admin_room(config, &homeserver, &journal, patience).await? else {
+        return Ok(None);
+    };
+    settings.admin_room = Some(room.clone());
+    let Some(chat) = Box::pin(set_up::sign_in_chat(config, &store, patience)).await? else {
+        return Ok(None);
+    };
+    let admin_room = chat.admin_room(&room).map_err(|error| CliError::mistake(error.to_string()))?;
+    tracing::info!(user = %homeserver.user_id(), mode = %config.janitor.mode, %room, "signed in");
+    Ok(Some(SignedIn { _store: store, journal, homeserver, settings, chat, admin_room }))
+}
+
+/// A new sign-in begins with a new start, which is for whoever supervises this process to make.
+fn session_ended(device: &str, why: &str) -> String {
+    format!(
+        "the homeserver has ended the session of the {device} device ({why}); start me again to sign in anew"
+    )
+}
+
+/// Posts why it ends, without the journal, which may be what fails.
+async fn say_last_word(chat: &dyn Chat, message: Message) {
+    let post = Post::Notice { message, reply_to: None, mentions: Vec::new() };
+    let transaction = format!("rtc-janitor-last-word-{}", SystemClock.now().as_millis());
+    match timeout(LAST_WORD, chat.post(&transaction, &post)).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::warn!("no last word in the admin room: {error}"),
+        Err(_) => tracing::warn!("no last word in the admin room: it took too long"),
     }
 }
 
@@ -172,8 +233,15 @@ async fn find_admin_room(
     patience: Patience<'_>,
 ) -> Result<Option<RoomId>, CliError> {
     let configured = config.admin_room.room.to_string();
-    if let Some((_, id)) = journal.admin_room()?.filter(|(known, _)| *known == configured) {
-        return Ok(Some(id));
+    match (journal.admin_room()?, &config.admin_room.room) {
+        (Stored::Read((known, id)), _) if known == configured => return Ok(Some(id)),
+        (Stored::Unreadable(_), RoomRef::Alias(alias)) => {
+            return Err(CliError::mistake(format!(
+                "the journal cannot read which room {alias} was, and it may lead elsewhere by now: \
+                 name the admin room by its id in admin_room.room"
+            )));
+        }
+        _ => {}
     }
     let found = set_up::resolve(&config.admin_room.room, config, rooms, "admin_room.room", patience).await?;
     if let Some(id) = &found {
@@ -182,57 +250,25 @@ async fn find_admin_room(
     Ok(found)
 }
 
-/// Keeps the chat device in sync, until told to stop or until the server ends its session.
-async fn follow_chat(
-    room: AdminRoom,
-    ears: mpsc::Sender<Delivery>,
-    stop: Stop,
-) -> Result<(), NeighbourError> {
-    room.run(ears, stop.wait()).await
-}
-
-/// Says in the admin room that the session is over, while the chat device can still speak.
-async fn say_last_word(desk: &Desk, why: &str) {
-    let message = report::signed_out("watch", why);
-    let said = desk.ask(move |janitor| Box::pin(async move { janitor.say_at_once(&message) }));
-    if timeout(GOODBYE, said).await.is_ok() {
-        sleep(GOODBYE).await;
-    }
-}
-
-/// Sees to the keys of the chat device, so that nobody sees it as unverified, and then posts.
-async fn speak(
-    chat: ChatConnection,
-    room: AdminRoom,
-    port: Arc<dyn Chat>,
-    mail: Mail,
-    sent: mpsc::UnboundedSender<(String, rtc_janitor_core::ids::EventId)>,
-    announce: mpsc::UnboundedSender<Announcement>,
-    stop: Stop,
-) {
-    if stop.or(room.ready()).await.is_none() {
-        return;
-    }
+/// Sets up the keys of the chat device, so that nobody sees it as unverified.
+async fn set_up_keys(chat: ChatConnection, room: AdminRoom, announce: mpsc::UnboundedSender<Announcement>) {
+    room.ready().await;
     loop {
-        let Some(set_up) = stop.or(chat.set_up_keys()).await else { return };
-        match set_up {
-            Ok(KeySetUp::Ready) => break,
+        match chat.set_up_keys().await {
+            Ok(KeySetUp::Ready) => return,
             Ok(KeySetUp::FirstStart { recovery_key_path }) => {
                 let message = report::first_start(&recovery_key_path.display().to_string());
                 let _ = announce.send(Announcement { subject: "first start".into(), message });
-                break;
+                return;
             }
             Ok(KeySetUp::Incomplete(why)) => {
                 tracing::warn!("{why}");
                 let subject = format!("keys incomplete: {why}");
                 let _ = announce.send(Announcement { subject, message: report::keys_incomplete(&why) });
-                break;
+                return;
             }
             Err(error) => tracing::warn!("the keys of the chat device are not set up yet: {error}"),
         }
-        if stop.or(sleep(KEYS_AGAIN)).await.is_none() {
-            return;
-        }
+        sleep(KEYS_AGAIN).await;
     }
-    admin_room::post_messages(port, mail, sent, stop).await;
 }

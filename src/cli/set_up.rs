@@ -1,8 +1,9 @@
 //! From settings to signed-in neighbours, for the subcommands that need them.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use rtc_janitor_core::ids::RoomId;
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{
     signal::unix::{SignalKind, signal},
     time::{Instant, sleep},
@@ -10,11 +11,12 @@ use tokio::{
 
 use super::CliError;
 use crate::{
-    config::{AdminRoom, Config, HomeserverAddress, Login, RoomRef},
+    config::{Chat, Config, HomeserverAddress, Login, RoomRef},
     janitor::{
         Ports, Settings,
-        run::{Stop, Stopper},
+        aliases::{self, UnresolvedAlias},
     },
+    shutdown::Shutdown,
     world::{
         Rooms,
         chat::{self, ChatConnection, ChatSettings},
@@ -45,43 +47,71 @@ impl From<JournalError> for CliError {
             JournalError::Newer { .. } | JournalError::OtherAccount { .. } | JournalError::File { .. } => {
                 Self::Mistake(error.to_string())
             }
-            JournalError::Sqlite(_) => Self::unexpected("cannot go on", &error),
+            _ => Self::unexpected("cannot go on", &error),
         }
     }
 }
 
-/// Set by SIGTERM and by Ctrl-C.
+/// Says, before anything is asked of anybody, what is about to be done and what the settings warn of.
+pub(super) fn announce(config: &Config) {
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let file = config.file().map_or_else(|| "no config file".to_owned(), |file| file.display().to_string());
+    tracing::info!(
+        "rtc-janitor {}, {file}, mode {}: signing in to {} as {}",
+        env!("CARGO_PKG_VERSION"),
+        config.janitor.mode,
+        config.homeserver.address,
+        config.homeserver.user_id
+    );
+}
+
+/// How the process ends at a second signal: as the shell counts it.
+const BY_SIGNAL: i32 = 130;
+
+/// Requested by SIGTERM and by Ctrl-C; a second one ends the process at once.
 ///
 /// # Errors
 ///
 /// When the system gives no signals.
-pub(super) fn stop_on_signals() -> Result<Stop, CliError> {
-    let (stopper, stop): (Stopper, Stop) = Stop::new();
+pub(super) fn shutdown_on_signals() -> Result<Shutdown, CliError> {
+    let shutdown = Shutdown::new();
     let listen =
         |kind| signal(kind).map_err(|error| CliError::unexpected("cannot listen to signals", &error));
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let requested = shutdown.clone();
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        let mut signalled = async || {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        signalled().await;
         tracing::info!("stopping");
-        stopper.set();
+        requested.request();
+        signalled().await;
+        // Whatever is under way is in the journal as an intent, and looked up at the next start.
+        tracing::warn!("stopping at once");
+        std::process::exit(BY_SIGNAL);
     });
-    Ok(stop)
+    Ok(shutdown)
 }
 
 /// The store and the journal in it.
 pub(super) fn open_store(config: &Config) -> Result<(Store, Journal), CliError> {
     let store = Store::open(&config.store.path)?;
-    let journal = Journal::open(store.path(), &config.homeserver.user_id, SystemClock.now()).map_err(|error| match error {
-        JournalError::Sqlite(error) => CliError::Mistake(format!(
-            "the journal in {} cannot be used: {error}. Put a copy of journal.sqlite3 back, or move it away to \
-             begin anew",
-            store.path().display()
-        )),
-        other => other.into(),
-    })?;
+    // Whatever it is, somebody has to do something about it.
+    let journal = Journal::open(store.path(), &config.homeserver.user_id, SystemClock.now())
+        .map_err(|error| match error {
+            JournalError::Damaged(error) | JournalError::Sqlite(error) => CliError::Mistake(format!(
+                "the journal in {} cannot be used: {error}. Put a copy of journal.sqlite3 back, or move it away to \
+                 begin anew",
+                store.path().display()
+            )),
+            other => CliError::Mistake(other.to_string()),
+        })?;
     Ok((store, journal))
 }
 
@@ -108,12 +138,14 @@ pub(super) async fn sign_in_chat(
     store: &Store,
     patience: Patience<'_>,
 ) -> Result<Option<ChatConnection>, CliError> {
-    let AdminRoom { user_id, login, recovery_key, .. } = &config.admin_room;
+    let Chat { user_id, login } = &config.chat;
+    let exposed =
+        |secret: &Option<SecretString>| secret.as_ref().map(|secret| secret.expose_secret().to_owned());
     let sign_in = SignIn { homeserver: address(config), user_id: user_id.clone(), method: method(login) };
     let settings = ChatSettings {
         store: store.path().to_owned(),
-        passphrase: config.store.passphrase.as_ref().map(|secret| secret.expose().to_owned()),
-        recovery_key: recovery_key.as_ref().map(|secret| secret.expose().to_owned()),
+        passphrase: exposed(&config.store.passphrase),
+        recovery_key: exposed(&config.admin_room.recovery_key),
     };
     retry(patience, &config.homeserver.address, async || Box::pin(chat::sign_in(&sign_in, &settings)).await)
         .await
@@ -123,38 +155,55 @@ pub(super) async fn sign_in_chat(
 #[derive(Clone, Copy)]
 pub(super) struct Patience<'a> {
     /// Until this is set.
-    pub stop: &'a Stop,
+    pub shutdown: &'a Shutdown,
     /// At most this long; for ever where nothing is said.
     pub longest: Option<Duration>,
 }
 
+/// Why an attempt came to nothing.
+enum Failure {
+    /// Only the user can put it right.
+    Mistake(String),
+    /// It may work next time.
+    MayHeal(String),
+}
+
+impl From<SignInError> for Failure {
+    fn from(error: SignInError) -> Self {
+        match error {
+            SignInError::Mistake(sentence) => Self::Mistake(sentence),
+            error @ SignInError::Unreachable(_) => Self::MayHeal(error.to_string()),
+        }
+    }
+}
+
 /// Tries until it works, patience ends, or it turns out to be a mistake of the user's. `None` when told to
 /// stop.
-async fn retry<T>(
+async fn retry<T, E: Into<Failure>>(
     patience: Patience<'_>,
     homeserver: &HomeserverAddress,
-    attempt: impl AsyncFn() -> Result<T, SignInError>,
+    attempt: impl AsyncFn() -> Result<T, E>,
 ) -> Result<Option<T>, CliError> {
-    let Patience { stop, longest } = patience;
+    let Patience { shutdown, longest } = patience;
     let begun = Instant::now();
     let mut pause = PAUSES.0;
-    while let Some(result) = stop.or(attempt()).await {
-        match result {
+    while let Some(result) = shutdown.or(attempt()).await {
+        match result.map_err(Into::into) {
             Ok(done) => return Ok(Some(done)),
-            Err(SignInError::Mistake(sentence)) => return Err(CliError::Mistake(sentence)),
-            Err(error) if longest.is_some_and(|longest| begun.elapsed() >= longest) => {
-                return Err(CliError::Unexpected(format!("{error} ({homeserver}); given up")));
+            Err(Failure::Mistake(sentence)) => return Err(CliError::Mistake(sentence)),
+            Err(Failure::MayHeal(why)) if longest.is_some_and(|longest| begun.elapsed() >= longest) => {
+                return Err(CliError::Unexpected(format!("{why} ({homeserver}); given up")));
             }
-            Err(error) => {
+            Err(Failure::MayHeal(why)) => {
                 // Once more when patience ends.
                 let left = longest.map(|longest| longest.saturating_sub(begun.elapsed()));
                 pause = left.map_or(pause, |left| pause.min(left));
                 let shown = Duration::from_millis(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
                 let shown = humantime::format_duration(shown);
-                tracing::warn!(%homeserver, "{error}; trying again in {shown}");
+                tracing::warn!(%homeserver, "{why}; trying again in {shown}");
             }
         }
-        if stop.or(sleep(pause)).await.is_none() {
+        if shutdown.or(sleep(pause)).await.is_none() {
             break;
         }
         pause = (pause * 2).min(PAUSES.1);
@@ -171,9 +220,9 @@ fn address(config: &Config) -> Address {
 
 fn method(login: &Login) -> Method {
     match login {
-        Login::Password(password) => Method::Password(password.expose().to_owned()),
+        Login::Password(password) => Method::Password(password.expose_secret().to_owned()),
         Login::AccessToken { token, device_id } => Method::Token {
-            access_token: token.expose().to_owned(),
+            access_token: token.expose_secret().to_owned(),
             device_id: device_id.as_str().to_owned(),
         },
     }
@@ -189,42 +238,61 @@ pub(super) fn ports(homeserver: &Homeserver) -> Ports {
     }
 }
 
-/// The janitor's settings, with every alias resolved. An exclusion that cannot be resolved is not
-/// ignored: nothing begins before it is known which room is meant. `None` when told to stop.
+/// The rooms that aliases led to at earlier starts.
+pub(super) trait AliasMemory {
+    /// The room an alias led to when it was last resolved.
+    fn room(&self, alias: &str) -> Result<Option<RoomId>, JournalError>;
+
+    /// Keeps where it leads.
+    fn keep(&self, alias: &str, room: &RoomId) -> Result<(), JournalError>;
+}
+
+impl AliasMemory for Journal {
+    fn room(&self, alias: &str) -> Result<Option<RoomId>, JournalError> {
+        self.alias_room(alias)
+    }
+
+    fn keep(&self, alias: &str, room: &RoomId) -> Result<(), JournalError> {
+        self.set_alias_room(alias, room)
+    }
+}
+
+/// The janitor's settings, with every alias resolved that can be. What cannot is warned of, and is in
+/// [`Settings::unresolved`]. `None` when told to stop.
 pub(super) async fn settings(
     config: &Config,
     rooms: &dyn Rooms,
+    memory: &dyn AliasMemory,
     patience: Patience<'_>,
 ) -> Result<Option<Settings>, CliError> {
-    let Some(include) = resolve_all(&config.rooms.include, config, rooms, "rooms.include", patience).await?
-    else {
-        return Ok(None);
-    };
-    let Some(exclude) = resolve_all(&config.rooms.exclude, config, rooms, "rooms.exclude", patience).await?
-    else {
-        return Ok(None);
-    };
-    Ok(Some(Settings::new(config, include, exclude)))
-}
-
-async fn resolve_all(
-    named: &[RoomRef],
-    config: &Config,
-    rooms: &dyn Rooms,
-    key: &str,
-    patience: Patience<'_>,
-) -> Result<Option<BTreeSet<RoomId>>, CliError> {
-    let mut ids = BTreeSet::new();
-    for room in named {
-        match resolve(room, config, rooms, key, patience).await? {
-            Some(id) => ids.insert(id),
-            None => return Ok(None),
-        };
+    let asked = aliases::aliases(&config.rooms);
+    let mut known = BTreeMap::new();
+    for alias in &asked {
+        if let Some(room) = memory.room(alias)? {
+            known.insert(alias.clone(), room);
+        }
     }
-    Ok(Some(ids))
+    let resolving = aliases::resolve(asked, async |alias| rooms.resolve(alias).await);
+    let Some(answers) = patience.shutdown.or(resolving).await else { return Ok(None) };
+    for (alias, answer) in &answers {
+        match (answer, known.get(alias)) {
+            (Ok(room), _) => memory.keep(alias, room)?,
+            (Err(why), Some(room)) => {
+                tracing::warn!(alias, "does not resolve ({why}); it is taken for {room}, as before");
+            }
+            (Err(_), None) => {}
+        }
+    }
+    let settings = Settings::new(config, aliases::place(&config.rooms, &answers, &known));
+    for UnresolvedAlias { key, alias, why } in &settings.unresolved {
+        let effect = if *key == aliases::EXCLUDE { "nothing is written" } else { "that room is left alone" };
+        tracing::warn!(key, alias, "{key}: {alias} does not resolve ({why}); until it does, {effect}");
+    }
+    Ok(Some(settings))
 }
 
-/// The id of a room that the settings name under `key`.
+/// The id of a room that is named under `key`. An alias that does not resolve is waited for, unless patience has an
+/// end: then one that does not exist is a mistake.
 pub(super) async fn resolve(
     room: &RoomRef,
     config: &Config,
@@ -236,11 +304,15 @@ pub(super) async fn resolve(
         RoomRef::Id(id) => return Ok(Some(id.clone())),
         RoomRef::Alias(alias) => alias,
     };
-    retry(patience, &config.homeserver.address, async || match rooms.resolve(alias).await? {
-        Some(id) => Ok(id),
-        None => Err(SignInError::Mistake(format!(
-            "{key}: the homeserver knows no room {alias}. Create the alias, or name the room by its id"
-        ))),
+    retry(patience, &config.homeserver.address, async || match rooms.resolve(alias).await {
+        Ok(Some(id)) => Ok(id),
+        Ok(None) => {
+            let sentence = format!(
+                "{key}: the homeserver knows no room {alias}. Create the alias, or name the room by its id"
+            );
+            Err(if patience.longest.is_some() { Failure::Mistake } else { Failure::MayHeal }(sentence))
+        }
+        Err(error) => Err(Failure::MayHeal(format!("{key}: {alias} does not resolve: {error}"))),
     })
     .await
 }

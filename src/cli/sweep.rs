@@ -56,13 +56,14 @@ pub struct Args {
 /// As for `run`, and when a running bot holds the store.
 pub async fn main(args: Args, config: Config) -> Result<ExitCode, CliError> {
     logging::start(&config.log)?;
-    let stop = set_up::stop_on_signals()?;
+    let shutdown = set_up::shutdown_on_signals()?;
     let (store, journal) = set_up::open_store(&config)?;
-    let patience = Patience { stop: &stop, longest: Some(PATIENCE) };
+    let patience = Patience { shutdown: &shutdown, longest: Some(PATIENCE) };
     let Some(homeserver) = Box::pin(set_up::sign_in_watch(&config, &store, patience)).await? else {
         return Ok(remains());
     };
-    let Some(mut settings) = set_up::settings(&config, &homeserver, patience).await? else {
+    journal.bind_account(&config.homeserver.user_id)?;
+    let Some(mut settings) = set_up::settings(&config, &homeserver, &journal, patience).await? else {
         return Ok(remains());
     };
     settings.is_clean = args.clean;
@@ -81,12 +82,13 @@ pub async fn main(args: Args, config: Config) -> Result<ExitCode, CliError> {
     // Nothing is said in the admin room: whoever runs this reads it here.
     let (outbox, _mail) = Outbox::new();
     let mut janitor = Janitor::new(settings, set_up::ports(&homeserver), journal, outbox)?;
-    let (swept, report) =
-        janitor.sweep_once(&mut homeserver.watch(), args.wait, &stop).await.map_err(|error| match error {
+    let (swept, report) = janitor.sweep_once(&mut homeserver.watch(), args.wait, &shutdown).await.map_err(
+        |error| match error {
             OnceError::Journal(error) => error.into(),
-            OnceError::Homeserver(_) => CliError::Unexpected(error.to_string()),
+            OnceError::Homeserver(_) | OnceError::Unread(_) => CliError::Unexpected(error.to_string()),
             OnceError::NotInRoom(_) => CliError::Mistake(error.to_string()),
-        })?;
+        },
+    )?;
     let stale = |one: &&Swept| one.explained.verdict == "stale" && one.outcome != Some(FindingKind::Cleared);
     let remaining: Vec<_> = swept.iter().filter(stale).collect();
     if args.json {
@@ -96,7 +98,7 @@ pub async fn main(args: Args, config: Config) -> Result<ExitCode, CliError> {
     } else {
         super::print(&text(&swept, &remaining, &report, SystemClock.now()))?;
     }
-    Ok(if remaining.is_empty() && !stop.is_set() { ExitCode::SUCCESS } else { remains() })
+    Ok(if remaining.is_empty() && !shutdown.is_requested() { ExitCode::SUCCESS } else { remains() })
 }
 
 /// The report, what is still to come, and a line that sums up.

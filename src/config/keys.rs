@@ -1,188 +1,173 @@
-//! Every key there is, its default, and which one a misspelt name was meant to be.
+//! The one table of keys: type, parser, default and help of each. A key that is not in it is refused.
 //!
-//! A key that is not in this table is refused. `config.example.toml` says what each is for.
+//! A new key is one entry here, and the place that uses its field. Its comment goes into `config.example.toml` as it
+//! stands; after a change, `UPDATE_EXAMPLE=1 cargo test --lib config::example` writes that file anew.
+#![expect(clippy::doc_markdown, reason = "the comments are those of the example file, which is no markdown")]
 
-use std::collections::BTreeSet;
+use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
-/// What environment variables begin with. One underscore less is somebody else's: Kubernetes sets
-/// `RTC_JANITOR_PORT` and the like for a service of that name.
-pub(super) const PREFIX: &str = "RTC_JANITOR__";
+use matrix_sdk::reqwest::Url;
+use rtc_janitor_core::{
+    ids::{DeviceId, UserId},
+    time::TimeOfDay,
+};
+use secrecy::SecretString;
 
-/// What stands behind a key, so that text from the environment can be read as it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Text,
-    Whole,
-    Fraction,
-    Flag,
-    List,
-    Path,
-    Secret,
-}
+use super::{Grace, LogFormat, Mode, RoomRef, UserGlobs, table::sections};
 
-/// One key.
-#[derive(Debug)]
-pub(super) struct Key {
-    /// With its sections, joined by dots.
-    pub(super) name: &'static str,
-    pub(super) kind: Kind,
-    /// As it would be written in the environment.
-    pub(super) default: Option<&'static str>,
-}
-
-const fn set(name: &'static str, kind: Kind, default: &'static str) -> Key {
-    Key { name, kind, default: Some(default) }
-}
-
-const fn unset(name: &'static str, kind: Kind) -> Key {
-    Key { name, kind, default: None }
-}
-
-/// In the order of `config.example.toml`.
-pub(super) const KEYS: &[Key] = &[
-    unset("homeserver.url", Kind::Text),
-    unset("homeserver.server_name", Kind::Text),
-    unset("homeserver.user_id", Kind::Text),
-    unset("login.password", Kind::Secret),
-    unset("login.password_file", Kind::Path),
-    unset("login.access_token", Kind::Secret),
-    unset("login.access_token_file", Kind::Path),
-    unset("login.device_id", Kind::Text),
-    set("store.path", Kind::Path, "data"),
-    unset("store.passphrase", Kind::Secret),
-    unset("store.passphrase_file", Kind::Path),
-    set("store.retention", Kind::Text, "90d"),
-    set("janitor.mode", Kind::Text, "report"),
-    set("janitor.sweep_interval", Kind::Text, "1m"),
-    set("janitor.device_check_interval", Kind::Text, "5m"),
-    set("janitor.minimum_age", Kind::Text, "2m"),
-    set("janitor.remote_device_lists", Kind::Flag, "false"),
-    set("janitor.reread_interval", Kind::Text, "6h"),
-    set("grace.default", Kind::Text, "5m"),
-    set("grace.not_joined", Kind::Text, "30s"),
-    unset("grace.expired", Kind::Text),
-    unset("grace.device_gone", Kind::Text),
-    set("grace.device_gone_unseen", Kind::Text, "75m"),
-    unset("grace.superseded", Kind::Text),
-    set("grace.not_on_sfu", Kind::Text, "90s"),
-    unset("grace.device_idle", Kind::Text),
-    unset("grace.silent", Kind::Text),
-    set("rules.silent_after", Kind::Text, "4h15m"),
-    set("rules.device_idle_after", Kind::Text, "75m"),
-    set("limits.per_sweep", Kind::Whole, "20"),
-    set("limits.per_room", Kind::Whole, "10"),
-    set("limits.per_hour", Kind::Whole, "120"),
-    set("breaker.share", Kind::Fraction, "0.5"),
-    set("breaker.minimum", Kind::Whole, "3"),
-    set("breaker.open_for", Kind::Text, "5m"),
-    set("breaker.probe_for", Kind::Text, "2m"),
-    set("rooms.include", Kind::List, ""),
-    set("rooms.exclude", Kind::List, ""),
-    set("rooms.accept_invites_from", Kind::List, ""),
-    set("owners.exclude", Kind::List, ""),
-    unset("admin_room.room", Kind::Text),
-    set("admin_room.command_prefix", Kind::Text, "!janitor"),
-    set("admin_room.power_level", Kind::Whole, "50"),
-    set("admin_room.admins", Kind::List, ""),
-    set("admin_room.alert", Kind::List, ""),
-    set("admin_room.digest", Kind::Text, "08:00"),
-    unset("admin_room.recovery_key", Kind::Secret),
-    unset("admin_room.recovery_key_file", Kind::Path),
-    unset("admin_room.login.user_id", Kind::Text),
-    unset("admin_room.login.password", Kind::Secret),
-    unset("admin_room.login.password_file", Kind::Path),
-    unset("admin_room.login.access_token", Kind::Secret),
-    unset("admin_room.login.access_token_file", Kind::Path),
-    unset("admin_room.login.device_id", Kind::Text),
-    set("log.format", Kind::Text, "text"),
-    set("log.filter", Kind::Text, "info"),
-];
-
-/// The key of that name.
-pub(super) fn find(name: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.name == name)
-}
-
-/// The variable that sets a key.
-pub(super) fn variable(name: &str) -> String {
-    format!("{PREFIX}{}", name.replace('.', "__").to_uppercase())
-}
-
-/// Whether keys stand below that name.
-pub(super) fn is_section(name: &str) -> bool {
-    !name.is_empty() && !children(name).is_empty()
-}
-
-/// The names directly below a section, keys and sections alike; of the top level for `""`.
-pub(super) fn children(section: &str) -> Vec<&'static str> {
-    let mut seen = BTreeSet::new();
-    let below = KEYS.iter().filter_map(|key| match section {
-        "" => Some(key.name),
-        _ => key.name.strip_prefix(section)?.strip_prefix('.'),
-    });
-    below.filter_map(|rest| rest.split('.').next()).filter(|name| seen.insert(*name)).collect()
-}
-
-/// What an unknown name was probably meant to be: a slip of the pen in the same section, a key that
-/// stands in another section, or a slip in the section's name.
-pub(super) fn nearest(name: &str) -> Option<String> {
-    let (section, leaf) = name.rsplit_once('.').unwrap_or(("", name));
-    let in_section = closest(leaf, children(section)).map(|child| match section {
-        "" => child.to_owned(),
-        _ => format!("{section}.{child}"),
-    });
-    let elsewhere = || KEYS.iter().map(|key| key.name).find(|key| key.rsplit('.').next() == Some(leaf));
-    // In a section that exists, the whole name is alike because of the section alone.
-    let whole = || {
-        let keys = KEYS.iter().map(|key| key.name);
-        (!is_section(section)).then(|| closest(name, keys)).flatten()
-    };
-    in_section.or_else(|| elsewhere().or_else(whole).map(str::to_owned))
-}
-
-fn closest(name: &str, candidates: impl IntoIterator<Item = &'static str>) -> Option<&'static str> {
-    // Below this they share little more than a few letters, and a wrong guess misleads.
-    const ALIKE: f64 = 0.65;
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::normalized_damerau_levenshtein(name, candidate), candidate))
-        .filter(|(likeness, _)| *likeness >= ALIKE)
-        .max_by(|(left, _), (right, _)| left.total_cmp(right))
-        .map(|(_, candidate)| candidate)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_misspelt_name_is_told_the_nearest_right_one() {
-        for (wrong, right) in [
-            ("janitor.sweep_intervall", Some("janitor.sweep_interval")),
-            ("jantior.mode", Some("janitor.mode")),
-            ("mode", Some("janitor.mode")),
-            ("janitor.silent_after", Some("rules.silent_after")),
-            ("janitors", Some("janitor")),
-            ("admin_room.login.passwrd_file", Some("admin_room.login.password_file")),
-            ("livekit", None),
-            ("http", None),
-            ("admin_room.command_prefx", Some("admin_room.command_prefix")),
-            ("janitor.clear_call_event", None),
-            ("admin_room.zzz", None),
-        ] {
-            assert_eq!(nearest(wrong).as_deref(), right, "{wrong}");
-        }
+sections! {
+    ["homeserver"] pub(super) struct HomeserverKeys {
+        /// Where the homeserver answers ...
+        url: Option<Url> = usual(URL, "https://matrix.example.org");
+        /// ... or its name, to find that by .well-known. One of the two.
+        server_name: Option<String> = optional(SERVER_NAME, "example.org");
+        /// The janitor's own account.
+        user_id: UserId = needed(USER_ID, "@rtc-janitor:example.org");
     }
 
-    #[test]
-    fn no_key_is_named_twice_and_none_is_also_a_section() {
-        let names: BTreeSet<_> = KEYS.iter().map(|key| key.name).collect();
-        assert_eq!(names.len(), KEYS.len());
-        assert!(KEYS.iter().all(|key| !is_section(key.name)));
+    /// How the janitor signs in: one way only.
+    ["login"] pub(super) struct LoginKeys {
+        /// By password. Both its devices, the one that watches and the one that chats, come from this.
+        password: Option<SecretString> = usual(SECRET, "/run/secrets/password");
+        /// Or by an access token. It is one device: the one that chats then needs admin_room.login.
+        access_token: Option<SecretString> = optional(SECRET, "/run/secrets/access_token");
+        /// The device the access token belongs to.
+        device_id: Option<DeviceId> = optional(DEVICE_ID, "ABCDEFGHIJ");
     }
 
-    #[test]
-    fn variables_name_sections_with_two_underscores() {
-        assert_eq!(variable("admin_room.login.user_id"), "RTC_JANITOR__ADMIN_ROOM__LOGIN__USER_ID");
+    ["store"] pub struct Store {
+        /// The folder of the journal and the sessions. One janitor for each.
+        path: PathBuf = or_default(PATH, "data");
+        /// Encrypts what is kept of the admin room's message keys.
+        passphrase: Option<SecretString> = optional(SECRET, "/run/secrets/passphrase");
+        /// How long the journal keeps what is over: clears, reports, plans, commands.
+        retention: Duration = or_default(DURATION, "90d");
+    }
+
+    ["janitor"] pub struct Janitor {
+        /// "report": writes nothing, says what it would do; "clean": clears.
+        mode: Mode = or_default(MODE, "report");
+        /// The longest time between sweeps while somebody is in a call. What changes or falls due is looked at at once.
+        /// Also the time in which limits.per_sweep and limits.per_room count.
+        sweep_interval: Duration = or_default(DURATION, "1m");
+        /// How often device lists are asked for; also at once when a membership appears, changes or falls due.
+        device_check_interval: Duration = or_default(DURATION, "5m");
+        /// A membership younger than this is left alone, whatever is known about it.
+        minimum_age: Duration = or_default(DURATION, "2m");
+        /// Whether a membership of a user on another server may be cleared because its device is gone.
+        /// Other servers' lists can be late; without this it is only reported.
+        remote_device_lists: bool = or_default(FLAG, "false");
+        /// How often the state of all rooms is read anew from the server, beside what changes, which comes at once.
+        reread_interval: Duration = or_default(DURATION, "6h");
+    }
+
+    /// How long a reason must have been seen to hold before it counts. "never" switches a reason off.
+    ["grace"] pub struct Graces {
+        /// For the reasons below that are not set.
+        default: Grace = or_default(GRACE, "5m");
+        /// The owner has left the room, or was removed.
+        not_joined: Grace = or_default(GRACE, "30s");
+        /// The membership's own expiry is over.
+        expired: Grace = follows(GRACE, "grace.default");
+        /// The device was logged out: its owner's device list lacks it.
+        device_gone: Grace = follows(GRACE, "grace.default");
+        /// The same for a device that was never seen in a list: it may just have no keys.
+        device_gone_unseen: Grace = or_default(GRACE, "75m");
+        /// The same device has a newer membership of the same call.
+        superseded: Grace = follows(GRACE, "grace.default");
+        /// Your own SFU does not know the participant.
+        not_on_sfu: Grace = or_default(GRACE, "90s");
+        /// Your own server has not seen the device for rules.device_idle_after.
+        device_idle: Grace = follows(GRACE, "grace.default");
+        /// The membership has not been refreshed for rules.silent_after.
+        silent: Grace = follows(GRACE, "grace.default");
+    }
+
+    ["rules"] pub struct Rules {
+        /// How old the newest event of a membership may be; clients refresh at least every 4 h.
+        silent_after: Duration = or_default(DURATION, "4h15m");
+        /// How long a device may go unseen by its own server.
+        device_idle_after: Duration = or_default(DURATION, "75m");
+    }
+
+    /// How many memberships may be cleared. The limits hold in time, however many sweeps there are; more wait
+    /// their turn. Plans that a person approved are not held back by them.
+    ["limits"] pub struct Limits {
+        /// In all rooms, within any janitor.sweep_interval.
+        per_sweep: NonZeroU32 = or_default(COUNT, "20");
+        /// In one room, within any janitor.sweep_interval.
+        per_room: NonZeroU32 = or_default(COUNT, "10");
+        /// In all rooms, within any hour.
+        per_hour: NonZeroU32 = or_default(COUNT, "120");
+    }
+
+    /// When much turns stale at once, the evidence is more likely wrong than everybody gone: then nothing
+    /// is written by that evidence for a while.
+    ["breaker"] pub struct Breaker {
+        /// Opens when this share of the owners that were active turns stale within one janitor.sweep_interval (above 0, at most 1) ...
+        share: f64 = or_default(SHARE, "0.5");
+        /// ... and at least so many owners.
+        minimum: NonZeroU32 = or_default(COUNT, "3");
+        /// How long nothing is written, the first time; it doubles up to 1 h.
+        open_for: Duration = or_default(DURATION, "5m");
+        /// Then one membership is cleared as a probe; if it stays away for this long, the breaker closes.
+        probe_for: Duration = or_default(DURATION, "2m");
+    }
+
+    ["rooms"] pub struct Rooms {
+        /// Room ids or aliases to keep clean; empty: every room the janitor is in. An alias that never resolved
+        /// names no room.
+        include: Vec<RoomRef> = or_default(ROOMS, "");
+        /// Room ids or aliases to leave alone; wins over include. While it is not known which room an alias names,
+        /// nothing is written in any room.
+        exclude: Vec<RoomRef> = or_default(ROOMS, "");
+        /// Whose invitations are accepted: user ids with * and ?; empty (the default): nobody's. Invitations
+        /// to the admin room are always accepted.
+        accept_invites_from: UserGlobs = or_default(USER_GLOBS, "", shown "*:example.org");
+    }
+
+    ["owners"] pub struct Owners {
+        /// Users whose memberships are never cleared (recorders, bridges, kiosks): user ids with * and ?.
+        exclude: UserGlobs = or_default(USER_GLOBS, "");
+        /// Users whose devices are in no device list (bridges that make their own ids): that a list lacks them
+        /// means nothing, and they are judged by the other reasons. User ids with * and ?.
+        without_device_lists: UserGlobs = or_default(USER_GLOBS, "");
+    }
+
+    ["admin_room"] pub struct AdminRoom {
+        /// Where the janitor reports: room id or alias.
+        room: RoomRef = needed(ROOM, "#janitor:example.org");
+        /// What commands begin with there; a mention of the bot does as well.
+        command_prefix: String = or_default(COMMAND_PREFIX, "!janitor");
+        /// Members with at least this power level may give commands there ...
+        power_level: i64 = or_default(POWER_LEVEL, "50");
+        /// ... or only these user ids, where any are given. Set it where other bots share the room.
+        admins: Vec<UserId> = or_default(USERS, "");
+        /// User ids to mention when a human is needed at once; empty: nobody.
+        alert: Vec<UserId> = or_default(USERS, "");
+        /// When the day is summed up, in UTC; "never" for no digest. A day without anything to tell has none.
+        digest: Option<TimeOfDay> = or_default(TIME_OF_DAY, "08:00");
+        /// Lets a new chat device be trusted when the room is encrypted: the recovery key of the chat account.
+        recovery_key: Option<SecretString> = optional(SECRET, "/run/secrets/recovery_key");
+    }
+
+    /// The admin room can have an account or a device of its own; the keys are those of login, and
+    /// user_id. Left out: the account and the password of login.
+    ["admin_room.login"] pub(super) struct ChatLoginKeys {
+        /// The account that chats, on the same homeserver; when left out, homeserver.user_id.
+        user_id: Option<UserId> = optional(USER_ID, "@janitor-chat:example.org");
+        /// Its password ...
+        password: Option<SecretString> = optional(SECRET, "/run/secrets/chat_password");
+        /// ... or its access token ...
+        access_token: Option<SecretString> = optional(SECRET, "/run/secrets/chat_access_token");
+        /// ... with the device it belongs to.
+        device_id: Option<DeviceId> = optional(DEVICE_ID, "KLMNOPQRST");
+    }
+
+    ["log"] pub struct Log {
+        /// "text" or "json", one line each, to stderr.
+        format: LogFormat = or_default(LOG_FORMAT, "text");
+        /// Levels (error, warn, info, debug, trace), also by target: "info,rtc_janitor=debug".
+        filter: String = or_default(LOG_FILTER, "info");
     }
 }

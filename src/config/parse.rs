@@ -3,18 +3,45 @@
 //!
 //! Here are text, choices and lists; below, `amounts` (spans of time, numbers) and `matrix` (ids).
 
-use ::config::ValueKind;
+use std::path::PathBuf;
 
-use super::{LogFormat, Mode, Secret};
+use ::config::ValueKind;
+use secrecy::SecretString;
+
+use super::{LogFormat, Mode, table::Kind};
 
 mod amounts;
+mod log_filter;
 mod matrix;
+mod stray;
 
-pub(super) use amounts::{count, duration, grace, power_level, share, time_of_day};
-pub(super) use matrix::{device_id, room, rooms, server_name, url, user_globs, user_id, users};
+pub(super) use amounts::{COUNT, DURATION, GRACE, POWER_LEVEL, SHARE, TIME_OF_DAY};
+pub(super) use log_filter::{LOG_FILTER, is_level};
+pub(super) use matrix::{DEVICE_ID, ROOM, ROOMS, SERVER_NAME, URL, USER_GLOBS, USER_ID, USERS};
 pub(crate) use matrix::{room_text, user_id_text};
 
 type Parsed<T> = Result<T, String>;
+
+/// How a value of a key is read.
+#[derive(Debug)]
+pub(super) struct How<T> {
+    /// What it is in the file, and so what text from the environment is taken for.
+    pub(super) kind: Kind,
+    pub(super) read: fn(&ValueKind) -> Parsed<T>,
+}
+
+impl<T> How<T> {
+    const fn new(kind: Kind, read: fn(&ValueKind) -> Parsed<T>) -> Self {
+        Self { kind, read }
+    }
+}
+
+pub(super) const COMMAND_PREFIX: How<String> = How::new(Kind::Text, command_prefix);
+pub(super) const FLAG: How<bool> = How::new(Kind::Flag, flag);
+pub(super) const LOG_FORMAT: How<LogFormat> = How::new(Kind::Text, log_format);
+pub(super) const MODE: How<Mode> = How::new(Kind::Text, mode);
+pub(super) const PATH: How<PathBuf> = How::new(Kind::Path, path);
+pub(super) const SECRET: How<SecretString> = How::new(Kind::Secret, secret);
 
 /// A value as it would stand in the file.
 pub(super) fn shown(value: &ValueKind) -> String {
@@ -48,7 +75,7 @@ fn text(value: &ValueKind) -> Parsed<&str> {
 }
 
 /// What commands begin with: one word.
-pub(super) fn command_prefix(value: &ValueKind) -> Parsed<String> {
+fn command_prefix(value: &ValueKind) -> Parsed<String> {
     let text = text(value)?.trim();
     if text.contains(char::is_whitespace) {
         return Err(format!("{} has a space in it; write one word, such as \"!janitor\"", shown(value)));
@@ -57,21 +84,21 @@ pub(super) fn command_prefix(value: &ValueKind) -> Parsed<String> {
 }
 
 /// Text that may hold anything, and is not shown.
-pub(super) fn secret(value: &ValueKind) -> Parsed<Secret> {
+fn secret(value: &ValueKind) -> Parsed<SecretString> {
     match value {
         ValueKind::String(text) if text.is_empty() => Err("must not be empty".to_owned()),
-        ValueKind::String(text) => Ok(Secret::new(text)),
+        ValueKind::String(text) => Ok(text.as_str().into()),
         _ => Err("must be text: put it in quotes".to_owned()),
     }
 }
 
-/// A path, not yet resolved.
-pub(super) fn path(value: &ValueKind) -> Parsed<String> {
-    text(value).map(str::to_owned)
+/// A path, which has been resolved before.
+fn path(value: &ValueKind) -> Parsed<PathBuf> {
+    text(value).map(PathBuf::from)
 }
 
 /// `true` or `false`.
-pub(super) fn flag(value: &ValueKind) -> Parsed<bool> {
+fn flag(value: &ValueKind) -> Parsed<bool> {
     match value {
         ValueKind::Boolean(flag) => Ok(*flag),
         _ => Err(format!("{} is neither true nor false (without quotes)", shown(value))),
@@ -90,26 +117,13 @@ fn choice<T: Copy>(value: &ValueKind, choices: [(&str, T); 2]) -> Parsed<T> {
 }
 
 /// `janitor.mode`
-pub(super) fn mode(value: &ValueKind) -> Parsed<Mode> {
+fn mode(value: &ValueKind) -> Parsed<Mode> {
     choice(value, [("report", Mode::Report), ("clean", Mode::Clean)])
 }
 
 /// `log.format`
-pub(super) fn log_format(value: &ValueKind) -> Parsed<LogFormat> {
+fn log_format(value: &ValueKind) -> Parsed<LogFormat> {
     choice(value, [("text", LogFormat::Text), ("json", LogFormat::Json)])
-}
-
-/// `log.filter`
-pub(super) fn log_filter(value: &ValueKind) -> Parsed<String> {
-    let text = text(value)?;
-    match tracing_subscriber::EnvFilter::try_new(text) {
-        Ok(_) => Ok(text.to_owned()),
-        Err(_) => Err(format!(
-            "{} is not a log filter; write a level (error, warn, info, debug, trace), or \
-             \"info,rtc_janitor=debug\"",
-            shown(value)
-        )),
-    }
 }
 
 fn list<T>(value: &ValueKind, entry: impl Fn(&ValueKind) -> Parsed<T>) -> Parsed<Vec<T>> {

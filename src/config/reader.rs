@@ -7,12 +7,15 @@ use std::path::PathBuf;
 use ::config::ValueKind;
 
 use super::{
-    Config, ConfigError, Grace, Origin, Row, Secret,
-    keys::{self, Key, Kind},
-    parse,
-    secret::{self, HIDDEN},
-    source::{Settings, default_of},
+    Config, ConfigError, Origin, Row, names,
+    parse::{self, How},
+    secret_file,
+    source::{Setting, Settings, default_of},
+    table::{Key, Kind, Presence},
 };
+
+/// What is shown in a secret's place.
+const HIDDEN: &str = "\"(hidden)\"";
 
 /// Something is wrong, and the sentence about it has been noted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,111 +75,105 @@ impl Reader {
         }
     }
 
-    /// The value of a key, its default, or `None`.
-    pub(super) fn get<T>(
-        &mut self,
-        name: &str,
-        parse: impl FnOnce(&ValueKind) -> Result<T, String>,
-    ) -> Result<Option<T>, Noted> {
-        let key = known(name);
-        let Some(setting) = self.settings.found.get(key.name).cloned().or_else(|| default_of(key)) else {
-            self.rows.push(Row { key: key.name, value: None, origin: Origin::Default });
-            return Ok(None);
-        };
-        let value = match key.kind {
-            Kind::Secret => format!("\"{HIDDEN}\""),
-            _ => parse::shown(&setting.value),
-        };
-        self.rows.push(Row { key: key.name, value: Some(value), origin: setting.origin.clone() });
-        parse(&setting.value)
-            .map(Some)
-            .map_err(|why| self.note(format!("{} ({}): {why}", key.name, setting.origin)))
+    /// A key that has a default.
+    pub(super) fn or_default<T>(&mut self, key: &'static Key, how: &How<T>) -> Result<T, Noted> {
+        self.needed(key, how)
     }
 
-    /// The value of a key that has a default or must be set; `hint` says what to set.
-    pub(super) fn need<T>(
-        &mut self,
-        name: &str,
-        parse: impl FnOnce(&ValueKind) -> Result<T, String>,
-        hint: &str,
-    ) -> Result<T, Noted> {
-        self.get(name, parse)?.ok_or_else(|| self.note(format!("{name} is not set; {hint}")))
+    /// A key that must be set, or has a default.
+    pub(super) fn needed<T>(&mut self, key: &'static Key, how: &How<T>) -> Result<T, Noted> {
+        let hint = || parse::shown(&super::source::loosely(key.kind, key.example()));
+        self.optional(key, how)?
+            .ok_or_else(|| self.note(format!("{} is not set; write one such as {}", key.name, hint())))
     }
 
-    /// The value of a key that has a default.
-    pub(super) fn value<T>(
-        &mut self,
-        name: &str,
-        parse: impl FnOnce(&ValueKind) -> Result<T, String>,
-    ) -> Result<T, Noted> {
-        self.need(name, parse, "config.example.toml shows how")
+    /// A key that may be left out, though few do.
+    pub(super) fn usual<T>(&mut self, key: &'static Key, how: &How<T>) -> Result<Option<T>, Noted> {
+        self.optional(key, how)
     }
 
-    /// A grace, by default that of `grace.default`.
-    pub(super) fn grace(&mut self, name: &str) -> Result<Grace, Noted> {
-        if let Some(grace) = self.get(name, parse::grace)? {
-            return Ok(grace);
+    /// A key that takes another one's value where it is not set.
+    pub(super) fn follows<T>(&mut self, key: &'static Key, how: &How<T>) -> Result<T, Noted> {
+        if let Some(value) = self.optional(key, how)? {
+            return Ok(value);
         }
-        let followed = "grace.default";
+        let Presence::Follows(followed) = key.presence else { return Err(Noted) };
         let value = self.rows.iter().find(|row| row.key == followed).and_then(|row| row.value.clone());
         if let Some(row) = self.rows.last_mut() {
             (row.value, row.origin) = (value, Origin::Follows(followed));
         }
-        let setting = self.settings.found.get(followed).cloned().or_else(|| default_of(known(followed)));
-        // A bad default has been noted where it is read itself.
-        setting.and_then(|setting| parse::grace(&setting.value).ok()).ok_or(Noted)
+        let default = || names::keys().find(|key| key.name == followed).and_then(default_of);
+        let setting = self.settings.found.get(followed).cloned().or_else(default);
+        // A bad value there has been noted where it is read itself.
+        setting.and_then(|setting| (how.read)(&setting.value).ok()).ok_or(Noted)
     }
 
-    /// A path, resolved.
-    pub(super) fn path(&mut self, name: &str) -> Result<Option<PathBuf>, Noted> {
-        let Some(path) = self.get(name, parse::path)? else { return Ok(None) };
-        let path = self.folder.join(path);
-        if let Some(row) = self.rows.last_mut() {
-            row.value = Some(parse::shown(&path.display().to_string().into()));
-        }
-        Ok(Some(path))
-    }
-
-    /// A secret, from its key or from the file that its `_file` twin names.
-    pub(super) fn secret(&mut self, name: &str) -> Result<Option<Secret>, Noted> {
-        let twin = format!("{name}_file");
-        let (inline, file) = (self.get(name, parse::secret), self.path(&twin));
-        match (inline?, file?) {
-            (Some(_), Some(_)) => Err(self.note(format!(
-                "{} and {} are both set; keep one of them",
-                self.place(name),
-                self.place(&twin)
-            ))),
-            (Some(secret), None) => {
-                if matches!(self.settings.found.get(name).map(|found| &found.origin), Some(Origin::File(_))) {
-                    self.inline_secrets.push(known(name).name);
+    /// A key that may be left out. A secret is taken from itself or from the file that its twin names.
+    pub(super) fn optional<T>(&mut self, key: &'static Key, how: &How<T>) -> Result<Option<T>, Noted> {
+        let own = self.look_up(key.name, key.kind, default_of(key));
+        let file = match key.kind {
+            Kind::Secret => self.look_up(key.twin, Kind::Path, None),
+            _ => None,
+        };
+        let (name, setting) = match (own, file) {
+            (None, None) => return Ok(None),
+            (Some(_), Some(_)) => {
+                let places = (self.place(key.name), self.place(key.twin));
+                return Err(
+                    self.note(format!("{} and {} are both set; keep one of them", places.0, places.1))
+                );
+            }
+            (Some(own), None) => {
+                if key.kind == Kind::Secret && matches!(own.origin, Origin::File(_)) {
+                    self.inline_secrets.push(key.name);
                 }
-                Ok(Some(secret))
+                (key.name, own)
             }
-            (None, Some(path)) => {
-                let secret =
-                    secret::read(&path).map_err(|why| self.note(format!("{}: {why}", self.place(&twin))))?;
-                self.secret_files.push((known(&twin).name, path));
-                Ok(Some(secret))
-            }
-            (None, None) => Ok(None),
+            (None, Some(file)) => (key.twin, self.read_secret(key.twin, file)?),
+        };
+        let read = (how.read)(&setting.value).map(Some);
+        read.map_err(|why| self.note(format!("{name} ({}): {why}", setting.origin)))
+    }
+
+    /// What was set or holds by default, with a row about it.
+    fn look_up(&mut self, name: &'static str, kind: Kind, default: Option<Setting>) -> Option<Setting> {
+        let mut found = self.settings.found.get(name).cloned().or(default);
+        if let (Kind::Path, Some(Setting { value: ValueKind::String(path), .. })) = (kind, &mut found)
+            && !path.trim().is_empty()
+        {
+            *path = self.folder.join(&*path).display().to_string();
         }
+        let value = found.as_ref().map(|setting| match kind {
+            Kind::Secret => HIDDEN.to_owned(),
+            _ => parse::shown(&setting.value),
+        });
+        let origin = found.as_ref().map_or(Origin::Default, |setting| setting.origin.clone());
+        self.rows.push(Row { key: name, value, origin });
+        found
+    }
+
+    /// The secret in the file that is named by `file`.
+    fn read_secret(&mut self, twin: &'static str, file: Setting) -> Result<Setting, Noted> {
+        let Setting { value, origin } = file;
+        let read = (parse::PATH.read)(&value).and_then(|path| Ok((secret_file::read(&path)?, path)));
+        let (text, path) = read.map_err(|why| self.note(format!("{twin} ({origin}): {why}")))?;
+        if let Some(oddity) = secret_file::oddity(&text) {
+            self.warn(format!("{twin}: the secret in {} {oddity}", path.display()));
+        }
+        self.secret_files.push((twin, path));
+        Ok(Setting { value: ValueKind::String(text), origin })
     }
 
     /// The `Config`, or everything that is wrong.
-    pub(super) fn finish(mut self, config: Result<Config, Noted>) -> Result<Config, ConfigError> {
-        let order = |row: &Row| keys::KEYS.iter().position(|key| key.name == row.key);
-        self.rows.sort_by_key(order);
+    pub(super) fn finish(self, config: Result<Config, Noted>) -> Result<Config, ConfigError> {
+        let Self { settings: Settings { problems, unread, .. }, mut rows, warnings, .. } = self;
+        rows.sort_by_key(|row| names::names().position(|(name, _)| name == row.key));
         match config {
-            Ok(config) if self.settings.problems.is_empty() => {
-                Ok(Config { rows: self.rows, warnings: self.warnings, ..config })
+            Ok(config) if problems.is_empty() => {
+                Ok(Config { rows, warnings: [unread, warnings].concat(), ..config })
             }
-            _ => Err(ConfigError::Settings { without_file: None, problems: self.settings.problems }),
+            // What was not read may be just what is missing.
+            _ => Err(ConfigError::Settings { without_file: None, problems: [problems, unread].concat() }),
         }
     }
-}
-
-#[expect(clippy::expect_used, reason = "names are literals of this module, and a test reads every one")]
-fn known(name: &str) -> &'static Key {
-    keys::find(name).expect("a key of the table")
 }

@@ -3,16 +3,42 @@
 //! The janitor has a device that watches and one that chats. A password makes as many as are needed;
 //! an access token is one device, so with a token the other one has to come from somewhere.
 
-use rtc_janitor_core::ids::UserId;
+use rtc_janitor_core::ids::{DeviceId, UserId};
+use secrecy::SecretString;
 
 use super::{
-    Homeserver, Login, parse,
+    checked::Homeserver,
+    keys::{ChatLoginKeys, LoginKeys},
     reader::{Noted, Reader},
 };
 
+/// `[login]` and `[admin_room.login]`: one way to sign in.
+#[derive(Clone, Debug)]
+pub enum Login {
+    /// Signs in with a password; gives as many devices as are needed.
+    Password(SecretString),
+    /// An access token that somebody else made. It is one device, no more.
+    AccessToken {
+        /// The token.
+        token: SecretString,
+        /// The device the token belongs to.
+        device_id: DeviceId,
+    },
+}
+
+/// Who chats in the admin room.
+#[derive(Clone, Debug)]
+pub struct Chat {
+    /// The account; `homeserver.user_id` unless `admin_room.login.user_id` says otherwise.
+    pub user_id: UserId,
+    /// How its device signs in; by the password of `[login]` unless `[admin_room.login]` is there.
+    pub login: Login,
+}
+
 /// `[login]`, which has to be there.
-pub(super) fn main(reader: &mut Reader) -> Result<Login, Noted> {
-    section(reader, "login")?.ok_or_else(|| {
+pub(super) fn main(reader: &mut Reader, keys: LoginKeys) -> Result<Login, Noted> {
+    let LoginKeys { password, access_token, device_id } = keys;
+    one_way(reader, "login", (password, access_token, device_id))?.ok_or_else(|| {
         reader.note(
             "no way to sign in is set; write login.password_file (or login.password), or \
              login.access_token_file with login.device_id",
@@ -23,12 +49,12 @@ pub(super) fn main(reader: &mut Reader) -> Result<Login, Noted> {
 /// `[admin_room.login]`: the chat account and how it signs in, by default as in `[login]`.
 pub(super) fn chat(
     reader: &mut Reader,
+    keys: ChatLoginKeys,
     homeserver: Result<&Homeserver, &Noted>,
     main: Result<&Login, &Noted>,
-) -> Result<(UserId, Login), Noted> {
-    let user_id = reader.get("admin_room.login.user_id", parse::user_id);
-    let own = section(reader, "admin_room.login");
-    let (user_id, own) = (user_id?, own?);
+) -> Result<Chat, Noted> {
+    let ChatLoginKeys { user_id, password, access_token, device_id } = keys;
+    let own = one_way(reader, "admin_room.login", (password, access_token, device_id))?;
     let janitor = &homeserver.map_err(|noted| *noted)?.user_id;
     let main = main.map_err(|noted| *noted)?;
     let Some(own) = own else {
@@ -41,7 +67,7 @@ pub(super) fn chat(
                      admin_room.login.device_id"
                 )))
             }
-            (Login::Password(_), None) => Ok((janitor.clone(), main.clone())),
+            (Login::Password(_), None) => Ok(Chat { user_id: janitor.clone(), login: main.clone() }),
             (Login::AccessToken { .. }, None) => {
                 let place = reader.place_of_secret("login.access_token");
                 Err(reader.note(format!(
@@ -69,17 +95,17 @@ pub(super) fn chat(
              in the admin room"
         )));
     }
-    Ok((user_id, own))
+    Ok(Chat { user_id, login: own })
 }
 
 /// One section: nothing, or exactly one way.
-fn section(reader: &mut Reader, section: &str) -> Result<Option<Login>, Noted> {
+fn one_way(
+    reader: &mut Reader,
+    section: &str,
+    (password, token, device_id): (Option<SecretString>, Option<SecretString>, Option<DeviceId>),
+) -> Result<Option<Login>, Noted> {
     let [password_key, token_key, device_key] =
         ["password", "access_token", "device_id"].map(|key| format!("{section}.{key}"));
-    let password = reader.secret(&password_key);
-    let token = reader.secret(&token_key);
-    let device_id = reader.get(&device_key, parse::device_id);
-    let (password, token, device_id) = (password?, token?, device_id?);
     let sentence = match (password, token, device_id) {
         (None, None, None) => return Ok(None),
         (Some(password), None, None) => return Ok(Some(Login::Password(password))),

@@ -1,6 +1,6 @@
 //! Where settings come from: the TOML file and the environment, brought into one flat map.
 //!
-//! Names are checked here, values are not: every entry that comes out belongs to a key of `keys`.
+//! Names are checked here, values are not: every entry that comes out belongs to a name of `names`.
 
 use std::{
     collections::BTreeMap,
@@ -12,8 +12,8 @@ use std::{
 use ::config::{ConfigError as ParseError, File, FileFormat, Source as _, Value, ValueKind};
 
 use super::{
-    ConfigError, Origin,
-    keys::{self, Key, Kind},
+    ConfigError, Origin, names, secret_file,
+    table::{Key, Kind, Presence},
 };
 
 /// A value as it was found.
@@ -28,6 +28,8 @@ pub(super) struct Setting {
 pub(super) struct Settings {
     pub(super) found: BTreeMap<&'static str, Setting>,
     pub(super) problems: Vec<String>,
+    /// What looks as if it were meant for the janitor, and is not read.
+    pub(super) unread: Vec<String>,
 }
 
 /// The text of a file, `None` where there is no such file.
@@ -72,14 +74,14 @@ impl Settings {
         for (name, value) in entries {
             let name = if section.is_empty() { name } else { format!("{section}.{name}") };
             let origin = Origin::File(path.to_owned());
-            match (keys::find(&name), value.kind) {
-                (Some(key), kind) => {
-                    self.found.insert(key.name, Setting { value: kind, origin });
+            match (names::find(&name), value.kind) {
+                (Some((name, _)), kind) => {
+                    self.found.insert(name, Setting { value: kind, origin });
                 }
-                (None, ValueKind::Table(table)) if keys::is_section(&name) => {
+                (None, ValueKind::Table(table)) if names::is_section(&name) => {
                     self.add_table(&name, table, path);
                 }
-                (None, kind) if keys::is_section(&name) => {
+                (None, kind) if names::is_section(&name) => {
                     let mend = match kind {
                         ValueKind::Array(_) => format!("write [{name}] with single brackets"),
                         _ => format!("write [{name}] on a line of its own and its keys below"),
@@ -104,18 +106,21 @@ impl Settings {
             .collect();
         variables.sort();
         for (variable, value) in variables {
-            let Some(rest) = variable.strip_prefix(keys::PREFIX) else { continue };
             if value.is_empty() {
                 continue;
             }
+            let Some(rest) = variable.strip_prefix(names::PREFIX) else {
+                self.unread.extend(names::unread_variable(&variable));
+                continue;
+            };
             let name = rest.replace("__", ".").to_lowercase();
-            match (keys::find(&name), value.into_string()) {
-                (Some(key), _) if keys::variable(key.name) != variable => {
-                    self.problems.push(format!("{variable} is not read; write {}", keys::variable(key.name)));
+            match (names::find(&name), value.into_string()) {
+                (Some((name, _)), _) if names::variable(name) != variable => {
+                    self.problems.push(format!("{variable} is not read; write {}", names::variable(name)));
                 }
-                (Some(key), Ok(text)) => {
-                    let value = loosely(key.kind, &text);
-                    self.found.insert(key.name, Setting { value, origin: Origin::Environment(variable) });
+                (Some((name, kind)), Ok(text)) => {
+                    let value = loosely(kind, &text);
+                    self.found.insert(name, Setting { value, origin: Origin::Environment(variable) });
                 }
                 (Some(_), Err(_)) => self.problems.push(format!("{variable} is not UTF-8 text")),
                 (None, _) => self.problems.push(unknown(&name, false, &Origin::Environment(variable))),
@@ -127,21 +132,23 @@ impl Settings {
     pub(super) fn say_nothing(&self) -> bool {
         const NEEDED: [&str; 3] = ["homeserver.", "login.", "admin_room."];
         self.problems.is_empty()
+            && self.unread.is_empty()
             && !self.found.keys().any(|key| NEEDED.iter().any(|section| key.starts_with(section)))
     }
 }
 
 /// The default of a key, as a value.
 pub(super) fn default_of(key: &Key) -> Option<Setting> {
-    key.default.map(|text| Setting { value: loosely(key.kind, text), origin: Origin::Default })
+    let Presence::Default(text) = key.presence else { return None };
+    Some(Setting { value: loosely(key.kind, text), origin: Origin::Default })
 }
 
 /// Text that stands for a value of the wanted kind. What does not fit stays text, so that the one who
 /// wants the value can say what is wrong with it. Text kinds are never guessed at: `0123` stays `0123`.
-fn loosely(kind: Kind, text: &str) -> ValueKind {
+pub(super) fn loosely(kind: Kind, text: &str) -> ValueKind {
     let trimmed = text.trim();
     let parsed = match kind {
-        Kind::Secret => return ValueKind::String(text.to_owned()),
+        Kind::Secret => return ValueKind::String(secret_file::bare(text).to_owned()),
         Kind::Text | Kind::Path => None,
         Kind::Whole => trimmed.parse().ok().map(ValueKind::I64),
         Kind::Fraction => trimmed.parse().ok().map(ValueKind::Float),
@@ -151,7 +158,13 @@ fn loosely(kind: Kind, text: &str) -> ValueKind {
             entries.map(|entries| ValueKind::Array(entries.into_iter().map(Value::from).collect()))
         }
         Kind::List => Some(ValueKind::Array(
-            trimmed.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(Value::from).collect(),
+            // One a line is what a YAML block gives.
+            trimmed
+                .split([',', '\n', '\r'])
+                .map(str::trim)
+                .filter(|entry| !entry.is_empty())
+                .map(Value::from)
+                .collect(),
         )),
     };
     parsed.unwrap_or_else(|| ValueKind::String(trimmed.to_owned()))
@@ -162,17 +175,17 @@ fn unknown(name: &str, is_section: bool, origin: &Origin) -> String {
     let is_plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
     let shown = if is_plain { name.to_owned() } else { format!("{name:?}") };
     let what = if is_section { format!("section [{shown}]") } else { format!("key {shown}") };
-    let hint = match (keys::nearest(name), origin) {
-        (Some(near), Origin::Environment(_)) if !keys::is_section(&near) => {
-            format!("did you mean {}?", keys::variable(&near))
+    let hint = match (names::nearest(name), origin) {
+        (Some(near), Origin::Environment(_)) if !names::is_section(&near) => {
+            format!("did you mean {}?", names::variable(&near))
         }
-        (Some(near), _) if keys::is_section(&near) => format!("did you mean [{near}]?"),
+        (Some(near), _) if names::is_section(&near) => format!("did you mean [{near}]?"),
         (Some(near), _) => format!("did you mean {near}?"),
         (None, _) => match name.rsplit_once('.') {
-            Some((section, _)) if keys::is_section(section) => {
-                format!("[{section}] has {}", keys::children(section).join(", "))
+            Some((section, _)) if names::is_section(section) => {
+                format!("[{section}] has {}", names::children(section).join(", "))
             }
-            _ => format!("the sections are {}", keys::children("").join(", ")),
+            _ => format!("the sections are {}", names::children("").join(", ")),
         },
     };
     format!("unknown {what} ({origin}); {hint}")
@@ -209,13 +222,16 @@ mod tests {
     #[test]
     fn text_from_the_environment_is_read_as_what_the_key_wants() {
         assert_eq!(loosely(Kind::Secret, " 0123\t"), ValueKind::from(" 0123\t"));
+        assert_eq!(loosely(Kind::Secret, "0123\r\n"), ValueKind::from("0123"), "as from a file");
         assert_eq!(loosely(Kind::Text, " 0123 "), ValueKind::from("0123"));
         assert_eq!(loosely(Kind::Whole, "20"), ValueKind::I64(20));
         assert_eq!(loosely(Kind::Whole, "many"), ValueKind::from("many"));
         assert_eq!(loosely(Kind::Fraction, "1"), ValueKind::Float(1.0));
         assert_eq!(loosely(Kind::Flag, "True"), ValueKind::Boolean(true));
         let list = ValueKind::Array(vec![Value::from("a"), Value::from("b")]);
-        assert_eq!(loosely(Kind::List, "a, b,"), list);
+        for text in ["a, b,", "a\nb\n", "a,\r\n\u{a0}b\r\n", "[\"a\", \"b\"]"] {
+            assert_eq!(loosely(Kind::List, text), list, "{text:?}");
+        }
         assert_eq!(loosely(Kind::List, ""), ValueKind::Array(vec![]));
     }
 

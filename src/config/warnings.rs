@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use super::{Config, HomeserverAddress, reader::Reader};
+use super::{Config, HomeserverAddress, parse::is_level, reader::Reader};
 
 /// How long a client that is alive may write nothing: current ones refresh when a membership of 4 h ends.
 const LONGEST_QUIET: Duration = Duration::from_hours(4);
@@ -33,12 +33,11 @@ pub(super) fn add(reader: &mut Reader, config: &Config) {
     }
 }
 
-/// The filter, when all it says is which module may speak: a level that was misspelt reads like that.
+/// The filter, when all it says is which module may speak.
 fn only_target(filter: &str) -> Option<&str> {
     let word = filter.trim();
     let is_word = word.chars().all(|character| character.is_ascii_alphanumeric() || character == '_');
-    let is_level = word.parse::<tracing::metadata::LevelFilter>().is_ok();
-    (is_word && !is_level).then_some(word)
+    (is_word && !is_level(word)).then_some(word)
 }
 
 /// Files with secrets in them that every user of the machine can read.
@@ -91,11 +90,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_misspelt_level_is_no_level() {
+    fn a_module_by_itself_is_no_level() {
         for fine in ["warn", "INFO", "off", "3", "info,rtc_janitor=debug", "rtc_janitor=debug", "a::b"] {
             assert_eq!(only_target(fine), None, "{fine}");
         }
-        assert_eq!(only_target(" warning "), Some("warning"));
+        assert_eq!(only_target(" rtc_janitor "), Some("rtc_janitor"));
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Single sweeps, made by hand or by cron, without the loop.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use rtc_janitor_core::{
     export::Explained,
-    ids::RoomId,
+    ids::{EventId, RoomId},
     judge::verdict::Verdict,
     plan::{HeldBack, Route},
     render::{Message, report::Report},
@@ -13,10 +13,13 @@ use rtc_janitor_core::{
 use serde::Serialize;
 use tokio::time::sleep;
 
-use super::{AdminRoomState, Janitor, Judged, SweepSummary, run::Stop};
-use crate::world::{
-    NeighbourError, Watch,
-    journal::{FindingKind, JournalError},
+use super::{Janitor, SweepSummary, ingest::Ingest, pace::Backoff, presence::Presence, voice::row_of};
+use crate::{
+    shutdown::Shutdown,
+    world::{
+        NeighbourError, Watch,
+        journal::{FindingKind, JournalError},
+    },
 };
 
 /// Two sweeps at most this far apart count as looking all the time: cron is the janitor's loop then.
@@ -26,8 +29,11 @@ pub const LONGEST_GAP: Duration = Duration::from_hours(2);
 /// How long a homeserver that does not answer is waited for: the next run comes, and finds the store free.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The pause before a homeserver that did not answer is asked again.
-const AGAIN: Duration = Duration::from_secs(2);
+/// The least time to wait for something that is to be tried again.
+const SHORTEST: Duration = Duration::from_millis(50);
+
+/// The pauses before a homeserver that did not answer is asked again.
+const PAUSES: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(8));
 
 /// Why a single sweep could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +44,9 @@ pub enum OnceError {
     /// A room that was asked for.
     #[error("I am not in the room {0}: invite me there first, or correct --room")]
     NotInRoom(RoomId),
+    /// Rooms whose current state could not be read.
+    #[error("nothing can be said before these rooms could be read: {0}")]
+    Unread(String),
     /// The journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -68,48 +77,54 @@ impl Janitor {
         &mut self,
         watch: &mut dyn Watch,
         wait: bool,
-        stop: &Stop,
+        shutdown: &Shutdown,
     ) -> Result<(Vec<Swept>, Message), OnceError> {
         // Whoever runs this is told on the terminal.
-        self.admin_room = AdminRoomState::Reachable;
-        let since = self.read(watch, None, stop).await?;
-        // The second answer has the rooms whose invitations the first one brought.
-        let mut since = self.read(watch, Some(&since), stop).await?;
+        self.presence = Presence::at_the_terminal();
+        self.sweep.keep_judged();
+        let since = self.read(watch, None, shutdown).await?;
+        // Invitations are followed, and the second answer has the rooms.
+        self.step_until_quiet(shutdown).await?;
+        let mut since = self.read(watch, Some(&since), shutdown).await?;
         if let Some(room) = self.settings.only.iter().find(|room| !self.is_in(room)) {
             return Err(OnceError::NotInRoom(room.clone()));
         }
-        self.has_seen_all.send_replace(true);
-        let mut done: Vec<(Swept, rtc_janitor_core::ids::EventId)> = Vec::new();
+        self.caught_up();
+        self.see_all(shutdown).await?;
+        let mut done: Vec<(Swept, EventId)> = Vec::new();
         let mut report = Report::default();
-        let judged = loop {
-            let summary = self.sweep_untold(stop).await?;
+        loop {
+            let summary = self.sweep_until_quiet(shutdown).await?;
             self.collect(&summary, &mut done, &mut report)?;
-            let Some(pause) = self.pause_until_more(&summary).filter(|_| wait && !stop.is_set()) else {
-                break summary.judged;
+            let Some(pause) = self.pause_until_more(&summary).filter(|_| wait && !shutdown.is_requested())
+            else {
+                break;
             };
-            if stop.or(sleep(pause)).await.is_none() {
-                break summary.judged;
+            if shutdown.or(sleep(pause)).await.is_none() {
+                break;
             }
-            since = self.read(watch, Some(&since), stop).await?;
-        };
-        if stop.or(self.add_routes(&judged, &mut done)).await.is_none() {
-            tracing::debug!("told to stop before it was known who may write");
+            since = self.read(watch, Some(&since), shutdown).await?;
         }
         let message = report.message(self.now());
         Ok((done.into_iter().map(|(swept, _)| swept).collect(), message))
     }
 
-    /// Says how each key that is still there could be emptied; where that cannot be read, nothing is said.
-    async fn add_routes(&mut self, judged: &[Judged], done: &mut [(Swept, rtc_janitor_core::ids::EventId)]) {
-        let mut candidates = self.open_candidates(judged);
-        self.find_routes(&mut candidates).await;
-        let routes: HashMap<_, _> = candidates.iter().map(|one| (&one.event, one.route)).collect();
-        for (swept, event) in done {
-            match routes.get(event) {
-                Some(Some(Ok(route))) => swept.explained.route = Some(route.as_str()),
-                Some(Some(Err(_))) => swept.explained.route = Some("none"),
-                Some(None) | None => {}
+    /// Waits until every room with a call was read from its current state; for what does not answer, no
+    /// longer than [`PATIENCE`].
+    async fn see_all(&mut self, shutdown: &Shutdown) -> Result<(), OnceError> {
+        let end = self.now() + PATIENCE;
+        loop {
+            self.step_until_quiet(shutdown).await?;
+            if self.first_sync_is_over() || shutdown.is_requested() {
+                return Ok(());
             }
+            let now = self.now();
+            let again = self.reads.next_at(now).unwrap_or(end);
+            if now >= end || again > end {
+                let rooms: Vec<_> = self.first_views.iter().map(ToString::to_string).collect();
+                return Err(OnceError::Unread(rooms.join(", ")));
+            }
+            let _: Option<()> = shutdown.or(sleep(again.since(now).max(SHORTEST))).await;
         }
     }
 
@@ -118,29 +133,31 @@ impl Janitor {
         &mut self,
         watch: &mut dyn Watch,
         since: Option<&str>,
-        stop: &Stop,
+        shutdown: &Shutdown,
     ) -> Result<String, OnceError> {
         let end = self.now() + PATIENCE;
+        let mut backoff = PAUSES;
         let batch = loop {
             let error = match watch.sync(since, Duration::ZERO).await {
                 Ok(batch) => break batch,
                 Err(error) => error,
             };
-            let pause = match &error {
-                NeighbourError::Unreachable(_) => AGAIN,
-                NeighbourError::RateLimited { retry_after } => *retry_after,
-                NeighbourError::SignedOut(_) | NeighbourError::Refused { .. } => return Err(error.into()),
-            };
-            if self.now() + pause > end {
+            let may_heal =
+                matches!(error, NeighbourError::Unreachable(_) | NeighbourError::RateLimited { .. });
+            let pause = backoff.after(&error);
+            if !may_heal || self.now() + pause > end {
                 return Err(error.into());
             }
             tracing::warn!("{error}; trying again in {}", humantime::format_duration(pause));
-            if stop.or(sleep(pause)).await.is_none() {
+            if shutdown.or(sleep(pause)).await.is_none() {
                 return Err(error.into());
             }
         };
         let next = batch.next_batch.clone();
-        self.take_in(batch, false).await?;
+        let mut ingest = Ingest::new(batch, false, self.now());
+        self.journal.begin_unit();
+        while !self.ingest(&mut ingest)? {}
+        self.commit()?;
         Ok(next)
     }
 
@@ -148,45 +165,49 @@ impl Janitor {
     fn collect(
         &mut self,
         summary: &SweepSummary,
-        done: &mut Vec<(Swept, rtc_janitor_core::ids::EventId)>,
+        done: &mut Vec<(Swept, EventId)>,
         report: &mut Report,
     ) -> Result<(), JournalError> {
         let now = self.now();
         let findings = self.journal.unreported()?;
+        let found: BTreeSet<_> = findings.iter().map(|finding| (&finding.event, finding.kind)).collect();
         // What was dealt with stays in the result; what is still open is judged anew.
         done.retain(|(swept, _)| swept.outcome == Some(FindingKind::Cleared));
-        for one in &summary.judged {
-            let event = &one.subject.event;
-            let found = |kind| {
-                let now_found = findings.iter().any(|f| f.event == *event && f.kind == kind);
-                Ok::<_, JournalError>(now_found || self.journal.was_found(event, kind)?)
-            };
+        for judged in &summary.judged {
+            let event = &judged.subject.event;
             let mut outcome = None;
-            if matches!(one.judgement.verdict, Verdict::Stale(_)) {
+            if matches!(judged.judgement.verdict, Verdict::Stale(_)) {
                 for kind in [
                     FindingKind::Cleared,
                     FindingKind::Refused,
                     FindingKind::Blocked,
                     FindingKind::WouldClear,
                 ] {
-                    if outcome.is_none() && found(kind)? {
-                        outcome = Some(kind);
-                    }
+                    let was_found = found.contains(&(event, kind)) || self.journal.was_found(event, kind)?;
+                    outcome = outcome.or(was_found.then_some(kind));
                 }
             }
-            // What was cleared could be; of the rest it is asked at the end.
-            let route = (outcome == Some(FindingKind::Cleared)).then(|| Route::OwnPower.as_str());
-            let judged = (&one.judgement, &one.evidence);
+            let route = if outcome == Some(FindingKind::Cleared) {
+                Some(Route::OwnPower.as_str())
+            } else {
+                match self.route(&judged.subject.room, &judged.subject.key) {
+                    Some(Ok(route)) => Some(route.as_str()),
+                    Some(Err(_)) => Some("none"),
+                    // Where that could not be read, nothing is said.
+                    None => None,
+                }
+            };
+            let conclusion = (&judged.judgement, &judged.evidence);
             let swept = Swept {
-                room_id: one.subject.room.clone(),
-                explained: Explained::open(&one.subject.key, &one.membership, judged, now, route),
-                due_ms: one.due_at.map(Timestamp::as_millis),
+                room_id: judged.subject.room.clone(),
+                explained: Explained::open(&judged.subject.key, &judged.membership, conclusion, now, route),
+                due_ms: judged.due_at.map(Timestamp::as_millis),
                 outcome,
             };
             done.push((swept, event.clone()));
         }
         for finding in &findings {
-            let Some(row) = Self::row_of(finding) else { continue };
+            let Some(row) = row_of(finding) else { continue };
             report.add(finding.kind, row);
         }
         if !findings.is_empty() {
@@ -208,12 +229,14 @@ impl Janitor {
                     | HeldBack::Breaker(_)
             )
         });
-        let regular = (goes_on || self.held_until().is_some())
+        let held_until =
+            [self.writes.held_until(now), self.reads.held_until(now)].into_iter().flatten().min();
+        let regular = (goes_on || held_until.is_some())
             .then(|| now + self.settings.sweep_interval.min(Duration::from_secs(5)));
         // What is due by one reason need not wait for the graces of others.
-        let undue = summary.judged.iter().filter(|one| one.due.is_empty());
-        let next_due = undue.filter_map(|one| one.due_at).filter(|at| *at > now).min();
-        let at = [next_due, self.held_until(), regular].into_iter().flatten().min()?;
+        let undue = summary.judged.iter().filter(|judged| judged.due.is_empty());
+        let next_due = undue.filter_map(|judged| judged.due_at).filter(|at| *at > now).min();
+        let at = [next_due, held_until, regular].into_iter().flatten().min()?;
         // Longer than that without a look would not count as looking all the time.
         let pause = at.since(now).min(self.settings.sweep_interval);
         Some(pause + Duration::from_millis(10))

@@ -4,6 +4,7 @@
 //! dealt with; so a plan is carried out once, also when the process ends in the middle.
 
 mod carry_out;
+mod under_way;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -17,17 +18,15 @@ use rtc_janitor_core::{
         answer::{PlanKind, ShownPlan, held_back},
         report, words,
     },
-    rtc::state_event::StateEvent,
     time::Timestamp,
 };
 
-pub(super) use self::carry_out::Plans;
-use self::carry_out::UnderWay;
-use super::{Janitor, Judged, judged::Index};
-use crate::world::{
-    NeighbourError,
-    journal::{JournalError, NewPlan},
+pub(super) use self::under_way::Plans;
+use super::{
+    Janitor,
+    sweep::{Index, Judged, Scope},
 };
+use crate::world::journal::{JournalError, NewPlan, Stored};
 
 /// A plan before anybody has seen it.
 #[derive(Clone, Debug)]
@@ -45,6 +44,8 @@ pub(crate) enum Approved {
     Begun,
     /// There is no such plan.
     Unknown,
+    /// The journal cannot read it any more, so nobody knows what was shown.
+    Unreadable,
     /// It is too old.
     TooOld(PlanId),
     /// Somebody approved it before.
@@ -63,51 +64,17 @@ pub(crate) enum Which {
 }
 
 impl Janitor {
-    /// Reads one room anew: its memberships, and what bears on them.
-    ///
-    /// # Errors
-    ///
-    /// The inner error is the homeserver's.
-    pub(crate) async fn reread(
-        &mut self,
-        room: &RoomId,
-    ) -> Result<Result<Vec<StateEvent>, NeighbourError>, JournalError> {
-        let events = match self.ports.rooms.memberships(room).await {
-            Ok(events) => events,
-            Err(error) => return Ok(Err(error)),
-        };
-        self.take_in_memberships(room, events.clone()).await?;
-        let here = self.subjects().filter(|(subject, _)| subject.room == *room);
-        let users: BTreeSet<_> = here.map(|(_, membership)| membership.owner.user.clone()).collect();
-        for user in users {
-            self.observed.doubt_member(room, &user);
-            self.observed.doubt_devices(&user);
-        }
-        Ok(Ok(events))
-    }
-
-    /// Looks at everything, as a sweep does, and writes nothing.
-    pub(crate) async fn look(&mut self) -> Result<Vec<Judged>, JournalError> {
-        self.observe().await?;
-        let judged = self.judge_all();
-        self.remember(&judged)?;
-        Ok(self.with_deadlines(judged))
-    }
-
-    /// What a sweep would write now if nothing but a person's word held it back.
-    pub(crate) async fn propose_sweep(&mut self, room: Option<&RoomId>) -> Result<Proposed, JournalError> {
-        let judged = self.look().await?;
-        let wanted = |one: &&Judged| room.is_none_or(|room| one.subject.room == *room);
-        let mut candidates = self.due_candidates(&judged);
-        candidates.retain(|candidate| room.is_none_or(|room| candidate.room == *room));
-        self.find_routes(&mut candidates).await;
-        let clock_is_skewed = if candidates.is_empty() { false } else { self.clock_is_skewed().await? };
+    /// What a sweep would write now if all that held it back was that nobody has approved it.
+    pub(crate) fn propose_sweep(&mut self, room: Option<&RoomId>) -> Result<Proposed, JournalError> {
+        let judged = self.look_now(room)?;
+        let index = Index::new(&judged);
+        let mut candidates = self.due_candidates(&judged, &index);
+        self.add_routes(&mut candidates);
         let no_limit = Limits { per_sweep: u32::MAX, per_room: u32::MAX, per_hour: u32::MAX };
-        let mut circumstances = self.circumstances(clock_is_skewed);
+        let mut circumstances = self.circumstances();
         // A plan is for later; whether it may be written is asked again then.
         circumstances.is_paused = false;
         let plan = Plan::make(candidates.clone(), circumstances, Budget::new(no_limit, 0));
-        let index = Index::new(&judged);
         let shown = |candidate: &Candidate| self.proposal(candidate, &index, true);
         let by_event: HashMap<_, _> =
             candidates.iter().map(|candidate| ((&candidate.room, &candidate.event), candidate)).collect();
@@ -119,7 +86,7 @@ impl Janitor {
             .collect();
         let mut blocked = Vec::new();
         for (candidate, why) in &plan.held {
-            // Left alone by wish, alive for somebody, or not yet due.
+            // Excluded, alive for somebody, or not yet due.
             if matches!(
                 why,
                 HeldBack::Excluded
@@ -144,9 +111,8 @@ impl Janitor {
             proposals.iter().chain(blocked.iter().map(|(one, _)| one)).map(|one| one.event.clone()).collect();
         let undue: Vec<_> = judged
             .iter()
-            .filter(wanted)
             .filter(|one| matches!(one.judgement.verdict, Verdict::Stale(_)))
-            .filter(|one| !dealt.contains(&one.subject.event) && !self.leaves_alone(one))
+            .filter(|one| !dealt.contains(&one.subject.event) && !self.is_excluded(one))
             .collect();
         let now = self.now();
         let next = undue.iter().filter_map(|one| one.due_at).filter(|at| *at > now).min();
@@ -154,21 +120,20 @@ impl Janitor {
     }
 
     /// Everything that is open in a room, dead or alive.
-    pub(crate) async fn propose_clear(
+    pub(crate) fn propose_clear(
         &mut self,
         room: &RoomId,
         user: Option<&UserId>,
     ) -> Result<Proposed, JournalError> {
-        let judged = self.look().await?;
-        let mut candidates = self.open_candidates(&judged);
-        candidates.retain(|candidate| {
-            let owners = || candidate.entries.iter().flatten();
-            let of_user = user.is_none_or(|user| owners().any(|entry| entry.owner.user == *user));
-            candidate.room == *room && of_user
-        });
-        self.find_routes(&mut candidates).await;
-        let (mut proposals, mut blocked) = (Vec::new(), Vec::new());
+        let judged = self.look_now(Some(room))?;
         let index = Index::new(&judged);
+        let mut candidates = self.open_candidates(&judged, &index);
+        candidates.retain(|candidate| {
+            let mut owners = candidate.entries.iter().flatten();
+            user.is_none_or(|user| owners.any(|entry| entry.owner.user == *user))
+        });
+        self.add_routes(&mut candidates);
+        let (mut proposals, mut blocked) = (Vec::new(), Vec::new());
         for candidate in &candidates {
             let proposal = self.proposal(candidate, &index, false);
             match candidate.route {
@@ -181,10 +146,23 @@ impl Janitor {
         Ok(Proposed { kind: PlanKind::Clear, proposals, blocked, undue: (0, None) })
     }
 
+    /// Looks at one room, or at all, as a sweep does, and writes nothing.
+    fn look_now(&mut self, room: Option<&RoomId>) -> Result<Vec<Judged>, JournalError> {
+        let scope = room.map_or(Scope::All, |room| Scope::Rooms([room.clone()].into()));
+        self.look(&scope).map(|summary| summary.judged)
+    }
+
+    /// By which route each key can be cleared, as far as that is known.
+    fn add_routes(&self, candidates: &mut [Candidate]) {
+        for candidate in candidates {
+            candidate.route = self.route(&candidate.room, &candidate.key);
+        }
+    }
+
     /// One key as it is shown. A plan to clear everything names no reason: it needs none.
     fn proposal(&self, candidate: &Candidate, index: &Index<'_>, with_reason: bool) -> Proposal {
         let now = self.now();
-        let about = index.about(&candidate.room, &candidate.event);
+        let about = index.for_event(&candidate.room, &candidate.event);
         let due = about.iter().flat_map(|one| &one.due).min_by_key(|due| due.reason);
         // One who looks alive is what counts, whatever is not known of the others under the key.
         let is_alive = about.iter().any(|one| one.judgement.verdict == Verdict::Active);
@@ -218,14 +196,14 @@ impl Janitor {
             proposals: &proposed.proposals,
             undue: proposed.undue,
             blocked: &proposed.blocked,
-            is_paused: self.wishes.is_paused(now),
+            is_paused: self.overrides.is_paused(now),
             prefix: &self.settings.command_prefix,
             now,
         };
         let (message, proposals) = shown.message();
         let plan = NewPlan { id, kind: proposed.kind, proposals: &proposals };
         for stored in self.journal.show(command, &message, &plan, now)? {
-            self.outbox.put(stored);
+            self.voice.send(stored);
         }
         Ok(())
     }
@@ -241,7 +219,11 @@ impl Janitor {
             Which::Named(id) => self.journal.plan(id)?,
             Which::ShownIn(message) => self.journal.plan_shown_in(message)?,
         };
-        let Some(mut plan) = plan else { return Ok(Approved::Unknown) };
+        let mut plan = match plan {
+            Stored::Read(plan) => plan,
+            Stored::Never => return Ok(Approved::Unknown),
+            Stored::Unreadable(_) => return Ok(Approved::Unreadable),
+        };
         let now = self.now();
         if let Some(by) = plan.approved_by {
             return Ok(Approved::Taken(plan.id, by));
@@ -249,16 +231,16 @@ impl Janitor {
         if now.since(plan.made) >= FRESH {
             return Ok(Approved::TooOld(plan.id));
         }
-        if self.wishes.is_paused(now) {
+        if self.overrides.is_paused(now) {
             return Ok(Approved::Paused(plan.id));
         }
         if !self.journal.approve(&plan.id, by, event, now)? {
-            let by = self.journal.plan(&plan.id)?.and_then(|plan| plan.approved_by);
-            return Ok(Approved::Taken(plan.id, by.unwrap_or_else(|| "?".into())));
+            let by = self.journal.plan(&plan.id)?.read().and_then(|plan| plan.approved_by);
+            return Ok(by.map_or(Approved::Unknown, |by| Approved::Taken(plan.id, by)));
         }
         tracing::info!(plan = %plan.id, %by, "approved");
         plan.approved_by = Some(by.clone());
-        self.plans.insert(plan.id.clone(), UnderWay::new(plan, event.clone()));
+        self.plans.begin(plan, by.clone(), event.clone(), now);
         Ok(Approved::Begun)
     }
 }

@@ -1,110 +1,46 @@
-//! The loop: news from sync, the clock, the admin room, and the wish to stop.
+//! The loop: one input, one step, one commit. It waits for nothing but its inputs, so commands are taken in
+//! at once, whatever the homeserver does.
 
-use std::{future::Future, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use rtc_janitor_core::{
-    ids::EventId,
-    judge::policy::Neighbour,
+    ids::RoomId,
     mode::Pause,
-    render::{Message, answer, report},
-    time::Timestamp,
+    render::{answer, report},
 };
-use tokio::{
-    sync::{mpsc, watch},
-    time::sleep,
+use tokio::time::timeout;
+
+use super::{
+    Inbox, Janitor, SyncUpdate,
+    agenda::{Agenda, Why},
+    background::Outcome,
+    handle::Reply,
+    ingest::Ingest,
+    input::Input,
+    presence::Change,
+    reads::{Read, Urgency},
+    voice::Speaking,
 };
-
-use super::{AdminRoomState, Janitor, desk::Jobs, wishes::Wish};
-use crate::world::{NeighbourError, SyncBatch, journal::JournalError};
-
-/// Sync brings things in bursts; a sweep waits this long for the rest of one.
-const SETTLE: Duration = Duration::from_millis(100);
+use crate::{
+    shutdown::Shutdown,
+    world::journal::{FindingKind, JournalError},
+};
 
 /// How often the journal forgets what is old.
 const PRUNE: Duration = Duration::from_hours(24);
 
-/// Whether the program is to end; cheap to clone, and everybody who works for long has one.
-#[derive(Clone, Debug)]
-pub struct Stop(watch::Receiver<bool>);
+/// The pause between two slices of pruning, so that nothing waits for it.
+const PRUNE_SLICE: Duration = Duration::from_secs(1);
 
-/// The other end of [`Stop`].
-#[derive(Debug)]
-pub struct Stopper(watch::Sender<bool>);
+/// How many inputs are taken in before the journal is written: one commit is enough for all of them.
+const BATCH: usize = 64;
 
-impl Stop {
-    /// A pair: one to say it, one to hear it.
-    pub fn new() -> (Stopper, Self) {
-        let (sender, receiver) = watch::channel(false);
-        (Stopper(sender), Self(receiver))
-    }
+/// How long writes under way may take when the program is to end. What is not answered by then stays an
+/// open intent; the next start looks it up.
+const LAST_WRITES: Duration = Duration::from_secs(3);
 
-    /// Whether it was said.
-    pub fn is_set(&self) -> bool {
-        *self.0.borrow()
-    }
-
-    /// Waits until it is said; also when nobody is left who could.
-    pub async fn wait(&self) {
-        let mut receiver = self.0.clone();
-        let _ = receiver.wait_for(|set| *set).await;
-    }
-
-    /// Waits for `work`, but not longer than until it is said.
-    pub async fn or<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        tokio::select! {
-            biased;
-            () = self.wait() => None,
-            done = work => Some(done),
-        }
-    }
-}
-
-impl Stopper {
-    /// Says it.
-    pub fn set(&self) {
-        let _ = self.0.send(true);
-    }
-}
-
-/// What the task that follows sync has to tell.
-#[derive(Debug)]
-pub enum News {
-    /// One answer; `live` is false for what happened before the janitor looked.
-    Batch {
-        /// What it says.
-        batch: SyncBatch,
-        /// Whether its events were seen to arrive.
-        live: bool,
-    },
-    /// The first view of everything is complete, and nothing in it came from a cache.
-    CaughtUp,
-    /// The homeserver did not answer.
-    Lost(NeighbourError),
-}
-
-/// Something that is to be said in the admin room once and never again.
-#[derive(Debug)]
-pub struct Announcement {
-    /// What tells it from others.
-    pub subject: String,
-    /// The text.
-    pub message: Message,
-}
-
-/// What other tasks tell the loop.
-#[derive(Debug)]
-pub struct Inbox {
-    /// From the task that follows sync.
-    pub news: mpsc::Receiver<News>,
-    /// Messages that the server has.
-    pub sent: mpsc::UnboundedReceiver<(String, EventId)>,
-    /// Whether the admin room can be spoken in; `None` before that is known.
-    pub admin_room: watch::Receiver<Option<Result<(), String>>>,
-    /// What others want said in the admin room, each once.
-    pub announcements: mpsc::UnboundedReceiver<Announcement>,
-    /// What others ask of the janitor.
-    pub jobs: Jobs,
-}
+/// How long an event that is over is remembered, so that an old view is not believed.
+const REMEMBER_OVER: Duration = Duration::from_hours(24);
 
 impl Janitor {
     /// Runs until told to stop.
@@ -112,164 +48,379 @@ impl Janitor {
     /// # Errors
     ///
     /// When the journal cannot be read or written: without it nothing can be done safely.
-    pub async fn run(mut self, mut inbox: Inbox, stop: Stop) -> Result<(), JournalError> {
-        let mut said_hello = false;
-        let mut pruned = self.now();
-        while !stop.is_set() {
-            let knows_admin_room = inbox.admin_room.borrow().is_some();
-            let may_look = self.first_sync_is_over() && knows_admin_room;
-            let look_in = self.time_to_next_look().filter(|_| may_look);
-            let chore_in = self.time_to_next_chore()?;
-            tokio::select! {
-                biased;
-                () = stop.wait() => break,
-                Some(news) = inbox.news.recv() => {
-                    // What is broken off here is read again after the next start.
-                    stop.or(self.hear(news)).await.transpose()?;
-                    while let Ok(news) = inbox.news.try_recv() {
-                        stop.or(self.hear(news)).await.transpose()?;
-                    }
-                }
-                Some((txn, event)) = inbox.sent.recv() => self.journal.sent(&txn, &event)?,
-                Some(Announcement { subject, message }) = inbox.announcements.recv() => {
-                    self.say(&message, Some(&subject), self.now())?;
-                }
-                Some(job) = inbox.jobs.0.recv() => {
-                    // What is broken off here is answered after the next start.
-                    stop.or(job(&mut self)).await.transpose()?;
-                }
-                Ok(()) = inbox.admin_room.changed() => {
-                    let state = inbox.admin_room.borrow_and_update().clone();
-                    self.hear_of_admin_room(state)?;
-                }
-                () = sleep(look_in.unwrap_or(PRUNE)) => {
-                    self.wants_look = look_in.is_some();
-                }
-                () = sleep(chore_in.unwrap_or(PRUNE)) => {}
+    pub async fn run(mut self, mut inbox: Inbox, shutdown: Shutdown) -> Result<(), JournalError> {
+        self.step()?;
+        self.commit()?;
+        loop {
+            let wait = self.agenda().wait(self.now());
+            let is_ingesting = self.ingesting.is_some();
+            let input = inbox.next(&mut self.background, is_ingesting, wait, &shutdown).await;
+            if matches!(input, Input::Shutdown) {
+                break;
             }
-            let knows_admin_room = inbox.admin_room.borrow().is_some();
-            if !(self.first_sync_is_over() && knows_admin_room) {
-                continue;
+            self.journal.begin_unit();
+            let mut replies = Vec::new();
+            replies.extend(self.take_in_input(input)?);
+            for _ in 1..BATCH {
+                let is_ingesting = self.ingesting.is_some();
+                let Some(input) = inbox.try_next(&mut self.background, is_ingesting) else { break };
+                replies.extend(self.take_in_input(input)?);
             }
-            if !said_hello {
-                said_hello = true;
-                self.say_hello()?;
+            self.step()?;
+            self.commit()?;
+            for reply in replies {
+                reply();
             }
-            self.end_pause()?;
-            self.go_on_with_plans(&stop).await?;
-            if self.wants_look && self.look_is_due() {
-                self.wants_look = false;
-                self.sweep_unless_stopped(&stop).await?;
+        }
+        self.wind_down().await
+    }
+
+    /// Begins nothing new and waits a moment for the writes under way.
+    async fn wind_down(&mut self) -> Result<(), JournalError> {
+        self.sweep_gate.set(false);
+        self.plan_gate.set(false);
+        let last_writes = async {
+            while !self.writes.is_idle() {
+                let outcome = self.background.next().await;
+                if matches!(outcome, Outcome::Written(..)) {
+                    self.take_in_outcome(outcome)?;
+                }
             }
-            self.digest()?;
-            self.speak()?;
-            if self.now().since(pruned) >= PRUNE {
-                pruned = self.now();
-                self.journal.prune(pruned - self.settings.retention)?;
+            Ok::<_, JournalError>(())
+        };
+        timeout(LAST_WRITES, last_writes).await.unwrap_or(Ok(()))?;
+        self.commit()
+    }
+
+    /// Puts on disk what was decided, and then lets it happen.
+    pub(super) fn commit(&mut self) -> Result<(), JournalError> {
+        if self.sweep.breakers.take_changes() {
+            self.journal.save_breakers(&self.sweep.breakers)?;
+        }
+        self.journal.commit_unit()?;
+        self.voice.release();
+        self.background.release();
+        Ok(())
+    }
+
+    fn take_in_input(&mut self, input: Input) -> Result<Option<Reply>, JournalError> {
+        match input {
+            Input::Shutdown | Input::Due | Input::AdminRoom(None) | Input::Posts(None) => {}
+            Input::Request(request) => return request(self).map(Some),
+            Input::Outcome(outcome) => self.take_in_outcome(outcome)?,
+            Input::AdminRoom(Some(state)) => {
+                let change = self.presence.room_is(state, self.ports.clock.now());
+                self.presence_changed(change)?;
+            }
+            Input::Posts(Some(state)) => {
+                let change = self.presence.posts_are(state, self.ports.clock.now());
+                self.presence_changed(change)?;
+            }
+            Input::Posted(posted) => match &posted.event {
+                Some(event) => self.journal.sent(&posted.txn, event)?,
+                None => self.journal.give_up(&posted.txn)?,
+            },
+            Input::Announcement(announcement) => {
+                self.say(&announcement.message, Some(&announcement.subject))?;
+            }
+            Input::Sync(update) => self.take_in_sync(update)?,
+            Input::Ingest => self.go_on_ingesting()?,
+        }
+        Ok(None)
+    }
+
+    fn take_in_sync(&mut self, update: SyncUpdate) -> Result<(), JournalError> {
+        match update {
+            SyncUpdate::Batch { batch, live } => {
+                self.source_answered();
+                self.ingesting = Some(Ingest::new(batch, live, self.now()));
+                self.go_on_ingesting()?;
+            }
+            SyncUpdate::CaughtUp => self.caught_up(),
+            SyncUpdate::Lost(error) => {
+                tracing::warn!("the homeserver does not answer: {error}");
+                self.source_failed();
             }
         }
         Ok(())
     }
 
-    /// How long until something is to be done that is no look at calls.
-    fn time_to_next_chore(&self) -> Result<Option<Duration>, JournalError> {
+    fn go_on_ingesting(&mut self) -> Result<(), JournalError> {
+        if let Some(mut ingest) = self.ingesting.take()
+            && !self.ingest(&mut ingest)?
+        {
+            self.ingesting = Some(ingest);
+        }
+        Ok(())
+    }
+
+    /// The first full sync is over. Before anything is judged, rooms with calls are read from their current
+    /// state; the others in the background, afterwards.
+    pub(super) fn caught_up(&mut self) {
+        self.has_caught_up = true;
+        for room in self.memory.hearsay() {
+            self.want_view(&room);
+        }
+        let looked_at = self.memory.with_calls().iter().filter(|room| self.settings.looks_at(room));
+        self.first_views = looked_at.filter(|room| self.memory.hearsay_of(room)).cloned().collect();
+    }
+
+    fn presence_changed(&mut self, change: Option<Change>) -> Result<(), JournalError> {
+        match change {
+            Some(Change::Back(away)) => self.say(&report::admin_room_back(away), None)?,
+            Some(Change::Away(why)) => {
+                tracing::warn!("nothing is written until I can speak in the admin room: {why}");
+            }
+            Some(Change::There) | None => {}
+        }
+        Ok(())
+    }
+
+    /// Does what is to be done now.
+    pub(super) fn step(&mut self) -> Result<(), JournalError> {
+        if self.has_caught_up && self.first_views.is_empty() && !self.first_sync_is_over() {
+            self.has_seen_all.send_replace(true);
+            self.sweep.mark_all();
+        }
+        self.end_pause()?;
+        self.set_gates();
+        if self.may_sweep() {
+            self.announce_start()?;
+            self.sweep_if_time()?;
+        }
+        self.want_settled();
+        self.want_resolved();
+        if self.first_sync_is_over() {
+            self.go_on_with_plans()?;
+        }
+        self.start_what_is_wanted()?;
+        self.answer_lookups();
+        self.digest()?;
+        self.voice.tell_damage(&self.journal, self.ports.clock.now())?;
+        self.speak()?;
+        self.prune()
+    }
+
+    /// Opens and shuts the gates of writes. When that of sweeps changes, what is queued was planned for the
+    /// other mode: it is withdrawn, and everything is swept again.
+    fn set_gates(&mut self) {
         let now = self.now();
-        let pause_ends = self.wishes().pause.and_then(Pause::ends);
-        let at = [self.next_word(), self.next_plan_step(), pause_ends, self.next_digest()?];
-        // Never in a busy loop, whatever the deadlines say.
-        Ok(at.into_iter().flatten().min().map(|at| at.since(now).max(Duration::from_millis(10))))
+        let is_paused = self.overrides.is_paused(now);
+        let is_free = self.presence.is_heard()
+            && !is_paused
+            && !self.waits_for_earlier_journal()
+            && self.settings.writes_forbidden_because().is_none();
+        let is_armed = is_free && self.settings.is_clean;
+        if self.sweep_gate.is_open() != is_armed {
+            self.writes.withdraw(|_, outgoing| outgoing.is_of_sweep());
+            self.sweep.mark_all();
+        }
+        self.sweep_gate.set(is_armed);
+        self.plan_gate.set(is_free);
+    }
+
+    fn may_sweep(&self) -> bool {
+        self.first_sync_is_over() && self.presence.is_known() && !self.evidence.homeserver.is_away()
+    }
+
+    fn sweep_if_time(&mut self) -> Result<(), JournalError> {
+        let now = self.now();
+        let has_calls = !self.memory.with_calls().is_empty();
+        let Some(scope) = self.sweep.take_scope(self.settings.sweep_interval, has_calls, now) else {
+            return Ok(());
+        };
+        let span = tracing::debug_span!("sweep", ?scope);
+        let _entered = span.enter();
+        let summary = self.look(&scope)?;
+        tracing::debug!(
+            memberships = summary.judged.len(),
+            held = summary.held.len(),
+            planned = summary.planned,
+            "swept"
+        );
+        Ok(())
     }
 
     /// A pause that was set for a time ends by itself.
     pub(super) fn end_pause(&mut self) -> Result<(), JournalError> {
         let now = self.now();
-        if let Some(pause) = self.wishes().pause.filter(|pause| !pause.holds(now)) {
-            self.unwish(&Wish::Pause(pause))?;
-            self.say(&answer::pause_over(), None, now)?;
+        if let Some(pause) = self.overrides().pause.filter(|pause| !pause.holds(now)) {
+            self.clear_override(&super::overrides::Override::Pause(pause))?;
+            self.say(&answer::pause_over(), None)?;
         }
         Ok(())
     }
 
-    async fn sweep_unless_stopped(&mut self, stop: &Stop) -> Result<(), JournalError> {
-        if self.observed.is_away(Neighbour::Homeserver) {
+    fn announce_start(&mut self) -> Result<(), JournalError> {
+        if self.waits_for_earlier_journal() || std::mem::replace(&mut self.has_announced_start, true) {
             return Ok(());
         }
-        let summary = self.sweep(stop).await?;
-        tracing::debug!(memberships = summary.judged.len(), held = summary.held.len(), "swept");
-        Ok(())
-    }
-
-    async fn hear(&mut self, news: News) -> Result<(), JournalError> {
-        let now = self.now();
-        match news {
-            News::Batch { batch, live } => {
-                self.observed.answered(Neighbour::Homeserver, now);
-                let touches_calls = batch.full || batch.joined.iter().any(|update| !update.is_quiet());
-                self.take_in(batch, live).await?;
-                self.wants_look |= touches_calls && self.next_look().is_some();
-            }
-            News::CaughtUp => {
-                self.has_seen_all.send_replace(true);
-                self.wants_look = true;
-            }
-            News::Lost(error) => {
-                tracing::warn!("the homeserver does not answer: {error}");
-                self.observed.failed(Neighbour::Homeserver, now);
-                self.ledger.pause(None);
-            }
-        }
-        Ok(())
-    }
-
-    fn hear_of_admin_room(&mut self, state: Option<Result<(), String>>) -> Result<(), JournalError> {
-        let now = self.now();
-        match (state, self.admin_room) {
-            (Some(Ok(())), AdminRoomState::Away(since)) => {
-                self.admin_room = AdminRoomState::Reachable;
-                if self.admin_room_was_there {
-                    self.say(&report::admin_room_back(now.since(since)), None, now)?;
-                }
-                self.admin_room_was_there = true;
-                self.wants_look = true;
-            }
-            (Some(Err(why)), AdminRoomState::Reachable) => {
-                tracing::warn!("nothing is written until the admin room is back: {why}");
-                self.admin_room = AdminRoomState::Away(now);
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn say_hello(&mut self) -> Result<(), JournalError> {
         let (rooms, open) = self.size();
         let start = report::Start {
             version: env!("CARGO_PKG_VERSION"),
             mode: self.mode(),
             mode_of_file: self.mode_of_file(),
-            mode_by_command: self.wishes().mode,
-            paused: self.wishes().pause,
+            mode_by_command: self.overrides().mode,
+            journal_is_new: self.overrides().are_forgotten(),
+            paused: self.overrides().pause,
             rooms,
             open,
             silent_after: self.settings.policy.silent_after,
             prefix: &self.settings.command_prefix,
             now: self.now(),
         };
-        self.say(&start.message(), None, self.now())
+        let message = start.message();
+        self.say(&message, None)?;
+        match self.settings.writes_forbidden_because() {
+            Some(why) => self.alarm(&report::writes_forbidden(&why), None),
+            None => Ok(()),
+        }
     }
 
-    fn look_is_due(&self) -> bool {
-        self.last_look.is_none_or(|last| self.now() >= last + SETTLE)
+    /// Answers commands that wait for a fresh view of some rooms.
+    fn answer_lookups(&mut self) {
+        let now = self.now();
+        if self.lookups.is_empty() {
+            return;
+        }
+        let (memory, evidence, reads) = (&self.memory, &self.evidence, &self.reads);
+        let is_complete = |room: &RoomId| {
+            let owners = memory.keys(room).into_iter().flatten().flat_map(|(_, open)| open.memberships());
+            let mut users = owners.map(|membership| &membership.owner.user);
+            !reads.is_expected(&Read::View(room.clone()), now)
+                && !reads.is_expected(&Read::Power(room.clone()), now)
+                && !users.any(|user| evidence.lists.is_expected(user))
+        };
+        let is_clock_read = !reads.is_expected(&Read::Clock, now);
+        self.lookups.answer(|room| is_clock_read && is_complete(room));
     }
 
-    fn time_to_next_look(&self) -> Option<Duration> {
-        if self.observed.is_away(Neighbour::Homeserver) {
-            return None; // it is looked again when it answers
+    /// Reads some rooms anew, with the device lists of their owners; the answer comes when all of it is in.
+    pub(crate) fn look_up(
+        &mut self,
+        only: Option<&RoomId>,
+    ) -> tokio::sync::oneshot::Receiver<super::lookups::LookedUp> {
+        let rooms: BTreeSet<_> = match only {
+            Some(room) => [room.clone()].into(),
+            None => {
+                self.memory.with_calls().iter().filter(|room| self.settings.looks_at(room)).cloned().collect()
+            }
+        };
+        for room in &rooms {
+            self.reads.want(Read::View(room.clone()), Urgency::Asked);
+            let owners =
+                self.memory.keys(room).into_iter().flatten().flat_map(|(_, open)| open.memberships());
+            for membership in owners {
+                self.evidence.lists.doubt(&membership.owner.user);
+            }
+        }
+        self.reads.want(Read::Clock, Urgency::Asked);
+        self.lookups.wait_for(rooms)
+    }
+
+    pub(super) fn speak(&mut self) -> Result<(), JournalError> {
+        let now = self.now();
+        let memory = &self.memory;
+        let speaking = Speaking {
+            now,
+            may_speak: self.presence.may_speak(),
+            writes_wait: !self.writes.is_empty(),
+            alert: &self.settings.alert,
+            long_expired: self.sweep.long_expired(),
+            name_of: &|room| memory.name_of(room),
+        };
+        self.voice.speak(&mut self.journal, &speaking)
+    }
+
+    fn prune(&mut self) -> Result<(), JournalError> {
+        let now = self.now();
+        if now < self.next_prune {
+            return Ok(());
+        }
+        let is_more = self.journal.prune_if_due(now, self.settings.retention)?;
+        self.next_prune = now + if is_more { PRUNE_SLICE } else { PRUNE };
+        self.memory.forget_over(now - REMEMBER_OVER);
+        Ok(())
+    }
+
+    /// When something is to be done next.
+    fn agenda(&self) -> Agenda {
+        let now = self.now();
+        let has_calls = !self.memory.with_calls().is_empty();
+        let mut agenda = Agenda::default();
+        if self.may_sweep() {
+            agenda.add(Why::Look, self.sweep.next_look(self.settings.sweep_interval, has_calls, now));
+            agenda.add(Why::SourceSettles, self.evidence.settles_at(now));
+        }
+        if self.has_caught_up {
+            let interval = self.settings.device_check_interval;
+            agenda.add(Why::DeviceLists, self.evidence.lists.next_question(interval, now));
+        }
+        agenda.add(Why::Read, self.reads.next_at(now));
+        agenda.add(Why::Write, self.writes.held_until(now).filter(|_| !self.writes.is_empty()));
+        agenda.add(Why::Join, self.joins.next_at(now));
+        if self.first_sync_is_over() {
+            agenda.add(Why::Plan, self.plans.next_step(self.presence.is_heard(), now));
+            agenda.add(Why::Digest, self.next_digest());
+        }
+        agenda.add(Why::PauseEnds, self.overrides().pause.and_then(Pause::ends));
+        let (may_speak, writes_wait) = (self.presence.may_speak(), !self.writes.is_empty());
+        agenda.add(Why::Word, self.voice.next(may_speak, writes_wait, now));
+        agenda.add(Why::Prune, Some(self.next_prune));
+        agenda
+    }
+
+    /// Sweeps everything, and goes on with what follows from it until nothing is under way and nothing is
+    /// to be done at this instant: what a loop does, without one.
+    ///
+    /// # Errors
+    ///
+    /// When the journal cannot be read or written.
+    pub(super) async fn sweep_until_quiet(
+        &mut self,
+        shutdown: &Shutdown,
+    ) -> Result<super::SweepSummary, JournalError> {
+        self.sweep.keep_judged();
+        self.step_until_quiet(shutdown).await?;
+        if shutdown.is_requested() || !self.may_sweep() {
+            return Ok(super::SweepSummary::default());
         }
         let now = self.now();
-        let soon = self.last_look.filter(|_| self.wants_look).map(|last| last + SETTLE);
-        let at: Timestamp = [self.next_look(), soon].into_iter().flatten().min()?;
-        // Never in a busy loop, whatever the deadlines say.
-        Some(at.since(now).max(Duration::from_millis(10)))
+        let scope = self.sweep.take_all(self.settings.sweep_interval, now);
+        let mut summary = self.look(&scope)?;
+        self.step_until_quiet(shutdown).await?;
+        // What came in meanwhile has changed what was concluded. What was cleared is no longer open, and is
+        // what the sweep is about.
+        let after = self.with_deadlines(self.judge(None));
+        let is_open: BTreeSet<_> = after.iter().map(|judged| judged.subject.event.clone()).collect();
+        let mut judged = Vec::new();
+        for before in self.sweep.take_kept(|event| is_open.contains(event)) {
+            if self.journal.was_found(&before.subject.event, FindingKind::Cleared)? {
+                judged.push(before);
+            }
+        }
+        judged.extend(after);
+        summary.judged = judged;
+        Ok(summary)
+    }
+
+    /// Goes on until nothing is under way and nothing is to be done at this instant.
+    pub(super) async fn step_until_quiet(&mut self, shutdown: &Shutdown) -> Result<(), JournalError> {
+        self.sweep.look_at_once();
+        loop {
+            if shutdown.is_requested() {
+                return self.wind_down().await;
+            }
+            self.step()?;
+            self.commit()?;
+            if self.background.is_idle() {
+                if self.may_sweep() && self.sweep.has_marked() {
+                    continue;
+                }
+                return Ok(());
+            }
+            let Some(outcome) = shutdown.or(self.background.next()).await else { continue };
+            self.take_in_outcome(outcome)?;
+        }
     }
 }

@@ -9,6 +9,7 @@ use rtc_janitor_core::{
     time::TimeOfDay,
 };
 
+use super::aliases::{EXCLUDE, INCLUDE, Named, UnresolvedAlias};
 use crate::config::{Config, Mode, UserGlobs};
 
 /// The checked settings of the janitor.
@@ -40,6 +41,10 @@ pub struct Settings {
     pub include: BTreeSet<RoomId>,
     /// These rooms are not looked after.
     pub exclude: BTreeSet<RoomId>,
+    /// Aliases of the settings that lead nowhere today.
+    pub unresolved: Vec<UnresolvedAlias>,
+    /// Of these users no device list says anything.
+    pub without_device_lists: UserGlobs,
     /// These users' memberships are left alone.
     pub excluded_owners: UserGlobs,
     /// And those of these.
@@ -62,8 +67,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// From the configuration, with the rooms that it names by then resolved to ids.
-    pub fn new(config: &Config, include: BTreeSet<RoomId>, exclude: BTreeSet<RoomId>) -> Self {
+    /// From the configuration, with the rooms that it names resolved to ids.
+    pub fn new(config: &Config, named: Named) -> Self {
         Self {
             user_id: config.homeserver.user_id.clone(),
             is_clean: config.janitor.mode == Mode::Clean,
@@ -74,6 +79,7 @@ impl Settings {
                 per_hour: config.limits.per_hour.get(),
             },
             breaker: breaker::Settings {
+                at_once: config.janitor.sweep_interval,
                 share: config.breaker.share,
                 minimum: usize::try_from(config.breaker.minimum.get()).unwrap_or(usize::MAX),
                 open_for: config.breaker.open_for,
@@ -85,8 +91,10 @@ impl Settings {
             minimum_age: config.janitor.minimum_age,
             remote_device_lists: config.janitor.remote_device_lists,
             only: BTreeSet::new(),
-            include,
-            exclude,
+            include: named.include,
+            exclude: named.exclude,
+            unresolved: named.unresolved,
+            without_device_lists: config.owners.without_device_lists.clone(),
             excluded_owners: config.owners.exclude.clone(),
             excluded_users: BTreeSet::new(),
             accept_invites_from: config.rooms.accept_invites_from.clone(),
@@ -112,7 +120,22 @@ impl Settings {
 
     /// Whether a room is looked after. Exclusion wins.
     pub fn covers(&self, room: &RoomId) -> bool {
-        !self.exclude.contains(room) && (self.include.is_empty() || self.include.contains(room))
+        let includes_all = self.include.is_empty() && !self.unresolved.iter().any(|one| one.key == INCLUDE);
+        !self.exclude.contains(room) && (includes_all || self.include.contains(room))
+    }
+
+    /// Why nothing may be written, where that is so: any room could be the one that is to be left alone.
+    pub fn writes_forbidden_because(&self) -> Option<String> {
+        let UnresolvedAlias { key, alias, why } = self.unresolved.iter().find(|one| one.key == EXCLUDE)?;
+        Some(format!("{key} names {alias}, and nobody can tell which room that is ({why})"))
+    }
+
+    /// Takes in where an alias leads that did not resolve before, under every key that names it.
+    pub fn resolved(&mut self, alias: &str, room: &RoomId) {
+        for one in self.unresolved.extract_if(.., |one| one.alias == alias) {
+            let rooms = if one.key == EXCLUDE { &mut self.exclude } else { &mut self.include };
+            rooms.insert(room.clone());
+        }
     }
 }
 
@@ -132,5 +155,46 @@ fn policy(config: &Config) -> Policy {
         device_idle_after: config.rules.device_idle_after,
         grace,
         device_gone_unseen: graces.device_gone_unseen,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn unresolved(key: &'static str) -> Settings {
+        let text = r##"
+            homeserver = { url = "https://hs", user_id = "@bot:hs" }
+            login.password = "hunter2"
+            admin_room.room = "#admin:hs"
+        "##;
+        let config = Config::from_toml(Path::new("config.toml"), text).unwrap();
+        let one = UnresolvedAlias { key, alias: "#gone:hs".to_owned(), why: "no answer".to_owned() };
+        Settings::new(&config, Named { unresolved: vec![one], ..Named::default() })
+    }
+
+    #[test]
+    fn rooms_to_include_that_nobody_knows_are_not_all_rooms() {
+        let mut settings = unresolved(INCLUDE);
+        assert!(!settings.covers(&"!any".into()));
+        assert_eq!(settings.writes_forbidden_because(), None);
+
+        settings.resolved("#gone:hs", &"!found".into());
+        assert!(settings.covers(&"!found".into()) && !settings.covers(&"!any".into()));
+    }
+
+    #[test]
+    fn while_nobody_knows_which_room_is_excluded_nothing_may_be_written() {
+        let mut settings = unresolved(EXCLUDE);
+        assert_eq!(
+            settings.writes_forbidden_because().as_deref(),
+            Some("rooms.exclude names #gone:hs, and nobody can tell which room that is (no answer)")
+        );
+
+        settings.resolved("#gone:hs", &"!found".into());
+        assert_eq!(settings.writes_forbidden_because(), None);
+        assert!(!settings.covers(&"!found".into()) && settings.covers(&"!any".into()));
     }
 }

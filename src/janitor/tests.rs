@@ -4,6 +4,7 @@
 mod conditions;
 mod fakes;
 mod faults;
+mod forgotten;
 mod plans;
 mod restarts;
 mod talk;

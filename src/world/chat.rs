@@ -8,12 +8,14 @@ use std::{fmt, path::PathBuf};
 use matrix_sdk::{Client, ruma::OwnedUserId};
 use rtc_janitor_core::ids::UserId;
 
+use self::sdk::Shared;
 use super::homeserver::Homeserver;
 
 mod admin_room;
 mod filter;
 mod keys;
 mod listen;
+mod sdk;
 mod sign_in;
 
 pub use admin_room::AdminRoom;
@@ -43,7 +45,7 @@ impl fmt::Debug for ChatSettings {
 /// The signed-in chat device. Cheap to clone; clones share session and store.
 #[derive(Clone)]
 pub struct ChatConnection {
-    client: Client,
+    client: Shared<Client>,
     user_id: OwnedUserId,
     /// For the one request that asks for it again: publishing the cross-signing keys.
     password: Option<String>,
@@ -60,7 +62,7 @@ impl ChatConnection {
     /// Plain requests on this device, for what must be fresh.
     fn homeserver(&self) -> Homeserver {
         let device = self.client.device_id().map_or_else(|| "".into(), |device| device.as_str().into());
-        Homeserver::new(self.client.clone(), self.user_id(), device)
+        Homeserver::new((**self.client).clone(), self.user_id(), device)
     }
 
     /// The account that speaks in the admin room.

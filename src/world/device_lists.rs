@@ -91,7 +91,7 @@ impl KeysQuery {
             &json!({"device_keys": wanted, "timeout": wait}),
         )
         .patience(PATIENCE)
-        .send(self.homeserver.client())
+        .send(self.homeserver.transport())
         .await?
         .json("the answer to a key query")
     }

@@ -1,36 +1,43 @@
 //! The homeserver, as the janitor's own account sees it: sign-in, the watch connection, reading
 //! rooms, and the one write there is.
 //!
-//! Everything is a plain request through the SDK's client, which brings TLS, `.well-known` and
-//! refresh tokens. The watch connection never lets the SDK sync, so it has no encryption keys.
+//! Everything is a plain request with the session that the SDK keeps and renews. The watch connection
+//! never lets the SDK sync, so it has no encryption keys.
+
+use std::sync::Arc;
 
 use matrix_sdk::Client;
 use rtc_janitor_core::ids::{DeviceId, UserId};
 
 pub(crate) mod connect;
 pub(crate) mod credentials;
+mod devices;
 mod event;
 pub(crate) mod failure;
+mod full_view;
 pub(crate) mod identity;
 pub(crate) mod private_file;
 pub(crate) mod request;
 pub mod rooms;
 pub(crate) mod session;
 pub mod sign_in;
+pub(crate) mod transport;
 pub mod watch;
 pub mod write;
+
+use transport::Transport;
 
 /// A signed-in connection of the janitor's account. Cheap to clone; clones share the session.
 #[derive(Clone, Debug)]
 pub struct Homeserver {
-    client: Client,
+    transport: Arc<dyn Transport>,
     user_id: UserId,
     device_id: DeviceId,
 }
 
 impl Homeserver {
     pub(crate) fn new(client: Client, user_id: UserId, device_id: DeviceId) -> Self {
-        Self { client, user_id, device_id }
+        Self { transport: Arc::new(client), user_id, device_id }
     }
 
     /// The account.
@@ -43,7 +50,8 @@ impl Homeserver {
         &self.device_id
     }
 
-    pub(crate) fn client(&self) -> &Client {
-        &self.client
+    /// What its requests are sent through.
+    pub(crate) fn transport(&self) -> &dyn Transport {
+        &*self.transport
     }
 }

@@ -1,92 +1,78 @@
 //! The durable record, in SQLite: what was seen, what was done, and what was said.
 //!
-//! Every call is one transaction and is on disk when it returns, so a killed process leaves a journal
-//! that says exactly how far it came. The janitor's one task owns it; a call takes a few milliseconds
-//! at most, so it is made in place.
+//! Every call that writes is one transaction and is on disk when it returns, so a killed process leaves a
+//! journal that says exactly how far it came. Between [`Journal::begin_unit`] and [`Journal::commit_unit`]
+//! all calls are one transaction together. The janitor's one task owns the journal; a call takes a few
+//! milliseconds at most, so it is made in place.
+//!
+//! What it holds and can no longer read is unknown: [`Stored`] has the table of what that leads to.
 
+mod aliases;
+mod commands;
 mod devices;
+mod earlier;
+mod error;
 mod findings;
+mod history;
 mod messages;
 mod meta;
+mod notes;
+mod plan_record;
 mod plans;
+mod prune;
+mod record;
+mod rooms;
 mod schema;
 mod seen;
 mod settings;
 mod sightings;
+mod statement;
+mod stored;
+mod unit;
 mod writes;
 
 use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
     fs::OpenOptions,
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
 };
 
 use rtc_janitor_core::{ids::UserId, time::Timestamp};
 use rusqlite::Connection;
 
+pub use earlier::EarlierJournal;
+pub use error::{JournalError, Result};
 pub use findings::Finding;
-pub use messages::{Draft, Note, StoredMessage};
-pub use plans::{NewPlan, PlanOutcome, StoredPlan};
+pub use history::Past;
+pub use messages::{Draft, StoredMessage};
+pub use notes::Note;
+pub use plan_record::{PlanOutcome, StoredPlan};
+pub use plans::NewPlan;
+pub use record::{Owners, WriteRecord};
 pub use rtc_janitor_core::render::report::FindingKind;
 pub use settings::StoredSetting;
-pub use writes::{Intent, Past, WriteOutcome, WriteRecord};
-
-/// Why the journal cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum JournalError {
-    /// A newer rtc-janitor wrote it.
-    #[error(
-        "the journal {} has version {found}, and this rtc-janitor knows up to {known}: \
-         a newer one has used it. Run that one again, or give this one a store.path of its own",
-        path.display()
-    )]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// Its version.
-        found: i64,
-        /// The newest version known here.
-        known: i64,
-    },
-    /// It was written for another account.
-    #[error(
-        "the store belongs to {found}, and the configuration says {expected}: \
-         put homeserver.user_id right, or use another store.path"
-    )]
-    OtherAccount {
-        /// The account it was written for.
-        found: UserId,
-        /// The account of the configuration.
-        expected: UserId,
-    },
-    /// SQLite failed: a full disk, a damaged file, missing rights.
-    #[error("the journal cannot be used: {0}")]
-    Sqlite(#[from] rusqlite::Error),
-    /// The file cannot be created.
-    #[error("the journal {} cannot be created: {source}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-}
-
-/// What a call of the journal returns.
-pub type Result<T> = std::result::Result<T, JournalError>;
+pub use stored::Stored;
+pub use writes::{Intent, WriteOutcome};
 
 /// The open journal.
 #[derive(Debug)]
 pub struct Journal {
     db: Connection,
+    /// The unit of work under way; what it has written is gone when this drops.
+    unit: Cell<unit::Unit>,
+    /// What could not be read since it was opened.
+    unreadable: RefCell<BTreeSet<String>>,
 }
 
 impl Journal {
-    /// Opens `journal.sqlite3` in the store, creates or migrates it, and checks whose it is.
+    /// Opens `journal.sqlite3` in the store, creates or migrates it, and refuses one that another account
+    /// has signed in with. A new one belongs to nobody before [`Journal::bind_account`].
     ///
     /// # Errors
     ///
-    /// When it is newer than this program, belongs to another account, or cannot be written.
+    /// When it is newer than this program, belongs to another account, is damaged, or cannot be written.
     pub fn open(store: &Path, account: &UserId, now: Timestamp) -> Result<Self> {
         let path = store.join("journal.sqlite3");
         // SQLite creates its side files with the rights of the main one.
@@ -96,7 +82,7 @@ impl Journal {
             .write(true)
             .mode(0o600)
             .open(&path)
-            .map_err(|source| JournalError::File { path: path.clone(), source })?;
+            .map_err(|source| JournalError::of_file(&path, source))?;
         Self::prepare(Connection::open(&path)?, &path, account, now)
     }
 
@@ -107,7 +93,9 @@ impl Journal {
     /// When SQLite fails.
     pub fn in_memory(account: &UserId) -> Result<Self> {
         let now = Timestamp::from_millis(0);
-        Self::prepare(Connection::open_in_memory()?, Path::new(":memory:"), account, now)
+        let journal = Self::prepare(Connection::open_in_memory()?, Path::new(":memory:"), account, now)?;
+        journal.bind_account(account)?;
+        Ok(journal)
     }
 
     fn prepare(mut db: Connection, path: &Path, account: &UserId, now: Timestamp) -> Result<Self> {
@@ -115,18 +103,12 @@ impl Journal {
         // On disk when a call returns, also when the power fails.
         db.pragma_update(None, "synchronous", "FULL")?;
         db.pragma_update(None, "foreign_keys", true)?;
-        schema::migrate(&mut db, path)?;
-        let journal = Self { db };
-        match journal.meta(meta::ACCOUNT)? {
-            None => journal.begin(account, now)?,
-            Some(found) if found == account.as_str() => {}
-            Some(found) => {
-                return Err(JournalError::OtherAccount {
-                    found: found.as_str().into(),
-                    expected: account.clone(),
-                });
-            }
-        }
+        db.set_prepared_statement_cache_capacity(statement::CACHE);
+        let is_new = schema::migrate(&mut db, path)? == 0;
+        let journal = Self { db, unit: Cell::default(), unreadable: RefCell::default() };
+        journal.check_account(account)?;
+        journal.begin(is_new, now)?;
+        journal.settle_by_messages()?;
         Ok(journal)
     }
 }

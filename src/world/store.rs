@@ -2,10 +2,14 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
+
+/// What a start needs at least: the databases of the chat device begin with several hundred kilobytes, and
+/// one that cannot be created is easily taken for one with another passphrase.
+const ROOM: usize = 2 << 20;
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +22,9 @@ pub enum StoreError {
         .0.display()
     )]
     InUse(PathBuf),
+    /// The disk is full, or a quota is used up.
+    #[error("the disk is full: the store {} has no room for 2 MiB more. Make room there, then start again", .0.display())]
+    Full(PathBuf),
     /// It cannot be created or written.
     #[error("the store {} cannot be used: {source}. Check store.path and who owns it", path.display())]
     Unusable {
@@ -28,6 +35,15 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    fn of(path: &Path, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full(path.to_owned()),
+            _ => Self::Unusable { path: path.to_owned(), source },
+        }
+    }
+}
+
 /// The store, locked for as long as this lives. The lock goes with the process, however it ends.
 #[derive(Debug)]
 pub struct Store {
@@ -36,19 +52,19 @@ pub struct Store {
 }
 
 impl Store {
-    /// Creates the directory where it is missing (mode 0700), and locks it.
+    /// Creates the directory where it is missing (mode 0700), locks it, and tries whether there is room.
     ///
     /// # Errors
     ///
-    /// When another process has it, or it cannot be written.
+    /// When another process has it, it cannot be written, or the disk is full.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let unusable = |source| StoreError::Unusable { path: path.to_owned(), source };
+        let unusable = |source| StoreError::of(path, source);
         if path.is_file() {
             let source = io::Error::new(io::ErrorKind::NotADirectory, "it is a file, not a folder");
             return Err(unusable(source));
         }
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
-        let lock = OpenOptions::new()
+        let mut lock = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
@@ -56,14 +72,51 @@ impl Store {
             .open(path.join("lock"))
             .map_err(unusable)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(StoreError::InUse(path.to_owned())),
-            Err(TryLockError::Error(source)) => Err(unusable(source)),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(StoreError::InUse(path.to_owned())),
+            Err(TryLockError::Error(source)) => return Err(unusable(source)),
         }
+        try_room(&mut lock).map_err(unusable)?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
     /// The directory.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// Fills the lock file and empties it again.
+fn try_room(lock: &mut File) -> io::Result<()> {
+    let filled = lock.write_all(&vec![0; ROOM]);
+    lock.set_len(0)?;
+    filled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_for_one_process_and_leaves_no_room_taken() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("data");
+        let store = Store::open(&path).expect("a store");
+        assert_eq!(fs::metadata(path.join("lock")).expect("a file").len(), 0);
+        let error = Store::open(&path).expect_err("it is in use");
+        assert!(matches!(error, StoreError::InUse(_)), "{error}");
+        drop(store);
+        Store::open(&path).expect("it is free again");
+    }
+
+    #[test]
+    fn a_full_disk_is_named_as_such_and_anything_else_as_it_is() {
+        // A device that is always full.
+        let mut full = OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+        let error = full.write_all(b"x").map_err(|source| StoreError::of(Path::new("/data"), source));
+        let error = error.expect_err("it is full");
+        assert!(error.to_string().starts_with("the disk is full: the store /data has no room"), "{error}");
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        assert!(matches!(StoreError::of(Path::new("/data"), denied), StoreError::Unusable { .. }));
     }
 }

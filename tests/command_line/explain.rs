@@ -1,6 +1,11 @@
 //! `explain`: verdicts on files, without a server.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::Write as _,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -190,6 +195,75 @@ fn events_that_are_none_are_passed_over() -> Result<()> {
     let warned = text(&output.stderr);
     assert!(warned.contains("state.json holds neither a call membership nor an m.room.create"), "{warned}");
     assert!(warned.contains("--now is in milliseconds"), "{warned}");
+    Ok(())
+}
+
+#[test]
+fn a_file_is_read_however_its_text_is_marked_and_also_from_standard_input() -> Result<()> {
+    let folder = folder()?;
+    let expected = explained(folder.path(), &[]);
+    let text = state().to_string();
+    let marked = format!("\u{feff}{text}");
+    let wide = |bytes: fn(u16) -> [u8; 2]| marked.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
+    for bytes in [marked.clone().into_bytes(), wide(u16::to_le_bytes), wide(u16::to_be_bytes)] {
+        fs::write(folder.path().join("state.json"), bytes)?;
+        assert_eq!(explained(folder.path(), &[]), expected);
+    }
+
+    let arguments = ["explain", "--state", "-", "--now", "1800000000000"];
+    assert_eq!(text_of_piped(folder.path(), &arguments, &marked)?, (Some(0), expected, String::new()));
+    let (code, _, said) = text_of_piped(folder.path(), &arguments, "[{")?;
+    assert_eq!(code, Some(2));
+    assert!(said.starts_with("error: standard input is not JSON: EOF"), "{said}");
+    let both = [&arguments[..], &["--keys-query", "-"]].concat();
+    let (_, _, said) = text_of_piped(folder.path(), &both, "[]")?;
+    assert_eq!(said, "error: only one file can be read from standard input (-)\n");
+    Ok(())
+}
+
+/// Exit code, stdout and stderr of the program with something on its standard input.
+fn text_of_piped(folder: &Path, arguments: &[&str], input: &str) -> Result<(Option<i32>, String, String)> {
+    let mut child = Command::new(crate::PROGRAM)
+        .args(arguments)
+        .env_clear()
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    // Who has seen a mistake in the arguments does not read it.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output()?;
+    Ok((output.status.code(), text(&output.stdout), text(&output.stderr)))
+}
+
+#[test]
+fn what_was_not_looked_at_is_said() -> Result<()> {
+    let folder = folder()?;
+    fs::write(folder.path().join("sfu.json"), "{}")?;
+    let last = |more: &[&str]| explained(folder.path(), more).lines().last().map(str::to_owned).unwrap();
+    assert_eq!(last(&[]), "Not checked: device lists (--keys-query FILE), call server (--sfu FILE)");
+    assert_eq!(last(&["--keys-query", "keys.json"]), "Not checked: call server (--sfu FILE)");
+    assert_eq!(last(&["--sfu", "sfu.json"]), "Not checked: device lists (--keys-query FILE)");
+    assert!(!last(&["--keys-query", "keys.json", "--sfu", "sfu.json"]).contains("Not checked"));
+    Ok(())
+}
+
+#[test]
+fn an_export_that_was_cut_down_says_what_it_cannot_tell() -> Result<()> {
+    let folder = folder()?;
+    let all = state();
+    let calls: Vec<_> = all.as_array().unwrap().iter().filter(|event| event["type"] == CALL_MEMBER).collect();
+    fs::write(folder.path().join("calls.json"), json!(calls).to_string())?;
+    let arguments = ["explain", "--state", "calls.json", "--as", "@alice:example.org"];
+    let output = run_alone(folder.path(), &arguments);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(
+        text(&output.stderr),
+        "warning: calls.json has neither m.room.create nor m.room.member: who has left the room cannot be told from \
+         it\nwarning: calls.json has no m.room.create: whether @alice:example.org could clear a membership cannot be \
+         told from it\n"
+    );
     Ok(())
 }
 

@@ -107,7 +107,7 @@ fn a_wrong_value_is_told_what_is_right() {
         (
             and("[log]\nfilter = \"rtc_janitor=loud\""),
             "log.filter (config.toml): \"rtc_janitor=loud\" is not a log filter; write a level (error, warn, \
-             info, debug, trace), or \"info,rtc_janitor=debug\"",
+             info, debug, trace, off), or one by module: \"info,rtc_janitor=debug\"",
         ),
     ]);
 }
@@ -213,8 +213,7 @@ fn there_is_one_way_to_sign_in_and_there_are_two_devices() {
         ),
         (
             but("admin_room.room", ""),
-            "admin_room.room is not set; write the id or alias of the room to report in, such as \
-             \"#janitor:example.org\"",
+            "admin_room.room is not set; write one such as \"#janitor:example.org\"",
         ),
     ]);
 }

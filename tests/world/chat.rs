@@ -124,17 +124,17 @@ impl Drop for Reader {
     }
 }
 
-struct Set {
-    synapse: &'static Synapse,
+pub(crate) struct Set {
+    pub(crate) synapse: &'static Synapse,
     /// The account of the chat connection.
-    user: User,
-    alice: Device,
+    pub(crate) user: User,
+    pub(crate) alice: Device,
     alice_account: User,
-    room: String,
+    pub(crate) room: String,
 }
 
 /// An admin room of alice's into which the bot is invited.
-async fn set_up(options: RoomOptions) -> Set {
+pub(crate) async fn set_up(options: RoomOptions) -> Set {
     let synapse = Synapse::shared().await.unwrap();
     let user = synapse.register("chat").await.unwrap();
     let alice_account = synapse.register("alice").await.unwrap();
@@ -288,7 +288,7 @@ async fn it_waits_to_be_invited_and_comes_back_after_a_kick() {
     let invite_me = async |running: &Running| {
         wait_until("the bot to know that it is out", LIMIT, async || {
             let answer = running.room.reachable().await;
-            matches!(answer, Err(NeighbourError::Refused { message, .. }) if message.contains("invite"))
+            matches!(answer, Err(NeighbourError::NotInRoom(why)) if why.contains("invite"))
         })
         .await
         .unwrap();
@@ -317,7 +317,7 @@ async fn it_waits_to_be_invited_and_comes_back_after_a_kick() {
     synapse.put_power_levels(&set.alice, &set.room, levels).await.unwrap();
     wait_until("the bot to know that it may not speak", LIMIT, async || {
         let answer = running.room.reachable().await;
-        matches!(answer, Err(NeighbourError::Refused { message, .. }) if message.contains("speak"))
+        matches!(answer, Err(NeighbourError::NotAllowed(why)) if why.contains("speak"))
     })
     .await
     .unwrap();

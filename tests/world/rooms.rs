@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use rtc_janitor::world::{
-    NeighbourError, Rooms as _, StateWriter as _, Watch as _,
+    NeighbourError, Rooms as _, Watch as _,
     clock::{Clock as _, SystemClock},
 };
-use rtc_janitor_core::ids::{RoomId, StateKey};
+use rtc_janitor_core::{
+    ids::{EventId, RoomId, StateKey},
+    judge::evidence::RoomMember,
+};
 use rtc_janitor_test_support::{
-    CALL_MEMBER, FaultProxy, RateLimits, RoomOptions, Synapse, SynapseOptions, call_key, matching,
+    CALL_MEMBER, Device, FaultProxy, ProxiedRequest, RateLimits, RoomOptions, Synapse, SynapseOptions,
+    call_key, matching,
 };
 use serde_json::json;
 use tempfile::tempdir;
@@ -63,7 +67,7 @@ async fn keys_with_any_characters_are_read_and_written_as_themselves() {
     assert!(synapse.call_member(&room, &plain).await.unwrap().unwrap()["content"] == content);
     let room = room.as_str().into();
     let dots = homeserver.empty_membership(&room, &"..".into()).await;
-    assert!(matches!(dots, Err(NeighbourError::Refused { status: 400, .. })));
+    assert!(matches!(dots, Err(NeighbourError::Invalid(_))));
 }
 
 #[tokio::test]
@@ -208,9 +212,82 @@ async fn all_memberships_of_one_room_are_read_afresh_and_of_no_other() {
     assert_eq!(keys(&rooms[0]).await, both);
     assert_eq!(keys(&rooms[1]).await, [call_key(&alice)]);
     synapse.leave_call(&alice, &rooms[1]).await.unwrap();
-    let now = read(&rooms[1]).await.unwrap();
-    assert_eq!(now[0].content.get("application"), None, "the newest, not one from a cache");
+    assert_eq!(keys(&rooms[1]).await, Vec::<String>::new(), "the newest, not one from a cache");
 
     let elsewhere = synapse.create_room(&alice, RoomOptions::new()).await.unwrap();
-    assert!(matches!(read(&elsewhere).await, Err(NeighbourError::Refused { .. })));
+    assert!(matches!(read(&elsewhere).await, Err(NeighbourError::NotInRoom(_))));
+    // Synapse goes on answering with the state of when one was there.
+    synapse.kick(&alice, &rooms[0], &bot.user_id).await.unwrap();
+    let kicked = read(&rooms[0]).await;
+    assert!(matches!(kicked, Err(NeighbourError::NotInRoom(_))), "{kicked:?}");
+}
+
+#[tokio::test]
+async fn a_view_of_a_room_says_which_owners_are_in_it() {
+    let synapse = Synapse::shared().await.unwrap();
+    let store = tempdir().unwrap();
+    let (homeserver, bot) = janitor(synapse, store.path()).await;
+    let alice = synapse.sign_in_new("alice").await.unwrap();
+    let bob = synapse.sign_in_new("bob").await.unwrap();
+    let room = synapse.create_room(&alice, RoomOptions::new().name("Stand-up")).await.unwrap();
+    synapse.bring_in(&alice, &room, &bot).await.unwrap();
+    synapse.bring_in(&alice, &room, &bob).await.unwrap();
+    synapse.join_call(&alice, &room).await.unwrap();
+    synapse.join_call(&bob, &room).await.unwrap();
+    synapse.leave(&bob, &room).await.unwrap();
+
+    let view = homeserver.full_view(&room.as_str().into()).await.unwrap();
+
+    let of = |device: &Device| view.members.get(&device.user_id.as_str().into()).copied();
+    assert_eq!(of(&alice), Some(RoomMember::Joined));
+    assert!(matches!(of(&bob), Some(RoomMember::NotJoined { since: Some(_) })));
+    assert_eq!(of(&bot), None, "in the room, and in no call");
+    for kind in ["m.room.create", "m.room.power_levels", "m.room.name"] {
+        assert!(view.events.iter().any(|event| event.event_type == kind), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_was_replaced_can_still_be_read() {
+    let synapse = Synapse::shared().await.unwrap();
+    let store = tempdir().unwrap();
+    let (homeserver, bot) = janitor(synapse, store.path()).await;
+    let alice = synapse.sign_in_new("alice").await.unwrap();
+    let room = synapse.create_room(&alice, RoomOptions::new()).await.unwrap();
+    synapse.bring_in(&alice, &room, &bot).await.unwrap();
+    synapse.set_power_level(&alice, &room, &bot.user_id, 50).await.unwrap();
+    let joined = synapse.join_call(&alice, &room).await.unwrap();
+    let id: RoomId = room.as_str().into();
+    let written = homeserver.empty_membership(&id, &call_key(&alice).into()).await.unwrap();
+    synapse.join_call(&alice, &room).await.unwrap();
+
+    let event = homeserver.event(&id, &written).await.unwrap().unwrap();
+    assert_eq!((event.event_id, event.content), (written, json!({})));
+    assert_eq!(event.replaces_state.as_ref().map(EventId::as_str), Some(joined.as_str()));
+
+    assert_eq!(homeserver.event(&id, &"$nothing".into()).await, Ok(None));
+    let text = synapse.send_text(&alice, &room, "hello").await.unwrap();
+    assert_eq!(homeserver.event(&id, &text.as_str().into()).await, Ok(None), "not a state event");
+}
+
+#[tokio::test]
+async fn a_room_with_too_much_state_is_given_up_and_still_read_key_by_key() {
+    let synapse = Synapse::shared().await.unwrap();
+    let proxy = FaultProxy::start(synapse.url()).unwrap();
+    let user = synapse.register("janitor").await.unwrap();
+    let bot = synapse.login(&user).await.unwrap();
+    let room = synapse.create_room(&bot, RoomOptions::new()).await.unwrap();
+    synapse.join_call(&bot, &room).await.unwrap();
+    let store = tempdir().unwrap();
+    let homeserver = super::sign_in::watch(&by_password(proxy.url(), &user), store.path()).await.unwrap();
+    let id: RoomId = room.as_str().into();
+    homeserver.full_view(&id).await.unwrap();
+
+    let ends_so = |request: &ProxiedRequest| request.path.ends_with("/state");
+    let _many_members = proxy.rewrite(ends_so, |state| {
+        state[0]["unsigned"] = json!({"padding": "x".repeat(17 << 20)});
+    });
+    let view = homeserver.full_view(&id).await;
+    assert!(matches!(view, Err(NeighbourError::TooLarge { .. })), "{view:?}");
+    assert!(homeserver.state_event(&id, CALL_MEMBER, &call_key(&bot)).await.unwrap().is_some());
 }

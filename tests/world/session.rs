@@ -196,3 +196,58 @@ async fn an_expired_token_is_renewed_and_the_new_one_kept() {
     down.lift();
     wait_until("the token to be renewed", LIMIT, async || ask(&again).await.is_ok()).await.unwrap();
 }
+
+#[tokio::test]
+async fn an_address_that_redirects_is_a_mistake_that_names_the_target_and_nothing_follows() {
+    let synapse = Synapse::shared().await.unwrap();
+    let user = synapse.register("janitor").await.unwrap();
+    let proxy = FaultProxy::start(synapse.url()).unwrap();
+    let target = FaultProxy::start(synapse.url()).unwrap();
+    let store = tempdir().unwrap();
+    let location = |path: &str| format!("{}{path}", target.url());
+    let sign_in = by_password(proxy.url(), &user);
+    let settings = super::chat::settings(store.path());
+
+    for status in [301, 302, 307, 308] {
+        let _redirect = proxy.answer(status, json!({}), |_| true);
+        let to = location("/_matrix/client/versions");
+        let _location = proxy.set_header("location", &to, |_| true).unwrap();
+        for _ in 0..2 {
+            let sentence = mistake(sign_in::watch(&sign_in, store.path()).await);
+            assert!(sentence.contains(&format!("to {}/:", target.url())), "{sentence}");
+            let sentence = mistake(rtc_janitor::world::chat::sign_in(&sign_in, &settings).await);
+            assert!(sentence.contains(target.url()), "{sentence}");
+        }
+    }
+    // Only what holds the password is redirected.
+    let redirect = proxy.answer(307, json!({}), matching("POST", "/login"));
+    let to = proxy.set_header("location", &location("/_matrix/client/v3/login"), |_| true).unwrap();
+    let sentence = mistake(sign_in::watch(&sign_in, store.path()).await);
+    assert!(sentence.contains(target.url()), "{sentence}");
+    assert_eq!(proxy.count(matching("POST", "/login")), 1);
+    redirect.lift();
+    to.lift();
+    assert!(synapse.devices(&user.user_id).await.unwrap().is_empty());
+
+    // Later on it may be over as soon as it began.
+    let homeserver = sign_in::watch(&sign_in, store.path()).await.unwrap();
+    let _redirect = proxy.answer(308, json!({}), |_| true);
+    let _location = proxy.set_header("location", &location("/"), |_| true).unwrap();
+    let redirected = homeserver.state_event(&"!a".into(), "m.room.create", "").await;
+    assert_eq!(redirected, Err(NeighbourError::Redirected(location("/"))));
+    assert_eq!(target.requests(), [], "nothing follows");
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_read_is_a_mistake_and_no_new_sign_in() {
+    let synapse = Synapse::shared().await.unwrap();
+    let user = synapse.register("janitor").await.unwrap();
+    let store = tempdir().unwrap();
+    let sign_in = by_password(synapse.url(), &user);
+    for content in ["", "{}", "[]"] {
+        fs::write(store.path().join("session-watch.json"), content).unwrap();
+        let sentence = mistake(sign_in::watch(&sign_in, store.path()).await);
+        assert!(sentence.contains("session-watch.json"), "{sentence}");
+    }
+    assert!(synapse.devices(&user.user_id).await.unwrap().is_empty());
+}

@@ -2,8 +2,7 @@
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::{LONGEST, all, usage};
-use crate::render::{Message, message};
+use super::{all, usage};
 
 /// Why a text is no command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +23,41 @@ pub enum Mistake {
         /// The command.
         command: String,
         /// What is wrong.
+        wrong: Wrong,
+    },
+}
+
+/// What is wrong with the arguments of a command. What was said stands here as it was said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// One is missing, and this is its name.
+    Missing(String),
+    /// It is none of those that fit.
+    NoChoice {
+        /// What was said.
+        given: String,
+        /// What fits.
+        choices: Vec<String>,
+    },
+    /// It cannot be read.
+    Unreadable {
+        /// What was said.
+        given: String,
+        /// The second half of a sentence that begins with it; it may hold some of it.
         why: String,
     },
+    /// The command takes nothing.
+    TakesNothing {
+        /// What was said all the same.
+        extra: String,
+    },
+    /// The command takes no more than there was before it.
+    Extra {
+        /// What was said all the same.
+        extra: String,
+    },
+    /// There is more than the command takes.
+    TooMuch,
 }
 
 impl Mistake {
@@ -33,73 +65,40 @@ impl Mistake {
     pub fn unknown(name: &str) -> Self {
         Self::Unknown { name: name.to_owned(), nearest: nearest(name) }
     }
-
-    /// The answer to whoever made it.
-    pub fn message(&self, prefix: &str) -> Message {
-        let help = format!("`{prefix} help` lists what I understand.");
-        match self {
-            Self::TooLong => {
-                message::sentences(&[&format!("That is longer than any command ({LONGEST} bytes). {help}")])
-            }
-            Self::OpenQuote => message::sentences(&[
-                "A quote in your command is never closed; write names with quotes in them as \\' or \\\".",
-            ]),
-            Self::Unknown { name, nearest } => {
-                let name = message::harmless(name);
-                let nearest = nearest.as_ref().map_or_else(String::new, |nearest| {
-                    format!(" Did you mean `{prefix} {}`?", message::harmless(nearest))
-                });
-                message::sentences(&[&format!("I know no command “{name}”.{nearest} {help}")])
-            }
-            Self::Arguments { command, why } => {
-                let usage = usage(command, prefix).map_or_else(String::new, |usage| usage.line);
-                let why = message::harmless_sentence(why);
-                let end = if why.ends_with('?') { "" } else { "." };
-                message::sentences(&[&format!("{why}{end}"), &format!("`{usage}`")])
-            }
-        }
-    }
 }
 
-/// Puts clap's error into words for people; `words` is what it was given.
+/// What clap's error says; `words` is what it was given.
 pub(super) fn of(error: &clap::Error, words: &[String]) -> Mistake {
     let command = words.first().cloned().unwrap_or_default();
     let text = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => Some(text.clone()),
-        Some(ContextValue::Strings(texts)) => texts.first().cloned(),
-        _ => None,
+        Some(ContextValue::String(text)) => text.clone(),
+        Some(ContextValue::Strings(texts)) => texts.first().cloned().unwrap_or_default(),
+        _ => String::new(),
     };
-    let given = || message::harmless(&text(ContextKind::InvalidValue).unwrap_or_default());
+    let given = || text(ContextKind::InvalidValue);
     let Some(known) = usage(&command, "") else { return Mistake::unknown(&command) };
-    let why = match error.kind() {
+    let wrong = match error.kind() {
         ErrorKind::MissingRequiredArgument => {
-            let missing = text(ContextKind::InvalidArg).unwrap_or_default();
-            format!("`{command}` needs one thing more: {}", missing.trim_matches(['<', '>']).to_lowercase())
+            Wrong::Missing(text(ContextKind::InvalidArg).trim_matches(['<', '>']).to_lowercase())
         }
         ErrorKind::InvalidValue => {
             let choices = match error.get(ContextKind::ValidValue) {
-                Some(ContextValue::Strings(choices)) => choices.join(", "),
-                _ => "something else".to_owned(),
+                Some(ContextValue::Strings(choices)) => choices.clone(),
+                _ => Vec::new(),
             };
-            format!("“{}” does not fit there; what does is: {choices}", given())
+            Wrong::NoChoice { given: given(), choices }
         }
         ErrorKind::ValueValidation => {
             let why = std::error::Error::source(error).map_or_else(String::new, ToString::to_string);
-            format!("“{}” {why}", given())
+            Wrong::Unreadable { given: given(), why }
         }
         ErrorKind::UnknownArgument if known.arguments.is_empty() => {
-            format!("`{command}` stands alone, without “{}”", extra(&text))
+            Wrong::TakesNothing { extra: text(ContextKind::InvalidArg) }
         }
-        ErrorKind::UnknownArgument => {
-            format!("`{command}` does not take “{}” as well; a name with spaces needs quotes", extra(&text))
-        }
-        _ => format!("`{command}` takes less than that"),
+        ErrorKind::UnknownArgument => Wrong::Extra { extra: text(ContextKind::InvalidArg) },
+        _ => Wrong::TooMuch,
     };
-    Mistake::Arguments { command, why }
-}
-
-fn extra(text: &impl Fn(ContextKind) -> Option<String>) -> String {
-    message::harmless(&text(ContextKind::InvalidArg).unwrap_or_default())
+    Mistake::Arguments { command, wrong }
 }
 
 /// The command that somebody meant, if a slip or two lead to it.

@@ -110,13 +110,21 @@ fn decoded(text: &str) -> Option<String> {
 
 /// The words, with quotes as in a shell; links that were typed stand for what they name.
 pub(super) fn split(text: &str) -> Result<Vec<String>, Mistake> {
-    // Phones make quotes curly.
-    let straight: String =
-        text.chars().map(|c| if matches!(c, '“' | '”' | '„' | '«' | '»') { '"' } else { c }).collect();
+    // Phones make quotes curly, and put blanks of a fixed width inside of some.
+    let straight: String = with_plain_blanks(text)
+        .chars()
+        .map(|c| if matches!(c, '“' | '”' | '„' | '«' | '»') { '"' } else { c })
+        .collect();
     // In a shell what follows # is a comment; here it is an alias.
     let words = shell_words::split(&straight.replace('#', HASH)).map_err(|_| Mistake::OpenQuote)?;
     let words = words.into_iter().map(|word| word.replace(HASH, "#"));
-    Ok(words.map(|word| matrix_link(&word).unwrap_or(word)).collect())
+    Ok(words.map(|word| matrix_link(&word).unwrap_or_else(|| word.trim().to_owned())).collect())
+}
+
+/// A text with a space for each blank that Unicode knows, such as the U+00A0 that phones and editors
+/// write: nobody sees which of them stands in a name.
+pub fn with_plain_blanks(text: &str) -> String {
+    text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect()
 }
 
 /// Stands for # where that would begin a comment: a character for private use.

@@ -9,28 +9,30 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+mod living;
+
+use living::{Living, Looks};
+
 use crate::{
-    ids::{DeviceId, RoomId, StateKey, UserId},
-    judge::{
-        policy::Neighbour,
-        verdict::{Judgement, Verdict},
-    },
+    ids::{RoomId, StateKey},
+    judge::{policy::Neighbour, verdict::Judgement},
     rtc::membership::Owner,
     time::Timestamp,
 };
 
-/// Owners count as living for this long after they were last judged active.
-const LIVING: Duration = Duration::from_mins(10);
 /// The longest a breaker stays open before it probes again.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
 /// When a breaker opens, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
-    /// The share of living owners, 0 to 1, that must turn stale in one sweep.
+    /// The share of living owners, 0 to 1, that must turn stale at once.
     pub share: f64,
     /// How many owners it must be at least.
     pub minimum: usize,
+    /// What turns stale within less than this turns stale at once: the interval of the regular sweeps, for
+    /// rooms are looked at one by one.
+    pub at_once: Duration,
     /// How long it stays open the first time.
     pub open_for: Duration,
     /// How long a probe must stay away.
@@ -39,7 +41,13 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { share: 0.5, minimum: 3, open_for: Duration::from_mins(5), probe_for: Duration::from_mins(2) }
+        Self {
+            share: 0.5,
+            minimum: 3,
+            at_once: Duration::from_mins(1),
+            open_for: Duration::from_mins(5),
+            probe_for: Duration::from_mins(2),
+        }
     }
 }
 
@@ -111,70 +119,67 @@ pub enum Change {
     },
 }
 
-/// What the last judgement of an owner was, as far as the breaker cares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Living {
-    Active(Timestamp),
-    Turned,
-}
-
-/// All breakers.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// All breakers. What is written down is how they stand; who was alive is known only while the janitor
+/// runs, for meanwhile nobody looked.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Breakers {
     states: BTreeMap<Neighbour, State>,
-    #[serde(with = "owners_as_list")]
-    owners: BTreeMap<Owner, Living>,
-    /// When the last sweep was: time in which nobody looked makes nobody less alive.
-    last_sweep: Option<Timestamp>,
+    #[serde(skip)]
+    living: Living,
+    #[serde(skip)]
+    has_changed: bool,
 }
 
 impl Breakers {
-    /// Takes in all judgements of one sweep and opens what must be opened.
+    /// For when nobody knows how they stood: all are open from now on.
+    pub fn unreadable(settings: &Settings, now: Timestamp) -> Self {
+        let (until, wait_ms) = (now + settings.open_for, millis(settings.open_for));
+        let open = State::Open { since: now, until, wait_ms };
+        let states = Neighbour::ALL.into_iter().map(|neighbour| (neighbour, open.clone())).collect();
+        Self { states, living: Living::default(), has_changed: true }
+    }
+
+    /// Whether how they stand has changed since the last call, so that it has to be written down.
+    pub fn take_changes(&mut self) -> bool {
+        std::mem::take(&mut self.has_changed)
+    }
+
+    /// Takes in the judgements of all open memberships there are, and opens what must be opened. Whoever
+    /// has none has hung up.
     pub fn observe<'a>(
         &mut self,
         judged: impl IntoIterator<Item = (&'a Owner, &'a Judgement)>,
         settings: &Settings,
         now: Timestamp,
     ) -> Vec<Change> {
-        // One owner may have several memberships; any that is active makes it living.
-        let mut latest: BTreeMap<&Owner, (bool, Vec<Neighbour>)> = BTreeMap::new();
-        let mut unknown = Vec::new();
-        for (owner, judgement) in judged {
-            let slot = latest.entry(owner).or_default();
-            if matches!(judgement.verdict, Verdict::Unknown(_)) {
-                unknown.push(owner);
-            }
-            let neighbours: Vec<_> =
-                judgement.reasons().filter_map(|(reason, _)| reason.neighbour()).collect();
-            slot.0 |= judgement.verdict == Verdict::Active;
-            slot.1.extend(neighbours);
+        let looks = Looks::gather(judged);
+        for owner in self.living.here_without(&looks) {
+            self.living.hung_up(&owner, now);
         }
-        let looked = self.last_sweep.replace(now).map_or(now, |last| last.min(now));
-        let is_living =
-            |state: Option<&Living>| matches!(state, Some(Living::Active(at)) if looked.since(*at) <= LIVING);
-        // Those who have hung up since say nothing about the neighbour.
-        let living = latest.keys().filter(|owner| is_living(self.owners.get(**owner))).count();
-        let mut turned: BTreeMap<Neighbour, usize> = BTreeMap::new();
-        for (owner, (active, neighbours)) in &latest {
-            if *active {
-                self.owners.insert((*owner).clone(), Living::Active(now));
-            } else if !neighbours.is_empty() {
-                if is_living(self.owners.get(owner)) {
-                    for neighbour in Neighbour::ALL.iter().filter(|n| neighbours.contains(n)) {
-                        *turned.entry(*neighbour).or_default() += 1;
-                    }
-                }
-                self.owners.insert((*owner).clone(), Living::Turned);
-            }
-        }
-        // While a neighbour cannot be asked, whoever was alive is taken to be.
-        for owner in unknown {
-            if let Some(Living::Active(at)) = self.owners.get_mut(owner) {
-                *at = now;
-            }
-        }
-        self.owners.retain(|owner, state| latest.contains_key(owner) || is_living(Some(state)));
+        self.take_in(&looks, settings, now)
+    }
+
+    /// Takes in the judgements of one sweep, of whatever rooms it looked at, and opens what must be opened:
+    /// where enough of those who were alive have turned stale by it and by those shortly before. The
+    /// work is in proportion to what was judged.
+    ///
+    /// Whoever has no open membership any more has to be named by [`Self::hung_up`].
+    pub fn observe_judged<'a>(
+        &mut self,
+        judged: impl IntoIterator<Item = (&'a Owner, &'a Judgement)>,
+        settings: &Settings,
+        now: Timestamp,
+    ) -> Vec<Change> {
+        self.take_in(&Looks::gather(judged), settings, now)
+    }
+
+    /// Notes that an owner has no open membership any more: whoever hung up says nothing of a neighbour.
+    pub fn hung_up(&mut self, owner: &Owner, now: Timestamp) {
+        self.living.hung_up(owner, now);
+    }
+
+    fn take_in(&mut self, looks: &Looks<'_>, settings: &Settings, now: Timestamp) -> Vec<Change> {
+        let (living, turned) = self.living.take_in(looks, settings.at_once, now);
         turned
             .into_iter()
             .filter(|(_, turned)| *turned >= settings.minimum && at_least(*turned, living, settings.share))
@@ -194,11 +199,13 @@ impl Breakers {
         let until = now + settings.open_for;
         match state {
             State::Closed => {
+                self.has_changed = true;
                 *state = State::Open { since: now, until, wait_ms: millis(settings.open_for) };
                 Some(Change::Opened { neighbour, turned, living, until })
             }
             // It is not believed already; what was learned of it, and a probe under way, stay.
             State::Open { until: earlier, .. } => {
+                self.has_changed |= until > *earlier;
                 *earlier = until.max(*earlier);
                 None
             }
@@ -226,6 +233,7 @@ impl Breakers {
         for (neighbour, state) in &mut self.states {
             if *state != State::Closed && only.is_none_or(|only| only == *neighbour) {
                 *state = State::Closed;
+                self.has_changed = true;
                 closed.push(*neighbour);
             }
         }
@@ -248,6 +256,7 @@ impl Breakers {
         let until = now + settings.probe_for;
         let (room, key) = (room.clone(), key.clone());
         self.states.insert(neighbour, State::Probing { room, key, until, wait_ms });
+        self.has_changed = true;
     }
 
     /// Notes that a cleared key came back.
@@ -261,6 +270,7 @@ impl Breakers {
         let wait = Duration::from_millis(wait_ms).saturating_mul(2).min(LONGEST_WAIT);
         let until = now + wait;
         self.states.insert(neighbour, State::Open { since: now, until, wait_ms: millis(wait) });
+        self.has_changed = true;
         Some(Change::StaysOpen { neighbour, until })
     }
 
@@ -270,6 +280,7 @@ impl Breakers {
         for (neighbour, state) in &mut self.states {
             if matches!(state, State::Probing { until, .. } if now >= *until) {
                 *state = State::Closed;
+                self.has_changed = true;
                 changes.push(Change::Closed { neighbour: *neighbour });
             }
         }
@@ -296,25 +307,6 @@ fn at_least(turned: usize, living: usize, share: f64) -> bool {
 
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// JSON has no maps with structured keys.
-mod owners_as_list {
-    use serde::{Deserializer, Serializer};
-
-    use super::{BTreeMap, Deserialize, DeviceId, Living, Owner, Serialize, UserId};
-
-    pub(super) fn serialize<S: Serializer>(map: &BTreeMap<Owner, Living>, to: S) -> Result<S::Ok, S::Error> {
-        let list: Vec<_> = map.iter().map(|(owner, state)| (&owner.user, &owner.device, state)).collect();
-        list.serialize(to)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<BTreeMap<Owner, Living>, D::Error> {
-        let list = Vec::<(UserId, DeviceId, Living)>::deserialize(from)?;
-        Ok(list.into_iter().map(|(user, device, state)| (Owner { user, device }, state)).collect())
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! Memberships that came back after being cleared: their clients were alive, so the reason that was
-//! used was wrong about them.
+//! used was wrong about them. [`cleared`] tells a return from a new join.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,9 +11,9 @@ use crate::{
     time::Timestamp,
 };
 
-/// A membership that returns within this long of being cleared was alive. (A live client re-joins in
-/// under a second; its server may be slow, or far away.)
-pub const RETURN_WINDOW: Duration = Duration::from_mins(2);
+pub mod cleared;
+
+pub use cleared::{Cleared, RETURN_WINDOW};
 
 /// For how long a reason is not believed after the first return; each further one doubles it.
 const FIRST: Duration = Duration::from_hours(1);
@@ -65,6 +65,20 @@ impl Quarantine {
         self.entries.values().filter(|reasons| reasons.values().any(|entry| now < entry.until)).count()
     }
 
+    /// The next instant after `now` at which a reason is believed again about a key.
+    pub fn next_end(&self, room: &RoomId, key: &StateKey, now: Timestamp) -> Option<Timestamp> {
+        let entries = self.entries.get(&(room.clone(), key.clone()))?.values();
+        entries.map(|entry| entry.until).filter(|until| *until > now).min()
+    }
+
+    /// Forgets what no longer matters, also not for how long the next return would count.
+    pub fn prune(&mut self, now: Timestamp) {
+        self.entries.retain(|_, reasons| {
+            reasons.retain(|_, entry| now < entry.until + LONGEST);
+            !reasons.is_empty()
+        });
+    }
+
     /// Whether `reason` may be used against a key at `now`. Another reason may be, unless it rests on
     /// the same neighbour's word.
     pub fn believes(&self, room: &RoomId, key: &StateKey, reason: Reason, now: Timestamp) -> bool {
@@ -92,6 +106,19 @@ mod tests {
             assert!(!quarantine.believes(&room, &key, Reason::DeviceGone, end - Duration::from_millis(1)));
             now = end;
         }
+    }
+
+    #[test]
+    fn what_no_longer_matters_is_forgotten_and_what_counts_for_the_next_return_is_not() {
+        let (room, key): (RoomId, StateKey) = ("!r".into(), "_@a:b_D".into());
+        let mut quarantine = Quarantine::default();
+        let until = quarantine.returned(&room, &key, Reason::DeviceGone, Timestamp::from_millis(0)).until;
+        let next = |quarantine: &Quarantine, now| quarantine.next_end(&room, &key, now);
+        assert_eq!(next(&quarantine, Timestamp::from_millis(0)), Some(until));
+        quarantine.prune(until + LONGEST - Duration::from_millis(1));
+        assert_eq!(quarantine.returned(&room, &key, Reason::DeviceGone, until).returns, 2);
+        quarantine.prune(until + LONGEST * 2);
+        assert!(quarantine.entries.is_empty());
     }
 
     #[test]

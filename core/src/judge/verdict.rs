@@ -178,6 +178,10 @@ fn may_be_silent(membership: &Membership, policy: &Policy) -> Duration {
     }
 }
 
+/// An `expires` this long is no span that hourly refreshes have added up to, but a moment, which some
+/// write there (milliseconds since the Unix epoch; this is a moment in 1980).
+const NO_SPAN: Duration = Duration::from_hours(24 * 3653);
+
 /// Since v39.1 matrix-js-sdk refreshes every hour and adds four hours to `expires` each time, so
 /// after `n` hours it has reached at least `4 h * (n + 1)`. A client that refreshes when the four
 /// hours are nearly over stays below that.
@@ -185,8 +189,8 @@ fn refreshes_hourly(membership: &Membership, created: Timestamp) -> bool {
     const HOUR_MS: u128 = 3_600_000;
     let elapsed = membership.sent.since(created).as_millis();
     let hours = (elapsed + HOUR_MS / 2) / HOUR_MS;
-    elapsed >= HOUR_MS
-        && membership.expires_after.is_some_and(|span| span.as_millis() >= 4 * HOUR_MS * (hours + 1))
+    let adds_up = |span: Duration| span < NO_SPAN && span.as_millis() >= 4 * HOUR_MS * (hours + 1);
+    elapsed >= HOUR_MS && membership.expires_after.is_some_and(adds_up)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Clocks that start, pause, reset and fall due.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::judge::verdict::tests::judgement;
 
@@ -150,4 +152,132 @@ fn what_is_no_longer_there_is_dropped_and_said_so() {
     story.ledger.retain(|_| false);
     assert_eq!(story.ledger.take_changes(), [(subject(), Vec::new())]);
     assert_eq!(story.ledger.due_at(&subject()), None);
+}
+
+#[test]
+fn a_key_or_a_room_that_is_over_is_forgotten_by_itself() {
+    let gone = judgement(&[(Reason::DeviceGone, GONE)]);
+    let of = |room: &str, key: &str, event: &str, entry| Subject {
+        room: room.into(),
+        key: key.into(),
+        event: event.into(),
+        entry,
+    };
+    let all = [
+        of("!a", "k", "$1", 0),
+        of("!a", "k", "$1", 1),
+        of("!a", "k", "$2", 0),
+        of("!a", "k2", "$3", 0),
+        of("!b", "k", "$4", 0),
+    ];
+    let mut ledger = Ledger::default();
+    for subject in &all {
+        ledger.observe(subject, &gone, ObservedAt::all(START), |_| Grace::After(GRACE));
+    }
+    ledger.take_changes();
+    let forgotten =
+        |ledger: &mut Ledger| ledger.take_changes().into_iter().map(|(one, _)| one).collect::<Vec<_>>();
+    ledger.forget_key(&"!a".into(), &"k".into());
+    assert_eq!(forgotten(&mut ledger), all[..3]);
+    ledger.forget_room(&"!a".into());
+    assert_eq!(forgotten(&mut ledger), all[3..4]);
+    assert_eq!(ledger.next_due(START), Some(START + GRACE), "the other room stays");
+    ledger.forget_key(&"!b".into(), &"k".into());
+    assert_eq!(ledger.next_due(START), None);
+    ledger.forget_key(&"!b".into(), &"k".into());
+    assert_eq!(ledger.take_changes().len(), 1, "once");
+}
+
+#[test]
+fn what_starts_stops_or_falls_due_is_written_at_once_and_what_runs_on_once_a_minute() {
+    let mut ledger = Ledger::default();
+    let mut look = |seconds: u64, finding| {
+        let judgement = judgement(&[(Reason::DeviceGone, finding)]);
+        let now = START + Duration::from_secs(seconds);
+        ledger.observe(&subject(), &judgement, ObservedAt::all(now), |_| Grace::After(GRACE));
+        ledger.take_changes().len() == 1
+    };
+    assert!(look(0, GONE), "it starts");
+    assert!(!look(20, GONE) && !look(40, GONE) && !look(59, GONE));
+    assert!(look(60, GONE), "a minute later");
+    assert!(!look(80, GONE));
+    assert!(look(90, Finding::Unknown), "it stops");
+    assert!(!look(100, Finding::Unknown));
+    assert!(look(110, GONE), "it runs again");
+    assert!(!look(120, GONE));
+    assert!(look(110 + 300 - 80, GONE), "it is due");
+    assert!(!look(110 + 300 - 75, GONE));
+    assert!(look(340, Finding::No), "it is over");
+    assert!(!look(400, Finding::No), "and stays so");
+}
+
+#[test]
+fn a_room_in_which_something_falls_due_is_named_once() {
+    let mut ledger = Ledger::default();
+    let look = |ledger: &mut Ledger, room: &str, now, finding| {
+        let subject = Subject { room: room.into(), ..subject() };
+        let judgement = judgement(&[(Reason::DeviceGone, finding)]);
+        ledger.observe(&subject, &judgement, ObservedAt::all(now), |_| Grace::After(GRACE));
+    };
+    let minute = Duration::from_mins(1);
+    look(&mut ledger, "!a", START, GONE);
+    look(&mut ledger, "!b", START + minute, GONE);
+    let due =
+        |ledger: &mut Ledger, now| ledger.take_due(now).iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert!(due(&mut ledger, START + minute * 4).is_empty());
+    assert_eq!(due(&mut ledger, START + GRACE), ["!a"]);
+    look(&mut ledger, "!a", START + GRACE, GONE);
+    assert!(due(&mut ledger, START + GRACE).is_empty(), "it was told");
+    assert_eq!(due(&mut ledger, START + minute * 60), ["!b"]);
+    // What fell due before it was looked at is told as well.
+    look(&mut ledger, "!a", START + minute * 61, Finding::Unknown);
+    look(&mut ledger, "!a", START + minute * 62, GONE);
+    assert_eq!(due(&mut ledger, START + minute * 62), ["!a"]);
+    let subject = Subject { room: "!c".into(), ..subject() };
+    let late = ObservedAt { device_lists: START, ..ObservedAt::all(START + minute * 62) };
+    let gone = judgement(&[(Reason::DeviceGone, GONE)]);
+    ledger.observe(&subject, &gone, late, |_| Grace::After(Duration::ZERO));
+    assert_eq!(due(&mut ledger, START + minute * 62), ["!c"]);
+    assert!(due(&mut ledger, START + minute * 62).is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn when_clocks_end_is_known_as_if_all_were_looked_through(
+        steps in prop::collection::vec((0..4_u8, 0..4_u64, 0..8_u8), 1..40),
+    ) {
+        let (mut ledger, mut now) = (Ledger::default(), START);
+        for (room, minutes, what) in steps {
+            now = now + Duration::from_mins(minutes);
+            let subject = Subject { room: format!("!{room}").as_str().into(), ..subject() };
+            let mut look = |findings: &[(Reason, Finding)]| {
+                let grace = |reason| match reason {
+                    Reason::Silent => Grace::Never,
+                    Reason::Expired => Grace::After(Duration::ZERO),
+                    _ => Grace::After(GRACE),
+                };
+                ledger.observe(&subject, &judgement(findings), ObservedAt::all(now), grace);
+            };
+            match what {
+                0 => look(&[(Reason::DeviceGone, GONE), (Reason::Silent, GONE)]),
+                1 => look(&[(Reason::DeviceGone, Finding::Unknown), (Reason::Expired, GONE)]),
+                2 => look(&[(Reason::NotOnSfu, GONE), (Reason::DeviceGone, GONE)]),
+                3 => look(&[]),
+                4 => ledger.pause(Some(Neighbour::DeviceLists)),
+                5 => ledger.forget_key(&subject.room, &subject.key),
+                6 => drop(ledger.take_due(now)),
+                _ => ledger.retain(|other| other.room == subject.room),
+            }
+            let clocks = ledger.clocks.iter().flat_map(|(subject, clocks)| {
+                clocks.running.iter().filter_map(|one| Some((one.ends()?, subject.clone(), one.reason)))
+            });
+            prop_assert_eq!(&ledger.ends.all, &clocks.collect::<BTreeSet<_>>());
+            let next = ledger.ends.all.iter().map(|(at, ..)| *at).filter(|at| *at > now).min();
+            prop_assert_eq!(ledger.next_due(now), next);
+            prop_assert!(ledger.ends.late.is_subset(&ledger.ends.all));
+            prop_assert!(ledger.clocks.values().all(|clocks| !clocks.running.is_empty()));
+        }
+    }
 }

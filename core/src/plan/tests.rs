@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::guard::{breaker::Settings, limits::Limits};
+use crate::guard::{
+    breaker::Settings,
+    limits::{Limit, Limits, Used},
+};
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
@@ -21,6 +24,7 @@ fn candidate(room: &str, device: &str, reason: Reason) -> Candidate {
             index: 0,
             due: vec![due(reason)],
             expires: NOW + Duration::from_hours(1),
+            was_expired_when_sent: false,
             last_sign: NOW - Duration::from_mins(10),
             is_remote: false,
             sfu_is_silent: false,
@@ -40,7 +44,7 @@ struct World {
     breakers: Breakers,
     quarantine: Quarantine,
     limits: Limits,
-    in_last_hour: u32,
+    used: Used,
     tweak: fn(&mut Circumstances<'_>),
 }
 
@@ -50,7 +54,7 @@ impl Default for World {
             breakers: Breakers::default(),
             quarantine: Quarantine::default(),
             limits: Limits::default(),
-            in_last_hour: 0,
+            used: Used::default(),
             tweak: |_| {},
         }
     }
@@ -58,6 +62,10 @@ impl Default for World {
 
 impl World {
     fn plan(&self, candidates: Vec<Candidate>) -> Plan {
+        Plan::make(candidates, self.circumstances(NOW), Budget::new(self.limits, self.used.clone()))
+    }
+
+    fn circumstances(&self, now: Timestamp) -> Circumstances<'_> {
         let mut circumstances = Circumstances {
             is_paused: false,
             first_sync_is_over: true,
@@ -65,11 +73,12 @@ impl World {
             minimum_age: Duration::from_mins(2),
             remote_device_lists: false,
             breakers: &self.breakers,
+            probing: &[],
             quarantine: &self.quarantine,
-            now: NOW,
+            now,
         };
         (self.tweak)(&mut circumstances);
-        Plan::make(candidates, circumstances, Budget::new(self.limits, self.in_last_hour))
+        circumstances
     }
 
     /// Holds the candidate back for `why`, while the control, which differs in one fact, is written.
@@ -121,6 +130,25 @@ fn condition_2_a_young_membership_is_left_alone() {
 }
 
 #[test]
+fn condition_2_expired_alone_does_not_count_for_75_min_where_it_was_sent_expired() {
+    let sent_expired = |ago, reasons: &[Reason]| {
+        ghost_with(|g| {
+            entry(g).due = reasons.iter().copied().map(due).collect();
+            entry(g).was_expired_when_sent = true;
+            entry(g).last_sign = NOW - ago;
+        })
+    };
+    let young = Duration::from_mins(75) - Duration::from_millis(1);
+    let mut usual = sent_expired(young, &[Reason::Expired]);
+    entry(&mut usual).was_expired_when_sent = false;
+    World::default().expect_held(sent_expired(young, &[Reason::Expired]), usual, HeldBack::SentExpired);
+    let old = sent_expired(Duration::from_mins(75), &[Reason::Expired]);
+    assert_eq!(World::default().held(old), None, "nothing came for 75 min");
+    let two = World::default().plan(vec![sent_expired(young, &[Reason::Expired, Reason::DeviceGone])]);
+    assert_eq!(two.writes[0].reason(), Some(Reason::DeviceGone), "another reason counts");
+}
+
+#[test]
 fn condition_2_nothing_is_written_before_everything_was_read() {
     let starting = World { tweak: |c| c.first_sync_is_over = false, ..World::default() };
     assert_eq!(starting.held(ghost()), Some(HeldBack::FirstSync));
@@ -137,8 +165,16 @@ fn condition_5_limits_hold_back_what_is_too_much() {
     let small = World { limits: Limits { per_sweep: 2, per_room: 5, per_hour: 9 }, ..World::default() };
     let plan = small.plan(["A", "B", "C"].map(|d| candidate("!r", d, Reason::Expired)).into());
     assert_eq!((plan.writes.len(), plan.held[0].1), (2, HeldBack::Limit(Limit::Sweep)));
-    let full = World { limits: small.limits, in_last_hour: 9, ..World::default() };
+    let full = World { limits: small.limits, used: 9.into(), ..World::default() };
     assert_eq!(full.held(ghost()), Some(HeldBack::Limit(Limit::Hour)));
+    let after_another = |in_interval, in_room| World {
+        limits: small.limits,
+        used: Used { in_hour: 5, in_interval, in_interval_by_room: [(ghost().room, in_room)].into() },
+        ..World::default()
+    };
+    assert_eq!(after_another(2, 2).held(ghost()), Some(HeldBack::Limit(Limit::Sweep)));
+    assert_eq!(after_another(1, 5).held(ghost()), Some(HeldBack::Limit(Limit::Room)));
+    assert_eq!(after_another(1, 1).held(ghost()), None);
 }
 
 #[test]
@@ -210,6 +246,35 @@ fn condition_7_a_key_that_came_back_is_left_alone_but_for_another_reason() {
 }
 
 #[test]
+fn what_time_alone_ends_is_over_at_that_time_and_not_before() {
+    let young = ghost_with(|g| entry(g).last_sign = NOW - Duration::from_secs(5));
+    let sent_expired = ghost_with(|g| {
+        entry(g).due = vec![due(Reason::Expired)];
+        entry(g).was_expired_when_sent = true;
+    });
+    let mut returned = World::default();
+    returned.quarantine.returned(&ghost().room, &ghost().key, Reason::DeviceGone, NOW);
+    let open = World { breakers: Breakers::unreadable(&Settings::default(), NOW), ..World::default() };
+    for (world, candidate, why) in [
+        (World::default(), young, HeldBack::TooYoung),
+        (World::default(), sent_expired, HeldBack::SentExpired),
+        (returned, ghost(), HeldBack::Quarantine),
+        (open, ghost(), HeldBack::Breaker(Neighbour::DeviceLists)),
+    ] {
+        let end = why.may_end(&candidate, &world.circumstances(NOW)).expect("it ends by time");
+        let held = |now: Timestamp| {
+            let plan =
+                Plan::make(vec![candidate.clone()], world.circumstances(now), Budget::new(world.limits, 0));
+            plan.held.first().map(|(_, why)| *why)
+        };
+        assert_eq!(held(end - Duration::from_millis(1)), Some(why));
+        assert_eq!(held(end), None, "{why:?}");
+    }
+    let world = World::default();
+    assert_eq!(HeldBack::Excluded.may_end(&ghost(), &world.circumstances(NOW)), None);
+}
+
+#[test]
 fn a_device_list_of_another_server_is_not_acted_on_unless_allowed() {
     let remote = ghost_with(|g| entry(g).is_remote = true);
     let allowed = World { tweak: |c| c.remote_device_lists = true, ..World::default() };
@@ -254,6 +319,40 @@ fn a_key_that_nobody_else_may_write_is_blocked() {
     let blocked = ghost_with(|g| g.route = Some(Err(Blocked::OnlyItsOwner)));
     World::default().expect_held(blocked, ghost(), HeldBack::NoRoute(Blocked::OnlyItsOwner));
     assert_eq!(World::default().held(ghost_with(|g| g.route = None)), Some(HeldBack::RouteUnknown));
+}
+
+#[test]
+fn only_of_what_would_be_written_it_is_asked_who_may() {
+    let unread = |room: &str, reason| Candidate { route: None, ..candidate(room, "D", reason) };
+    let rooms = |world: &World, candidates: &[Candidate]| {
+        let budget = Budget::new(world.limits, world.used.clone());
+        let rooms = Plan::rooms_to_read(candidates, world.circumstances(NOW), budget);
+        rooms.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let world = World::default();
+    let mut young = unread("!young", Reason::DeviceGone);
+    entry(&mut young).last_sign = NOW;
+    let mut excluded = unread("!excluded", Reason::DeviceGone);
+    excluded.is_excluded = true;
+    let read = candidate("!read", "D", Reason::DeviceGone);
+    let mut hidden = unread("!a-hidden", Reason::DeviceGone);
+    hidden.is_shown = false;
+    let all =
+        [young, excluded, read.clone(), hidden, unread("!x", Reason::Expired), unread("!y", Reason::Silent)];
+    assert_eq!(rooms(&world, &all), ["!a-hidden", "!x", "!y"]);
+
+    let few = World { limits: Limits { per_sweep: 2, ..Limits::default() }, ..World::default() };
+    assert_eq!(rooms(&few, &all), ["!x"], "what is known may be written first, and uses the limit up");
+    let full = World { used: 120.into(), ..World::default() };
+    assert!(rooms(&full, &all).is_empty());
+    let blocked = Candidate { route: Some(Err(Blocked::OnlyItsOwner)), ..read };
+    assert_eq!(
+        rooms(&few, &[blocked, unread("!x", Reason::Expired), unread("!y", Reason::Silent)]),
+        ["!x", "!y"]
+    );
+
+    let open = World { breakers: Breakers::unreadable(&Settings::default(), NOW), ..World::default() };
+    assert_eq!(rooms(&open, &all), ["!x", "!y"], "what rests on no neighbour");
 }
 
 #[test]

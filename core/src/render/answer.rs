@@ -3,10 +3,12 @@
 //! Each answer is a plain value; what is from outside is made harmless here. Lists are cut where a
 //! message would grow too long, with a count and the way to the rest.
 
+mod beside;
 mod calls;
 mod explain;
 mod help;
 mod history;
+mod mistake;
 mod notices;
 mod page;
 mod plans;
@@ -14,15 +16,18 @@ mod rooms;
 mod settings;
 mod status;
 
+pub use beside::beside;
 pub use calls::{Call, Caller, Calls};
 pub use explain::{Explained, Explanation};
 pub use help::{commands, one_command};
 pub use history::{History, Past};
 pub use notices::*;
-pub use plans::{Outcome, PlanKind, Progress, ShownPlan, held_back, unsettled};
+pub use plans::{Outcome, Progress, ShownPlan, held_back, unsettled};
 pub use rooms::{Problem, Room, Rooms};
 pub use settings::{Setting, Settings};
 pub use status::{Blind, NeighbourHealth, Status};
+
+pub use crate::plan::PlanKind;
 
 #[cfg(test)]
 mod tests;

@@ -2,31 +2,31 @@
 //! and the few that say that a person is needed.
 
 mod digest;
+mod memory;
 mod notices;
+mod rows;
 mod start;
 
 use std::fmt::Write;
 
-use serde::{Deserialize, Serialize};
-
 pub(crate) use self::notices::neighbour;
 pub use self::{
     digest::Digest,
+    memory::{another_watch, journal_is_new, unreadable, unreadable_plan},
     notices::{
-        Whose, admin_room_back, breaker, came_back, clock_agrees, clock_skew, first_start, keys_incomplete,
-        lost_power, not_taken, obstacle, overwrote, remote_device_list, removed, signed_out, upgraded,
+        Whose, admin_room_back, breaker, came_back, cannot_go_on, clock_agrees, clock_skew, first_start,
+        keys_incomplete, lost_power, not_taken, obstacle, overwrote, remote_device_list, removed, signed_out,
+        upgraded, writes_allowed, writes_forbidden,
     },
+    rows::Rows,
     start::Start,
 };
 use super::{
     message::{self, MOST_BYTES, Message, escaped, sentence_html},
     words,
 };
-use crate::{
-    ids::{RoomId, UserId},
-    judge::policy::Reason,
-    time::Timestamp,
-};
+pub use crate::finding::{FindingKind, Row};
+use crate::time::Timestamp;
 
 /// The most rows that one table shows; the rest is counted.
 const MOST_ROWS: usize = 50;
@@ -34,59 +34,17 @@ const MOST_ROWS: usize = 50;
 /// The most devices that one row names: an array form can hold hundreds.
 const MOST_DEVICES: usize = 5;
 
-/// What was found about an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FindingKind {
-    /// It was emptied.
-    Cleared,
-    /// It would have been emptied in mode `clean`.
-    WouldClear,
-    /// It is due and nobody here may empty it.
-    Blocked,
-    /// The server refused to empty it.
-    Refused,
-}
-
-/// One key in a report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Row {
-    /// The room.
-    pub room: RoomId,
-    /// Its name, where it is known.
-    pub room_name: Option<String>,
-    /// Whose membership it was.
-    pub user: UserId,
-    /// On which device; several in the array form.
-    pub devices: Vec<String>,
-    /// Why it was stale.
-    pub reason: Reason,
-    /// Since when that was seen.
-    pub since: Timestamp,
-    /// Whether clients still showed it.
-    pub is_shown: bool,
-    /// What kept it from being cleared, and what would help.
-    pub obstacle: Option<String>,
-    /// How often it was found.
-    #[serde(default = "once")]
-    pub times: u32,
-}
-
-const fn once() -> u32 {
-    1
-}
-
 /// What one sweep did, or would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Emptied.
-    pub cleared: Vec<Row>,
+    pub cleared: Rows,
     /// Would be emptied in mode `clean`.
-    pub would_clear: Vec<Row>,
+    pub would_clear: Rows,
     /// Due, and nobody here may empty them.
-    pub blocked: Vec<Row>,
+    pub blocked: Rows,
     /// The server said no.
-    pub refused: Vec<Row>,
+    pub refused: Rows,
     /// How many expired over 30 days ago.
     pub long_expired: usize,
 }
@@ -103,12 +61,7 @@ impl Report {
             FindingKind::Blocked => &mut self.blocked,
             FindingKind::Refused => &mut self.refused,
         };
-        let same =
-            |old: &&mut Row| (&old.room, &old.user, &old.devices) == (&row.room, &row.user, &row.devices);
-        match rows.iter_mut().find(same) {
-            Some(old) => *old = Row { times: old.times + row.times, ..row },
-            None => rows.push(row),
-        }
+        rows.add(row);
     }
 
     /// Whether there is anything to say.
@@ -172,9 +125,9 @@ impl Report {
             format!("🚫 Cannot hang up {}, which I may not write.", memberships(self.blocked.len())),
         );
         add(&self.refused, format!("⚠️ The server refused to hang up {}.", memberships(self.refused.len())));
-        let rows = [&self.cleared, &self.would_clear, &self.blocked, &self.refused];
+        let rows = [&*self.cleared, &*self.would_clear, &*self.blocked, &*self.refused];
         let rows = rows.into_iter().filter(|rows| !rows.is_empty());
-        sections.into_iter().zip(rows).map(|((heading, _), rows)| (heading, rows.as_slice())).collect()
+        sections.into_iter().zip(rows).map(|((heading, _), rows)| (heading, rows)).collect()
     }
 }
 

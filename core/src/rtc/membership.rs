@@ -1,16 +1,18 @@
 //! From one raw membership event to the memberships in it, by the rules of the clients.
 //!
 //! The rules are those of matrix-js-sdk (`membershipData/session.ts`, and before v36 the array form
-//! of `CallMembership.ts`) and of its full-mesh group calls (`webrtc/groupCall.ts`). What no client
-//! would show is malformed, which is not "left": a malformed membership is never cleared.
+//! of `CallMembership.ts`), of its full-mesh group calls (`webrtc/groupCall.ts`), and of Element X.
+//! What no client would show is malformed, which is not "left": a malformed membership is never
+//! cleared.
 
 use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use super::focus::{Focus, FocusSelection};
 use super::state_event::{StateEvent, is_leave, saturating_integer};
-use super::state_key;
+use super::{focus, state_key};
 use crate::{
     ids::{DeviceId, UserId},
     time::Timestamp,
@@ -64,26 +66,6 @@ pub enum Form {
     Array,
     /// `{"m.calls": [...]}`, full-mesh group calls of MSC3401.
     GroupCall,
-}
-
-/// How the SFU of a membership is found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FocusSelection {
-    /// Its own first focus (`multi_sfu`).
-    Own,
-    /// The first focus of the oldest membership of the call (`oldest_membership`).
-    OldestMembership,
-    /// Not by any rule that is known here, so being absent somewhere says nothing.
-    Unknown,
-}
-
-/// A LiveKit focus (MSC4195).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Focus {
-    /// `livekit_service_url`, scheme and host in lower case and without a slash at its end.
-    pub service_url: Box<str>,
-    /// `livekit_alias`, which older clients send as the name of the SFU room.
-    pub alias: Option<Box<str>>,
 }
 
 /// Something odd that does not keep clients from showing the membership.
@@ -149,6 +131,14 @@ pub struct Membership {
     pub anomalies: Vec<Anomaly>,
 }
 
+impl Membership {
+    /// Whether it was over before it was sent: its client goes on and never moves `created_ts`. Nobody
+    /// sees it, and its client is there.
+    pub fn was_expired_when_sent(&self) -> bool {
+        self.expires <= self.sent
+    }
+}
+
 /// Why no client would show a membership.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Malformed {
@@ -177,7 +167,7 @@ impl fmt::Display for Malformed {
 /// What a membership event says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Content {
-    /// Nobody: `{}`, a lone `leave_reason`, an array form with nobody in it, or redacted.
+    /// Nobody: what clients write when they leave, an array form with nobody in it, or redacted.
     Left,
     /// Nothing that a client would show.
     Malformed(Malformed),
@@ -239,29 +229,10 @@ impl<'a> Reader<'a> {
         Self { event, sent, last_sign, anomalies }
     }
 
-    /// The session form, by `checkSessionsMembershipData` of matrix-js-sdk.
+    /// The session form, where any client shows it.
     fn session(&self, content: &Map<String, Value>) -> Result<Membership, Malformed> {
-        let device = text(content, "device_id").ok_or(Malformed::because("device_id is not text"))?;
-        let call_id = text(content, "call_id").ok_or(Malformed::because("call_id is not text"))?;
-        let application =
-            text(content, "application").ok_or(Malformed::because("application is not text"))?;
-        let active = content.get("focus_active").ok_or(Malformed::because("focus_active is missing"))?;
-        if !active.get("type").is_some_and(Value::is_string) {
-            return Err(Malformed::because("focus_active has no type"));
-        }
-        let foci = match content.get("foci_preferred") {
-            None => &[][..],
-            Some(Value::Array(foci)) if foci.iter().all(|f| f.get("type").is_some_and(Value::is_string)) => {
-                foci
-            }
-            Some(_) => return Err(Malformed::because("foci_preferred is not a list of foci")),
-        };
-        if content.get("created_ts").is_some_and(|created| !created.is_number()) {
-            return Err(Malformed::because("created_ts is not a number"));
-        }
-        if ["scope", "m.call.intent"].iter().any(|f| content.get(*f).is_some_and(|v| !v.is_string())) {
-            return Err(Malformed::because("scope or m.call.intent is not text"));
-        }
+        let session = validity::session(content)?;
+        let active = session.focus_active;
         let selection = match active.get("focus_selection").and_then(Value::as_str) {
             Some("oldest_membership") => FocusSelection::OldestMembership,
             Some("multi_sfu") => FocusSelection::Own,
@@ -269,8 +240,13 @@ impl<'a> Reader<'a> {
         };
         Ok(Membership {
             focus_selection: selection,
-            focus: foci.first().and_then(livekit_focus),
-            ..self.membership(Form::Session, Call::new(application, call_id), device, content)
+            focus: session.foci.first().and_then(focus::livekit),
+            ..self.membership(
+                Form::Session,
+                Call::new(session.application, session.call_id),
+                session.device,
+                content,
+            )
         })
     }
 
@@ -283,7 +259,7 @@ impl<'a> Reader<'a> {
         let application = text(entry, "application").ok_or(Malformed::because("application is not text"))?;
         let foci = entry.get("foci_active").and_then(Value::as_array);
         Ok(Membership {
-            focus: foci.and_then(|foci| foci.first()).and_then(livekit_focus),
+            focus: foci.and_then(|foci| foci.first()).and_then(focus::livekit),
             ..self.membership(Form::Array, Call::new(application, call_id), device, entry)
         })
     }
@@ -336,9 +312,8 @@ impl<'a> Reader<'a> {
         // Only the old forms have an absolute expiry; clients do not read one in the session form.
         let absolute = if form == Form::Session { None } else { number(fields, "expires_ts") };
         let expires = match (absolute, span) {
-            // Clients differ in which of the two they read; nobody is late by the later.
-            (Some(at), Some(span)) => Timestamp::from_millis(at).max(start.offset_millis(span)),
-            (Some(at), None) => Timestamp::from_millis(at),
+            // matrix-dart-sdk writes a constant span beside the moment that it means.
+            (Some(at), _) => Timestamp::from_millis(at),
             (None, Some(span)) => start.offset_millis(span),
             (None, None) => start + DEFAULT_EXPIRES,
         };
@@ -368,24 +343,7 @@ fn number(fields: &Map<String, Value>, name: &str) -> Option<i64> {
     fields.get(name).and_then(saturating_integer)
 }
 
-fn livekit_focus(focus: &Value) -> Option<Focus> {
-    if focus.get("type").and_then(Value::as_str) != Some("livekit") {
-        return None;
-    }
-    Some(Focus {
-        service_url: normalised(focus.get("livekit_service_url").and_then(Value::as_str)?).into(),
-        alias: focus.get("livekit_alias").and_then(Value::as_str).map(Into::into),
-    })
-}
-
-/// The same for all ways to write the same address.
-fn normalised(url: &str) -> String {
-    let url = url.trim().trim_end_matches('/');
-    let host_ends =
-        url.find("://").map_or(0, |at| url[at + 3..].find('/').map_or(url.len(), |end| at + 3 + end));
-    let (place, path) = url.split_at(host_ends);
-    place.to_ascii_lowercase() + path
-}
+mod validity;
 
 #[cfg(test)]
 mod tests;

@@ -35,12 +35,21 @@ pub fn identity(owner: &Owner) -> String {
     format!("{}:{}", owner.user, owner.device)
 }
 
-/// The identities under which the SFU may list a membership: `user:device` on the SFU it publishes
-/// to, and its `membershipID`, which is the same unless a client chose another.
+/// The identities under which an SFU may list a membership.
+///
+/// `user:device` on the SFU that it publishes to. On every other SFU of the call, and on its own for a
+/// moment before, Element Call is listed under what `/get_token` makes of its `membershipID`. And that
+/// itself, where a client chose one of its own.
 pub fn identities(membership: &Membership) -> impl Iterator<Item = String> {
     let default = identity(&membership.owner);
     let chosen = membership.membership_id.as_deref().filter(|id| **id != default).map(str::to_owned);
-    std::iter::once(default).chain(chosen)
+    let Owner { user, device } = &membership.owner;
+    let member = chosen.as_deref().unwrap_or(&default);
+    let hashed = [
+        STANDARD_NO_PAD.encode(sha256(&go_json(&[user.as_str(), device.as_str(), member]))), // v0.4.3 and later
+        STANDARD_NO_PAD.encode(sha256(&format!("{user}|{device}|{member}"))),                // v0.4.1, v0.4.2
+    ];
+    std::iter::once(default).chain(hashed).chain(chosen)
 }
 
 fn sha256(text: &str) -> [u8; 32] {
@@ -73,6 +82,13 @@ fn go_json(texts: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        rtc::{
+            membership::{Content, FirstSeen, read},
+            state_event::StateEvent,
+        },
+        time::Timestamp,
+    };
 
     #[test]
     fn the_known_answers_of_lk_jwt_service_are_among_the_names() {
@@ -87,6 +103,28 @@ mod tests {
             assert!(names.contains(&known.to_owned()), "{known} is missing from {names:?}");
         }
         assert_eq!(names.len(), 4, "each name once");
+    }
+
+    #[test]
+    fn the_known_identities_of_lk_jwt_service_are_among_those_of_a_membership() {
+        let content = serde_json::json!({"application": "m.call", "call_id": "", "device_id": "ALICEDEV1",
+            "membershipID": "7f0c0f6e-0000-4000-8000-000000000001", "focus_active": {"type": "livekit"}});
+        let event = StateEvent::from_json(serde_json::json!({
+            "type": "org.matrix.msc3401.call.member", "state_key": "_@alice:example.org_ALICEDEV1_m.call",
+            "event_id": "$e", "sender": "@alice:example.org", "origin_server_ts": 0, "content": content,
+        }))
+        .expect("an event");
+        let seen = FirstSeen { at: Timestamp::from_millis(0), live: true };
+        let Content::Entries(entries) = read(&event, seen) else { unreachable!("a session") };
+        let all: Vec<_> = identities(entries[0].as_ref().expect("a membership")).collect();
+        for known in [
+            "@alice:example.org:ALICEDEV1",
+            "H//Qua949xZXcT/6BAXPij33N05hLZr/pDGpNpKJk8Y",
+            "oyZMyaOZAbp9rp+aryb5/DLjzRBZ9ldUYqJe/0imhco",
+            "7f0c0f6e-0000-4000-8000-000000000001",
+        ] {
+            assert!(all.contains(&known.to_owned()), "{known} is missing from {all:?}");
+        }
     }
 
     #[test]

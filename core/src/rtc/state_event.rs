@@ -76,9 +76,10 @@ impl StateEvent {
     }
 }
 
-/// Whether this is what clients write when they leave: nothing, or a lone `leave_reason`.
+/// Whether this is what clients write when they leave: nothing, or nothing but why, and which slot
+/// and sticky key was left (matrix-js-sdk 43).
 pub(crate) fn is_leave(content: &Map<String, Value>) -> bool {
-    content.is_empty() || (content.len() == 1 && content.contains_key("leave_reason"))
+    content.keys().all(|key| matches!(key.as_str(), "leave_reason" | "slot_id" | "msc4354_sticky_key"))
 }
 
 /// A JSON number as a whole one; what does not fit is the nearest that does.

@@ -420,6 +420,7 @@ fn entry() -> impl Strategy<Value = Entry> {
                 index: 0,
                 due,
                 expires: NOW.offset_millis(expires),
+                was_expired_when_sent: sfu_is_silent != is_remote,
                 last_sign: NOW.offset_millis(-age),
                 is_remote,
                 sfu_is_silent,

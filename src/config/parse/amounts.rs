@@ -5,22 +5,31 @@ use std::{num::NonZeroU32, time::Duration};
 use ::config::ValueKind;
 use rtc_janitor_core::time::{TimeOfDay, parse_duration};
 
-use super::{Parsed, shown};
-use crate::config::Grace;
+use super::{How, Parsed, shown};
+use crate::config::{Grace, table::Kind};
+
+pub(in crate::config) const COUNT: How<NonZeroU32> = How::new(Kind::Whole, count);
+pub(in crate::config) const DURATION: How<Duration> = How::new(Kind::Text, duration);
+pub(in crate::config) const GRACE: How<Grace> = How::new(Kind::Text, grace);
+pub(in crate::config) const POWER_LEVEL: How<i64> = How::new(Kind::Whole, power_level);
+pub(in crate::config) const SHARE: How<f64> = How::new(Kind::Fraction, share);
+pub(in crate::config) const TIME_OF_DAY: How<Option<TimeOfDay>> = How::new(Kind::Text, time_of_day);
 
 /// `90s`, `5m`, `4h15m`.
-pub(in crate::config) fn duration(value: &ValueKind) -> Parsed<Duration> {
+pub(super) fn duration(value: &ValueKind) -> Parsed<Duration> {
     let ValueKind::String(text) = value else {
         return Err(format!(
             "{} is not a duration in quotes; write a duration such as \"90s\", \"5m\" or \"4h15m\"",
             shown(value)
         ));
     };
-    parse_duration(text).map_err(|why| format!("{} {why}", shown(value)))
+    // A space that does not break the line is what some editors put between a number and its unit.
+    parse_duration(&text.replace(['\u{a0}', '\u{202f}'], " "))
+        .map_err(|why| format!("{} {why}", shown(value)))
 }
 
 /// A duration, or `never`.
-pub(in crate::config) fn grace(value: &ValueKind) -> Parsed<Grace> {
+pub(super) fn grace(value: &ValueKind) -> Parsed<Grace> {
     match value {
         ValueKind::String(text) if text.trim() == "never" => Ok(Grace::Never),
         _ => duration(value).map(Grace::After).map_err(|why| format!("{why}, or \"never\"")),
@@ -28,7 +37,7 @@ pub(in crate::config) fn grace(value: &ValueKind) -> Parsed<Grace> {
 }
 
 /// A time of day in UTC; `None` for `never`.
-pub(in crate::config) fn time_of_day(value: &ValueKind) -> Parsed<Option<TimeOfDay>> {
+pub(super) fn time_of_day(value: &ValueKind) -> Parsed<Option<TimeOfDay>> {
     let ValueKind::String(text) = value else {
         return Err(format!("{} is not a time of day in quotes; write one such as \"08:00\"", shown(value)));
     };
@@ -39,7 +48,7 @@ pub(in crate::config) fn time_of_day(value: &ValueKind) -> Parsed<Option<TimeOfD
 }
 
 /// A whole number, at least 1.
-pub(in crate::config) fn count(value: &ValueKind) -> Parsed<NonZeroU32> {
+pub(super) fn count(value: &ValueKind) -> Parsed<NonZeroU32> {
     let ValueKind::I64(number) = value else {
         return Err(format!("{} is not a whole number; write it without quotes, such as 20", shown(value)));
     };
@@ -50,7 +59,7 @@ pub(in crate::config) fn count(value: &ValueKind) -> Parsed<NonZeroU32> {
 }
 
 /// A power level: 0 to 100 in most rooms, but Matrix knows no end.
-pub(in crate::config) fn power_level(value: &ValueKind) -> Parsed<i64> {
+pub(super) fn power_level(value: &ValueKind) -> Parsed<i64> {
     /// The largest integer of Matrix' canonical JSON.
     const HIGHEST: i64 = (1 << 53) - 1;
     let ValueKind::I64(number) = value else {
@@ -64,7 +73,7 @@ pub(in crate::config) fn power_level(value: &ValueKind) -> Parsed<i64> {
 }
 
 /// A share of a whole, above 0 and at most 1.
-pub(in crate::config) fn share(value: &ValueKind) -> Parsed<f64> {
+pub(super) fn share(value: &ValueKind) -> Parsed<f64> {
     let share = match value {
         ValueKind::Float(number) => *number,
         ValueKind::I64(1) => 1.0,

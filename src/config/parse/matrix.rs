@@ -7,16 +7,33 @@ use matrix_sdk::{
 };
 use rtc_janitor_core::ids::{DeviceId, RoomId, UserId};
 
-use super::{Parsed, list, shown, text};
-use crate::config::{RoomRef, UserGlobs};
+use super::{How, Parsed, list, shown, stray::stray, text};
+use crate::config::{RoomRef, UserGlobs, table::Kind};
+
+pub(in crate::config) const DEVICE_ID: How<DeviceId> = How::new(Kind::Text, device_id);
+pub(in crate::config) const ROOM: How<RoomRef> = How::new(Kind::Text, room);
+pub(in crate::config) const ROOMS: How<Vec<RoomRef>> = How::new(Kind::List, rooms);
+pub(in crate::config) const SERVER_NAME: How<String> = How::new(Kind::Text, server_name);
+pub(in crate::config) const URL: How<Url> = How::new(Kind::Text, url);
+pub(in crate::config) const USERS: How<Vec<UserId>> = How::new(Kind::List, users);
+pub(in crate::config) const USER_GLOBS: How<UserGlobs> = How::new(Kind::List, user_globs);
+pub(in crate::config) const USER_ID: How<UserId> = How::new(Kind::Text, user_id);
 
 /// The base of the client API. A URL is not shown when it is wrong: it may hold a password.
-pub(in crate::config) fn url(value: &ValueKind) -> Parsed<Url> {
+pub(super) fn url(value: &ValueKind) -> Parsed<Url> {
     const EXAMPLE: &str = "write one such as \"https://matrix.example.org\"";
-    let url =
-        Url::parse(text(value)?.trim()).map_err(|error| format!("is not a URL ({error}); {EXAMPLE}"))?;
+    let text = text(value)?.trim();
+    // The parser drops line breaks and takes a comma for a part of the host's name.
+    if stray(text).is_some() {
+        return Err(format!("must be one address without spaces and commas; {EXAMPLE}"));
+    }
+    let url = Url::parse(text).map_err(|error| format!("is not a URL ({error}); {EXAMPLE}"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("must begin with https:// or http://; {EXAMPLE}"));
+    }
+    let is_host = |host: &str| host.chars().all(|c| c.is_ascii_alphanumeric() || "-._[]:".contains(c));
+    if !url.host_str().is_some_and(is_host) {
+        return Err(format!("has no host that could be asked; {EXAMPLE}"));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err("must not hold a user name or password; they belong to [login]".to_owned());
@@ -31,7 +48,7 @@ pub(in crate::config) fn url(value: &ValueKind) -> Parsed<Url> {
 }
 
 /// A server name as in user ids: no scheme, no path.
-pub(in crate::config) fn server_name(value: &ValueKind) -> Parsed<String> {
+pub(super) fn server_name(value: &ValueKind) -> Parsed<String> {
     let text = text(value)?.trim();
     match ServerName::parse(text) {
         Ok(_) => Ok(text.to_owned()),
@@ -43,36 +60,45 @@ pub(in crate::config) fn server_name(value: &ValueKind) -> Parsed<String> {
 }
 
 /// A full user id.
-pub(in crate::config) fn user_id(value: &ValueKind) -> Parsed<UserId> {
+pub(super) fn user_id(value: &ValueKind) -> Parsed<UserId> {
     user_id_text(text(value)?)
 }
 
 /// A full user id, from the command line.
 pub(crate) fn user_id_text(text: &str) -> Parsed<UserId> {
     let text = text.trim();
-    match ruma::UserId::parse(text) {
-        Ok(_) => Ok(UserId::from(text)),
-        Err(_) => {
-            Err(format!("{text:?} is not a user id; write it in full, such as \"@janitor:example.org\""))
-        }
+    if let Some(why) = stray(text) {
+        return Err(format!("{text:?} {why}"));
+    }
+    if is_user_id(text) {
+        Ok(UserId::from(text))
+    } else {
+        Err(format!("{text:?} is not a user id; write it in full, such as \"@janitor:example.org\""))
     }
 }
 
+fn is_user_id(text: &str) -> bool {
+    ruma::UserId::parse(text).is_ok()
+}
+
 /// A device id is any text.
-pub(in crate::config) fn device_id(value: &ValueKind) -> Parsed<DeviceId> {
+pub(super) fn device_id(value: &ValueKind) -> Parsed<DeviceId> {
     text(value).map(|text| DeviceId::from(text.trim()))
 }
 
 /// A room id or alias.
-pub(in crate::config) fn room(value: &ValueKind) -> Parsed<RoomRef> {
+pub(super) fn room(value: &ValueKind) -> Parsed<RoomRef> {
     room_text(text(value)?)
 }
 
 /// A room id or alias, from the command line.
 pub(crate) fn room_text(text: &str) -> Parsed<RoomRef> {
     let text = text.trim();
+    if let Some(why) = stray(text) {
+        return Err(format!("{text:?} {why}"));
+    }
     match text.chars().next() {
-        Some('!') if ruma::RoomId::parse(text).is_ok() => Ok(RoomRef::Id(RoomId::from(text))),
+        Some('!') if is_room_id(text) => Ok(RoomRef::Id(RoomId::from(text))),
         Some('#') if RoomAliasId::parse(text).is_ok() => Ok(RoomRef::Alias(text.to_owned())),
         _ => Err(format!(
             "{text:?} is neither a room id (\"!id:example.org\") nor an alias (\"#name:example.org\")"
@@ -80,24 +106,51 @@ pub(crate) fn room_text(text: &str) -> Parsed<RoomRef> {
     }
 }
 
+/// With a server, or as room version 12 makes it: a hash of 32 bytes in base64.
+fn is_room_id(text: &str) -> bool {
+    let is_whole = match text.split_once(':') {
+        Some((id, server)) => id.len() > 1 && ServerName::parse(server).is_ok(),
+        None => text.len() == 44 && text[1..].chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)),
+    };
+    is_whole && ruma::RoomId::parse(text).is_ok()
+}
+
 /// Room ids and aliases.
-pub(in crate::config) fn rooms(value: &ValueKind) -> Parsed<Vec<RoomRef>> {
+pub(super) fn rooms(value: &ValueKind) -> Parsed<Vec<RoomRef>> {
     list(value, room)
 }
 
 /// User ids.
-pub(in crate::config) fn users(value: &ValueKind) -> Parsed<Vec<UserId>> {
+pub(super) fn users(value: &ValueKind) -> Parsed<Vec<UserId>> {
     list(value, user_id)
 }
 
 /// Globs on user ids. One that could never fit any is a slip.
-pub(in crate::config) fn user_globs(value: &ValueKind) -> Parsed<UserGlobs> {
+pub(super) fn user_globs(value: &ValueKind) -> Parsed<UserGlobs> {
     let globs = list(value, |value| {
         let glob = text(value)?.trim();
-        let fits = glob.starts_with(['@', '*', '?']) && glob.contains([':', '*']);
-        fits.then(|| glob.to_owned()).ok_or_else(|| {
+        if let Some(why) = stray(glob) {
+            return Err(format!("{glob:?} {why}"));
+        }
+        can_fit(glob).then(|| glob.to_owned()).ok_or_else(|| {
             format!("{} fits no user id; write \"@user:example.org\" or \"*:example.org\"", shown(value))
         })
     })?;
     Ok(UserGlobs::new(globs.iter().map(String::as_str)))
+}
+
+/// Whether there can be a user id that fits.
+fn can_fit(glob: &str) -> bool {
+    if !glob.contains(['*', '?']) {
+        return is_user_id(glob);
+    }
+    // Of a server's name, `*` may hide any part.
+    let is_server = |text: &str| {
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-.:[]*?".contains(c))
+    };
+    let server_fits = match glob.split_once(':') {
+        Some((_, server)) => is_server(server),
+        None => glob.contains('*'),
+    };
+    glob.starts_with(['@', '*', '?']) && glob.is_ascii() && server_fits
 }

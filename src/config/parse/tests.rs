@@ -2,7 +2,11 @@ use std::time::Duration;
 
 use rtc_janitor_core::ids::{RoomId, UserId};
 
-use super::*;
+use super::{
+    amounts::{count, duration, grace, share},
+    matrix::{room_text, rooms, url, user_globs, user_id_text, users},
+    *,
+};
 use crate::config::{Grace, RoomRef};
 
 #[test]
@@ -23,6 +27,7 @@ fn durations_have_a_unit_and_last_at_least_a_second() {
     ] {
         assert_eq!(duration(&written.into()).unwrap_err(), sentence);
     }
+    assert_eq!(duration(&"\u{a0}4h\u{a0}15m\u{a0}".into()), Ok(Duration::from_mins(255)));
     assert_eq!(
         duration(&ValueKind::I64(90)).unwrap_err(),
         r#"90 is not a duration in quotes; write a duration such as "90s", "5m" or "4h15m""#
@@ -99,11 +104,67 @@ fn a_wrong_url_is_not_shown() {
 }
 
 #[test]
+fn a_room_id_without_a_server_is_a_whole_hash() {
+    for bad in [
+        "!abc",
+        "!",
+        "!:example.org",
+        "!abc:",
+        "!abc:exa/mple",
+        "!n8f893n9qnmaYyRvF5Ip4hrNDB6fDNRwdjl04aCkq4",
+    ] {
+        assert!(room_text(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_url_is_one_address_of_a_host() {
+    for bad in [
+        "https://matrix.example.org,https://b.example.org",
+        "https://matrix.example.org https://b.example.org",
+        "https://matrix.exam\nple.org",
+        "https://matrix.example.org\u{200b}",
+        "https://a;b",
+    ] {
+        assert!(url(&bad.into()).is_err(), "{bad:?}");
+    }
+    for good in ["http://matrix_synapse:8008", "https://[fd00::1]:8448/", "https://example.org/base"] {
+        assert!(url(&good.into()).is_ok(), "{good}");
+    }
+}
+
+#[test]
 fn a_glob_that_fits_nobody_is_refused() {
     let globs = |entry: &str| user_globs(&ValueKind::Array(vec![entry.into()]));
-    assert!(globs("*").is_ok() && globs("*:example.org").is_ok() && globs("@a:b").is_ok());
-    assert_eq!(
-        globs("example.org").unwrap_err(),
-        r#""example.org" fits no user id; write "@user:example.org" or "*:example.org""#
-    );
+    for good in
+        ["*", "*:example.org", "@a:b", "@bridge_?:*", "@rec*", "*example.org", "@*:*.example.org:8448"]
+    {
+        assert!(globs(good).is_ok(), "{good}");
+    }
+    for bad in
+        ["example.org", "@recorder", "@recorder:", "recorder:*", "*:", "@a?", "@*:exa/mple", "#a*:b", "!a*:b"]
+    {
+        assert_eq!(
+            globs(bad).unwrap_err(),
+            format!("{bad:?} fits no user id; write \"@user:example.org\" or \"*:example.org\"")
+        );
+    }
+}
+
+#[test]
+fn two_entries_in_one_are_refused_in_every_list() {
+    for between in [" ", ",", ", ", "\n", "\u{a0}", "\u{2003}", "\t", ";\u{200b}"] {
+        let two = |one: &str| ValueKind::Array(vec![format!("{one}{between}{one}").as_str().into()]);
+        for told in [
+            rooms(&two("!a:example.org")).unwrap_err(),
+            rooms(&two("#a:example.org")).unwrap_err(),
+            users(&two("@a:example.org")).unwrap_err(),
+            user_globs(&two("@a:example.org")).unwrap_err(),
+            user_globs(&two("*:example.org")).unwrap_err(),
+        ] {
+            assert!(told.contains("in it"), "{told}");
+        }
+    }
+    let around = ValueKind::Array(vec!["\u{a0}@a:example.org\u{a0}".into()]);
+    assert_eq!(users(&around), Ok(vec![UserId::from("@a:example.org")]));
 }

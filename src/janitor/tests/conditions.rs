@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::fakes::{BOT, ROOM, Story, content, key, settings};
 use crate::{
-    janitor::{AdminRoomState, Settings, tracker::Tracker, wishes::Wish},
+    janitor::{Settings, overrides::Override},
     world::journal::FindingKind,
 };
 use rtc_janitor_core::{
@@ -39,7 +39,7 @@ async fn a_device_that_is_gone_is_cleared_after_the_grace_and_not_before() {
 #[tokio::test]
 async fn a_device_that_stays_is_never_touched() {
     let mut story = Story::new();
-    story.joins(ALICE, "LIVE").await;
+    story.joins(ALICE, "LIVE");
     story.minutes(200).await;
     assert_eq!(story.writes(), 0);
     assert_eq!(story.said(), Vec::<String>::new());
@@ -64,10 +64,10 @@ async fn condition_1_in_mode_report_nothing_is_written_and_the_findings_are_the_
 async fn condition_1_without_the_admin_room_nothing_is_written_and_it_is_summed_up_afterwards() {
     let mut story = Story::new();
     story.ghost(ALICE, "DEAD").await;
-    story.janitor.admin_room = AdminRoomState::Away(story.world.now());
+    story.admin_room_is(Err("kicked".into()));
     story.minutes(LONG_ENOUGH).await;
     assert_eq!((story.writes(), story.said().len()), (0, 0));
-    story.janitor.admin_room = AdminRoomState::Reachable;
+    story.admin_room_is(Ok(()));
     story.minutes(1).await;
     assert_eq!(story.writes(), 1);
     assert!(story.said().concat().contains("Would hang up"), "what was seen meanwhile is said");
@@ -76,11 +76,14 @@ async fn condition_1_without_the_admin_room_nothing_is_written_and_it_is_summed_
 #[tokio::test]
 async fn condition_1_paused_by_command_nothing_is_written() {
     let mut story = Story::new();
-    story.janitor.wish(&Wish::Pause(Pause::UntilResume), &ALICE.into()).expect("the journal works");
+    story
+        .janitor
+        .set_override(&Override::Pause(Pause::UntilResume), &ALICE.into())
+        .expect("the journal works");
     story.ghost(ALICE, "DEAD").await;
     story.minutes(LONG_ENOUGH).await;
     assert_eq!(story.writes(), 0);
-    story.janitor.unwish(&Wish::Pause(Pause::UntilResume)).expect("the journal works");
+    story.janitor.clear_override(&Override::Pause(Pause::UntilResume)).expect("the journal works");
     story.minutes(1).await;
     assert_eq!(story.writes(), 1);
 }
@@ -125,11 +128,11 @@ async fn what_stands_in_a_room_that_was_just_entered_was_not_seen_to_arrive() {
     let mut story = Story::new();
     let (old, new) = (story.world.join_call(ALICE, "OLD"), story.world.join_call("@bob:hs", "NEW"));
     story.world.pass(Duration::from_hours(1));
-    story.janitor.tracker = Tracker::default();
-    story.hear([old.clone()]).await;
-    story.hear([new.clone()]).await;
+    story.janitor.memory.remove_room(&ROOM.into());
+    story.hear([old.clone()]);
+    story.hear([new.clone()]);
     let last_sign = |event: &StateEvent| {
-        let open = story.janitor.tracker.get(&ROOM.into(), &event.state_key).expect("open");
+        let open = story.janitor.memory.get(&ROOM.into(), &event.state_key).expect("open");
         open.memberships().next().expect("one").last_sign
     };
     assert_eq!(last_sign(&old), old.origin_server_ts);
@@ -140,18 +143,17 @@ async fn what_stands_in_a_room_that_was_just_entered_was_not_seen_to_arrive() {
 async fn condition_3_an_owner_who_is_back_in_the_room_is_left_alone() {
     let mut story = Story::new();
     for user in [ALICE, "@bob:hs"] {
-        story.joins(user, "D").await;
+        story.joins(user, "D");
     }
     story.minutes(5).await;
     for user in [ALICE, "@bob:hs"] {
         let left = story.world.put(ROOM, "m.room.member", user, user, json!({"membership": "leave"}));
-        story.hear([left]).await;
+        story.hear([left]);
     }
     story.sweep().await;
-    // Alice is back before the write, and sync has not said so yet.
+    // Alice is back between the look that falls due and the write, and sync has not said so yet.
+    story.world.lock().comes_back = Some((ALICE.to_owned(), 2));
     story.world.pass(Duration::from_secs(31));
-    story.janitor.observe().await.expect("the journal works");
-    story.world.put(ROOM, "m.room.member", ALICE, ALICE, json!({"membership": "join"}));
     story.sweep().await;
     story.minutes(2).await;
     let cleared: Vec<_> = story.world.lock().writes.iter().map(|(_, key)| key.to_string()).collect();
@@ -179,7 +181,7 @@ async fn condition_7_one_that_comes_back_is_left_alone_and_said_once() {
     story.said();
     let ours = story.world.current(&key);
     let back = story.world.put(ROOM, CALL_MEMBER, &key, ALICE, content("LIVE"));
-    story.hear([ours, back]).await;
+    story.hear([ours, back]);
     story.minutes(59).await;
     let said = story.said();
     assert_eq!(story.writes(), 1, "{said:?}");
@@ -196,7 +198,7 @@ async fn said_of_an_overwrite(hung_up: bool) -> Vec<String> {
     assert_eq!(ours.sender.as_str(), BOT);
     ours.replaces_state = Some("$one-that-nobody-judged".into());
     ours.replaces_leave = hung_up;
-    story.hear([ours]).await;
+    story.hear([ours]);
     story.said()
 }
 
@@ -211,8 +213,9 @@ async fn a_write_that_overwrote_something_newer_is_noticed_when_it_comes_back() 
 #[tokio::test]
 async fn an_idle_janitor_asks_nobody_anything() {
     let mut story = Story::new();
-    story.see_everything().await;
-    assert_eq!(story.janitor.next_look(), None, "nobody is in a call");
+    story.see_everything();
+    let next = story.janitor.sweep.next_look(Duration::from_mins(1), false, story.world.now());
+    assert_eq!(next, None, "nobody is in a call");
     story.minutes(60).await;
     let world = story.world.lock();
     assert_eq!((world.reads.len(), world.device_queries), (0, 0));
@@ -241,10 +244,10 @@ async fn one_that_came_back_while_nobody_looked_was_alive() {
     story.world.pass(Duration::from_secs(1));
     story.world.put(ROOM, CALL_MEMBER, &key, ALICE, content("LIVE"));
     story.world.pass(Duration::from_mins(30));
-    let mut story = story.restart(settings()).await;
+    let mut story = story.restart(settings());
     let said = story.said().join("\n");
     assert!(said.contains("came back"), "{said}");
-    assert_eq!(story.janitor.quarantine.count(story.world.now()), 1);
+    assert_eq!(story.janitor.sweep.quarantine.count(story.world.now()), 1);
 }
 
 #[tokio::test]
@@ -256,9 +259,9 @@ async fn who_joins_again_much_later_did_not_come_back() {
     story.said();
     story.world.pass(Duration::from_mins(30));
     let later = story.world.put(ROOM, CALL_MEMBER, &key, ALICE, content("LIVE"));
-    story.hear([later]).await;
+    story.hear([later]);
     assert_eq!(story.said(), Vec::<String>::new());
-    assert_eq!(story.janitor.quarantine.count(story.world.now()), 0);
+    assert_eq!(story.janitor.sweep.quarantine.count(story.world.now()), 0);
 }
 
 #[tokio::test]
@@ -273,8 +276,12 @@ async fn who_wakes_up_much_later_and_refreshes_did_not_come_back_either() {
         let mut refreshed = content("LIVE");
         refreshed["created_ts"] = json!(joined.as_millis());
         let event = story.world.put(ROOM, CALL_MEMBER, &key, ALICE, refreshed);
-        story.hear([event]).await;
-        assert_eq!(story.janitor.quarantine.count(story.world.now()), quarantined, "after {minutes} min");
+        story.hear([event]);
+        assert_eq!(
+            story.janitor.sweep.quarantine.count(story.world.now()),
+            quarantined,
+            "after {minutes} min"
+        );
     }
 }
 
@@ -292,7 +299,7 @@ async fn whoever_wakes_up_much_later_is_believed_more_than_the_device_list() {
             again["expires"] = json!(Duration::from_hours(40).as_millis());
         }
         let event = story.world.put(ROOM, CALL_MEMBER, &key, ALICE, again);
-        story.hear([event]).await;
+        story.hear([event]);
         story.minutes(100).await;
         assert_eq!(story.writes(), 1, "the list lacks it still, and is wrong");
     }
@@ -308,20 +315,20 @@ async fn what_a_key_held_before_is_no_news_in_a_full_view() {
     assert_eq!(story.writes(), 1);
     story.said();
     let ours = story.world.current(&key);
-    story.hear_all([before, ours]).await;
+    story.hear_all([before, ours]);
     assert_eq!(story.said(), Vec::<String>::new(), "it did not come back");
-    assert_eq!(story.janitor.subjects().count(), 0);
+    assert_eq!(story.janitor.size().1, 0);
 }
 
 #[tokio::test]
 async fn a_redaction_that_sync_did_not_tell_of_is_seen_in_a_full_view() {
     let mut story = Story::new();
     let event = story.world.join_call(ALICE, "PHONE");
-    story.hear([event.clone()]).await;
-    assert_eq!(story.janitor.subjects().count(), 1);
+    story.hear([event.clone()]);
+    assert_eq!(story.janitor.size().1, 1);
     let redacted = StateEvent { redacted: true, content: json!({}), ..event };
-    story.hear_all([redacted]).await;
-    assert_eq!(story.janitor.subjects().count(), 0);
+    story.hear_all([redacted]);
+    assert_eq!(story.janitor.size().1, 0);
 }
 
 #[tokio::test]
@@ -343,6 +350,6 @@ async fn a_dry_run_closes_no_breaker() {
     let mut story = Story::with(Settings { is_clean: false, ..settings() });
     story.eight_of_ten_vanish().await;
     story.minutes(30).await;
-    let state = story.janitor.breakers.state(Neighbour::DeviceLists);
+    let state = story.janitor.sweep.breakers.state(Neighbour::DeviceLists);
     assert!(matches!(state, breaker::State::Open { .. }), "{state:?}");
 }

@@ -1,4 +1,4 @@
-//! Neighbours that do as they are told, and the story that is told with them.
+//! Fake neighbours, and the harness of the tests.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -8,12 +8,10 @@ use std::{
 
 use crate::{
     config::UserGlobs,
-    janitor::{
-        AdminRoomState, Janitor, Mail, Outbox, Ports, Settings,
-        run::{Stop, Stopper},
-    },
+    janitor::{Janitor, Mail, Outbox, Ports, Settings, ingest::Ingest, presence::Presence},
+    shutdown::Shutdown,
     world::{
-        NeighbourError, RoomUpdate, Rooms, StateWriter, SyncBatch,
+        KeyWrite, NeighbourError, RoomUpdate, RoomView, Rooms, StateWriter, SyncBatch, Written,
         clock::Clock,
         device_lists::{DeviceAnswers, DeviceList, DeviceLists, UnknownDevices},
         journal::{FindingKind, Journal, StoredMessage},
@@ -21,6 +19,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use rtc_janitor_core::{
+    export::room_member,
     guard::{breaker, limits::Limits},
     ids::{DeviceId, EventId, RoomId, StateKey, UserId},
     judge::policy::Policy,
@@ -38,6 +37,8 @@ pub(super) enum Fate {
     Fails(NeighbourError),
     /// It is written, and the answer is lost.
     AnswerLost,
+    /// The same, and from then on nothing can be read.
+    Down,
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +53,8 @@ pub(super) struct State {
     /// What is put in place right before a write: somebody was quicker.
     pub(super) before_read: Option<StateEvent>,
     pub(super) clock_ahead: Duration,
+    /// Somebody who is back in the room when that is read for the so manyeth time.
+    pub(super) comes_back: Option<(String, u32)>,
     /// What every read of a room comes to.
     pub(super) reads_fail: Option<NeighbourError>,
     /// How many reads of power levels the server answers within how long.
@@ -178,6 +181,18 @@ impl Rooms for World {
             state.power_reads.push(now);
         }
         let place = (room.clone(), kind.to_owned(), key.to_owned());
+        if kind == "m.room.member"
+            && let Some((user, reads)) = &mut state.comes_back
+            && user == key
+        {
+            *reads -= 1;
+            if *reads == 0 {
+                state.comes_back = None;
+                if let Some(event) = state.events.get_mut(&place) {
+                    event.content = json!({"membership": "join"});
+                }
+            }
+        }
         if kind == CALL_MEMBER
             && let Some(event) = state.before_read.take()
         {
@@ -191,11 +206,30 @@ impl Rooms for World {
         Ok(Timestamp::from_millis(state.now) + state.clock_ahead)
     }
 
-    async fn memberships(&self, room: &RoomId) -> Result<Vec<StateEvent>, NeighbourError> {
+    async fn full_view(&self, room: &RoomId) -> Result<RoomView, NeighbourError> {
         let mut state = self.lock();
-        state.reads.push("memberships".to_owned());
-        let here = state.events.iter().filter(|((r, kind, _), _)| r == room && kind == CALL_MEMBER);
-        Ok(here.map(|(_, event)| event.clone()).collect())
+        state.reads.push("full view".to_owned());
+        if let Some(error) = &state.reads_fail {
+            return Err(error.clone());
+        }
+        let here = || state.events.iter().filter(|((r, ..), _)| r == room);
+        let is_kept = |event: &&StateEvent| {
+            event.event_type != CALL_MEMBER || event.content != json!({}) || event.sender == BOT.into()
+        };
+        let events = here().map(|(_, event)| event).filter(|event| event.event_type != "m.room.member");
+        let members = here().filter(|((_, kind, _), _)| kind == "m.room.member");
+        Ok(RoomView {
+            events: events.filter(is_kept).cloned().collect(),
+            members: members
+                .map(|((.., user), event)| (user.as_str().into(), room_member(Some(event))))
+                .collect(),
+        })
+    }
+
+    async fn event(&self, room: &RoomId, id: &EventId) -> Result<Option<StateEvent>, NeighbourError> {
+        let state = self.lock();
+        let mut here = state.events.iter().filter(|((r, ..), _)| r == room);
+        Ok(here.find(|(_, event)| event.event_id == *id).map(|(_, event)| event.clone()))
     }
 
     async fn resolve(&self, _: &str) -> Result<Option<RoomId>, NeighbourError> {
@@ -213,7 +247,7 @@ impl Rooms for World {
 
 #[async_trait]
 impl StateWriter for World {
-    async fn empty_membership(&self, room: &RoomId, key: &StateKey) -> Result<EventId, NeighbourError> {
+    async fn clear(&self, KeyWrite { room, key, .. }: KeyWrite<'_>) -> Result<Written, NeighbourError> {
         let fate = self.lock().fates.pop_front();
         if let Some(Fate::Fails(error)) = fate {
             return Err(error);
@@ -221,8 +255,13 @@ impl StateWriter for World {
         let event = self.put(room.as_str(), CALL_MEMBER, key.as_str(), BOT, json!({}));
         self.lock().writes.push((room.clone(), key.clone()));
         match fate {
+            Some(Fate::Down) => {
+                let down = NeighbourError::Unreachable("down".into());
+                self.lock().reads_fail = Some(down.clone());
+                Err(down)
+            }
             Some(Fate::AnswerLost) => Err(NeighbourError::Unreachable("the answer was lost".into())),
-            _ => Ok(event.event_id),
+            _ => Ok(Written::Event(event.event_id)),
         }
     }
 }
@@ -258,6 +297,8 @@ pub(super) fn settings() -> Settings {
         only: BTreeSet::new(),
         include: BTreeSet::new(),
         exclude: BTreeSet::new(),
+        unresolved: Vec::new(),
+        without_device_lists: UserGlobs::default(),
         excluded_owners: UserGlobs::default(),
         excluded_users: BTreeSet::new(),
         alert: Vec::new(),
@@ -274,8 +315,7 @@ pub(super) fn settings() -> Settings {
 pub(super) struct Story {
     pub(super) world: World,
     pub(super) janitor: Janitor,
-    pub(super) stop: Stop,
-    pub(super) stopper: Stopper,
+    pub(super) shutdown: Shutdown,
     mail: Mail,
 }
 
@@ -302,55 +342,87 @@ impl Story {
             clock: Arc::new(world.clone()),
         };
         let mut janitor = Janitor::new(settings, ports, journal, outbox).expect("a janitor");
+        janitor.has_caught_up = true;
         janitor.has_seen_all.send_replace(true);
-        janitor.admin_room = AdminRoomState::Reachable;
-        janitor.tracker.add_room(&ROOM.into());
-        janitor.room_names.insert(ROOM.into(), Some("Team".into()));
-        let (stopper, stop) = Stop::new();
-        Self { world, janitor, stop, stopper, mail }
-    }
-
-    /// The same journal and world with a new janitor, as after a restart.
-    pub(super) async fn restart(self, settings: Settings) -> Self {
-        let mut story = Self::on(self.world, self.janitor.journal, settings);
-        story.see_everything().await;
+        janitor.has_announced_start = true;
+        janitor.presence = Presence::at_the_terminal();
+        let mut story = Self { world, janitor, shutdown: Shutdown::new(), mail };
+        story.enter(ROOM);
+        story.name(ROOM, "Team");
         story
     }
 
+    /// The same journal and world with a new janitor, as after a restart.
+    pub(super) fn restart(self, settings: Settings) -> Self {
+        let mut story = Self::on(self.world, self.janitor.journal, settings);
+        story.see_everything();
+        story
+    }
+
+    /// The bot is in a room, of which everything was seen.
+    pub(super) fn enter(&mut self, room: &str) {
+        self.janitor.memory.add_room(&room.into());
+        self.janitor.journal.add_rooms([&room.into()]).expect("the journal works");
+        self.janitor.memory.is_current(&room.into());
+    }
+
+    fn name(&mut self, room: &str, name: &str) {
+        let named = self.world.put(room, "m.room.name", "", "@creator:hs", json!({"name": name}));
+        let (me, now) = (BOT.into(), self.world.now());
+        let room = room.into();
+        self.janitor.memory.info_mut(&room).expect("a room").take_in(&named, &me, true, now);
+        self.janitor.memory.rename(&room);
+    }
+
+    /// The admin room can be spoken in, or not.
+    pub(super) fn admin_room_is(&mut self, state: Result<(), String>) {
+        let now = self.world.now();
+        self.janitor.presence.room_is(state, now);
+    }
+
     /// A full view of the room arrives.
-    pub(super) async fn see_everything(&mut self) {
+    pub(super) fn see_everything(&mut self) {
         let events =
             self.world.lock().events.values().filter(|e| e.event_type == CALL_MEMBER).cloned().collect();
-        self.sync(ROOM, events, true).await;
+        self.sync(ROOM, events, true);
     }
 
     /// Events arrive by sync.
-    pub(super) async fn hear(&mut self, events: impl IntoIterator<Item = StateEvent>) {
-        self.sync(ROOM, events.into_iter().collect(), false).await;
+    pub(super) fn hear(&mut self, events: impl IntoIterator<Item = StateEvent>) {
+        self.sync(ROOM, events.into_iter().collect(), false);
     }
 
     /// A full view arrives, with these events of the room.
-    pub(super) async fn hear_all(&mut self, events: impl IntoIterator<Item = StateEvent>) {
-        self.sync(ROOM, events.into_iter().collect(), true).await;
+    pub(super) fn hear_all(&mut self, events: impl IntoIterator<Item = StateEvent>) {
+        self.sync(ROOM, events.into_iter().collect(), true);
     }
 
-    async fn sync(&mut self, room: &str, events: Vec<StateEvent>, full: bool) {
-        let update = RoomUpdate { room_id: room.into(), events, redacted: Vec::new() };
-        let batch = SyncBatch { full, joined: vec![update], next_batch: "s".into(), ..SyncBatch::default() };
-        self.janitor.take_in(batch, true).await.expect("the journal works");
+    fn sync(&mut self, room: &str, events: Vec<StateEvent>, full: bool) {
+        let update = RoomUpdate::new(room.into(), events);
+        let batch =
+            SyncBatch { full, joined: vec![update].into(), next_batch: "s".into(), ..SyncBatch::default() };
+        self.take_in(batch);
+    }
+
+    /// A sync answer arrives.
+    pub(super) fn take_in(&mut self, batch: SyncBatch) {
+        let mut ingest = Ingest::new(batch, true, self.world.now());
+        while !self.janitor.ingest(&mut ingest).expect("the journal works") {}
     }
 
     /// Joins a call, which arrives.
-    pub(super) async fn joins(&mut self, user: &str, device: &str) {
+    pub(super) fn joins(&mut self, user: &str, device: &str) {
+        // Nobody joins in the same instant as another; what does is put into one question.
+        self.world.pass(Duration::from_secs(1));
         let event = self.world.join_call(user, device);
-        self.hear([event]).await;
+        self.hear([event]);
     }
 
     /// Ten are in calls, and the devices of eight are gone at once.
     pub(super) async fn eight_of_ten_vanish(&mut self) {
         let users: Vec<_> = (0..10).map(|n| format!("@u{n}:hs")).collect();
         for user in &users {
-            self.joins(user, "D").await;
+            self.joins(user, "D");
         }
         self.minutes(5).await;
         for user in &users[..8] {
@@ -360,7 +432,7 @@ impl Story {
 
     /// Joins a call, which arrives and is looked at; then the device is gone.
     pub(super) async fn ghost(&mut self, user: &str, device: &str) -> String {
-        self.joins(user, device).await;
+        self.joins(user, device);
         self.sweep().await;
         self.world.log_out(user, device);
         key(user, device)
@@ -369,15 +441,16 @@ impl Story {
     /// As [`Self::ghost`], in a room of its own.
     pub(super) async fn ghost_in(&mut self, room: &str, user: &str, device: &str) {
         self.world.open_room(room);
-        self.janitor.tracker.add_room(&room.into());
+        self.world.pass(Duration::from_secs(1));
+        self.enter(room);
         let event = self.world.join_call_in(room, user, device);
-        self.sync(room, vec![event], false).await;
+        self.sync(room, vec![event], false);
         self.sweep().await;
         self.world.log_out(user, device);
     }
 
     pub(super) async fn sweep(&mut self) {
-        self.janitor.sweep(&self.stop).await.expect("the journal works");
+        self.janitor.sweep_until_quiet(&self.shutdown).await.expect("the journal works");
     }
 
     /// A sweep a minute.
@@ -410,21 +483,45 @@ impl Story {
 
     /// What was put on its way so far, without hurrying anything.
     pub(super) fn posted(&mut self) -> Vec<String> {
+        self.janitor.commit().expect("the journal works");
         std::iter::from_fn(|| self.mail.messages.try_recv().ok()).map(|stored| stored.message.plain).collect()
     }
 
     /// The same as [`Self::said`], with all that belongs to a message.
     pub(super) fn messages(&mut self) -> Vec<StoredMessage> {
         // What waits for its turn comes out, too.
-        while self.janitor.next_word().is_some() {
-            self.janitor.last_word = None;
-            self.janitor.speak().expect("the journal works");
+        self.janitor.commit().expect("the journal works");
+        let now = self.world.now();
+        while self.janitor.voice.next(self.janitor.presence.may_speak(), false, now).is_some() {
+            self.janitor.voice.hurry();
+            self.speak();
         }
         let messages: Vec<_> = std::iter::from_fn(|| self.mail.messages.try_recv().ok()).collect();
         for stored in &messages {
             self.mail.posted(stored);
         }
         messages
+    }
+
+    /// What waits to be said is said, if it may now.
+    pub(super) fn speak(&mut self) {
+        self.janitor.speak().expect("the journal works");
+        self.janitor.commit().expect("the journal works");
+    }
+
+    /// Goes on until so much was written, as if the loop was interrupted then.
+    pub(super) async fn until_written(&mut self, writes: usize) {
+        while self.writes() < writes {
+            self.janitor.step().expect("the journal works");
+            self.janitor.commit().expect("the journal works");
+            let outcome = self.janitor.background.next().await;
+            self.janitor.take_in_outcome(outcome).expect("the journal works");
+        }
+    }
+
+    /// What is to be done now is done.
+    pub(super) async fn go_on(&mut self) {
+        self.janitor.step_until_quiet(&self.shutdown).await.expect("the journal works");
     }
 
     pub(super) fn times_found(&self, kind: FindingKind) -> u32 {

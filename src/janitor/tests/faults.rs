@@ -8,7 +8,7 @@ use crate::{
     janitor::Settings,
     world::{NeighbourError, device_lists::UnknownDevices, journal::FindingKind},
 };
-use rtc_janitor_core::{judge::policy::Neighbour, rtc::state_event::CALL_MEMBER};
+use rtc_janitor_core::rtc::state_event::CALL_MEMBER;
 use serde_json::json;
 
 const ALICE: &str = "@alice:hs";
@@ -55,7 +55,7 @@ async fn a_server_that_asks_to_slow_down_is_obeyed_and_all_is_cleared_in_the_end
         story.ghost(user, "DEAD").await;
     }
     let slow = Fate::Fails(NeighbourError::RateLimited { retry_after: Duration::from_secs(150) });
-    story.world.lock().fates.extend(vec![slow; 2]);
+    story.world.lock().fates.push_back(slow);
     story.minutes(10).await;
     let before = story.writes();
     assert!(before < 6, "some were put off");
@@ -141,9 +141,9 @@ async fn after_a_long_gap_of_the_homeserver_nothing_counts_for_five_minutes() {
     let mut story = Story::new();
     story.ghost(ALICE, "DEAD").await;
     story.minutes(9).await;
-    story.janitor.observed.failed(Neighbour::Homeserver, story.world.now());
+    story.janitor.source_failed();
     story.world.pass(Duration::from_mins(3));
-    story.janitor.observed.answered(Neighbour::Homeserver, story.world.now());
+    story.janitor.source_answered();
     story.minutes(5).await;
     assert_eq!(story.writes(), 0);
     story.minutes(15).await;
@@ -154,7 +154,7 @@ async fn after_a_long_gap_of_the_homeserver_nothing_counts_for_five_minutes() {
 async fn when_told_to_stop_nothing_new_is_begun() {
     let mut story = Story::new();
     story.ghost(ALICE, "DEAD").await;
-    story.stopper.set();
+    story.shutdown.request();
     story.minutes(LONG_ENOUGH).await;
     assert_eq!(story.writes(), 0);
 }
@@ -168,7 +168,7 @@ async fn most_of_ten_owners_vanishing_at_once_are_left_alone_and_said_once() {
     let said = story.said();
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].contains("8 of 10"), "{said:?}");
-    story.minutes(1).await;
+    story.until_a_write().await;
     assert_eq!(story.writes(), 1, "the probe, when all graces are over");
     story.minutes(1).await;
     assert_eq!(story.writes(), 1, "it is watched");

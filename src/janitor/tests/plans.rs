@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use rtc_janitor_core::{judge::policy::Neighbour, mode::Pause, plan::FRESH};
+use rtc_janitor_core::{mode::Pause, plan::FRESH};
 
 use super::fakes::{Fate, ROOM, Story, key, settings};
 use crate::{
     janitor::{
-        AdminRoomState, Settings,
+        Settings,
+        overrides::Override,
         plans::{Approved, Which},
-        wishes::Wish,
     },
     world::{NeighbourError, journal::FindingKind},
 };
@@ -21,13 +21,17 @@ impl Story {
     /// Asks for a plan of what is due; returns which it is, and its text.
     async fn sweep_plan(&mut self) -> (Which, String) {
         self.said();
-        let proposed = self.janitor.propose_sweep(None).await.expect("the journal works");
+        drop(self.janitor.look_up(None));
+        self.go_on().await;
+        let proposed = self.janitor.propose_sweep(None).expect("the journal works");
         self.show(&proposed)
     }
 
     async fn clear_plan(&mut self) -> (Which, String) {
         self.said();
-        let proposed = self.janitor.propose_clear(&ROOM.into(), None).await.expect("the journal works");
+        drop(self.janitor.look_up(Some(&ROOM.into())));
+        self.go_on().await;
+        let proposed = self.janitor.propose_clear(&ROOM.into(), None).expect("the journal works");
         self.show(&proposed)
     }
 
@@ -47,10 +51,6 @@ impl Story {
         self.janitor.approve(which, &BOSS.into(), &"$tick".into()).expect("the journal works")
     }
 
-    async fn go_on(&mut self) {
-        self.janitor.go_on_with_plans(&self.stop).await.expect("the journal works");
-    }
-
     fn written(&self) -> Vec<String> {
         self.world.lock().writes.iter().map(|(_, key)| key.to_string()).collect()
     }
@@ -68,7 +68,7 @@ async fn two_ghosts() -> Story {
 /// In mode `clean`, with somebody who is alive.
 async fn one_caller() -> Story {
     let mut story = Story::new();
-    story.joins(ALICE, "PHONE").await;
+    story.joins(ALICE, "PHONE");
     story.minutes(5).await;
     story
 }
@@ -124,10 +124,13 @@ async fn paused_and_excluded_hold_against_an_approval_and_limits_do_not() {
     let mut story = two_ghosts().await;
     story.janitor.settings.limits.per_hour = 1;
     let (which, _) = story.sweep_plan().await;
-    story.janitor.wish(&Wish::Pause(Pause::UntilResume), &BOSS.into()).expect("the journal works");
+    story
+        .janitor
+        .set_override(&Override::Pause(Pause::UntilResume), &BOSS.into())
+        .expect("the journal works");
     assert!(matches!(story.approve(&which), Approved::Paused(_)));
-    story.janitor.unwish(&Wish::Pause(Pause::UntilResume)).expect("the journal works");
-    story.janitor.wish(&Wish::User(ALICE.into()), &BOSS.into()).expect("the journal works");
+    story.janitor.clear_override(&Override::Pause(Pause::UntilResume)).expect("the journal works");
+    story.janitor.set_override(&Override::User(ALICE.into()), &BOSS.into()).expect("the journal works");
     assert_eq!(story.approve(&which), Approved::Begun);
     story.go_on().await;
     assert_eq!(story.written(), [key("@bob:hs", "DEAD")]);
@@ -139,7 +142,7 @@ async fn a_server_that_slows_down_sets_the_pace_of_a_plan() {
     let mut story = two_ghosts().await;
     let (which, _) = story.sweep_plan().await;
     let slow = NeighbourError::RateLimited { retry_after: Duration::from_secs(20) };
-    story.world.lock().fates.extend([Fate::Fails(slow.clone()), Fate::Fails(slow)]);
+    story.world.lock().fates.push_back(Fate::Fails(slow));
     story.approve(&which);
     story.go_on().await;
     assert_eq!(story.writes(), 0);
@@ -163,7 +166,7 @@ async fn who_comes_back_after_a_clear_is_named_and_not_quarantined() {
     assert_eq!(story.written(), [key(ALICE, "PHONE")]);
     assert!(story.said().join("\n").contains("I look who comes back"));
     let back = story.world.join_call(ALICE, "PHONE");
-    story.hear([back]).await;
+    story.hear([back]);
     // Those who come together are told together.
     story.world.pass(Duration::from_secs(3));
     story.go_on().await;
@@ -172,7 +175,7 @@ async fn who_comes_back_after_a_clear_is_named_and_not_quarantined() {
     story.world.pass(Duration::from_secs(121));
     story.go_on().await;
     assert!(story.said().join("\n").contains("Their calls end only when they hang up"));
-    assert_eq!(story.janitor.quarantine.count(story.world.now()), 0);
+    assert_eq!(story.janitor.sweep.quarantine.count(story.world.now()), 0);
     // It is a ghost like any other when it dies.
     story.world.log_out(ALICE, "PHONE");
     story.minutes(12).await;
@@ -189,7 +192,7 @@ async fn after_a_clear_from_which_nobody_comes_back_that_is_said_too() {
     story.world.pass(Duration::from_secs(121));
     story.go_on().await;
     assert!(story.said().join("\n").contains("Nobody came back within 2 min."));
-    assert_eq!(story.janitor.next_plan_step(), None);
+    assert_eq!(story.janitor.plans.next_step(true, story.world.now()), None);
 }
 
 #[tokio::test]
@@ -198,14 +201,11 @@ async fn an_approved_plan_goes_on_after_a_restart_and_no_key_is_written_twice() 
     let (which, _) = story.sweep_plan().await;
     story.approve(&which);
     // One is written, and the process ends before it knows.
-    story
-        .world
-        .lock()
-        .fates
-        .extend([Fate::AnswerLost, Fate::Fails(NeighbourError::Unreachable("cut off".into()))]);
+    story.world.lock().fates.push_back(Fate::Down);
     story.go_on().await;
     assert_eq!(story.writes(), 1);
-    let mut story = story.restart(Settings { is_clean: false, ..settings() }).await;
+    story.world.lock().reads_fail = None;
+    let mut story = story.restart(Settings { is_clean: false, ..settings() });
     story.go_on().await;
     assert_eq!(story.written(), [key(ALICE, "DEAD"), key("@bob:hs", "DEAD")]);
     assert!(story.said().join("\n").contains("cleared 2 of 2"));
@@ -215,27 +215,30 @@ async fn an_approved_plan_goes_on_after_a_restart_and_no_key_is_written_twice() 
 async fn a_plan_under_way_can_be_stopped_and_goes_on() {
     let mut story = Story::new();
     for user in 0..25 {
-        story.joins(&format!("@u{user}:hs"), "D").await;
+        story.joins(&format!("@u{user}:hs"), "D");
     }
     story.minutes(5).await;
     let (which, _) = story.clear_plan().await;
     story.approve(&which);
-    story.go_on().await;
+    story.until_written(3).await;
     let begun = story.writes();
-    assert!((1..25).contains(&begun), "a few at a time: {begun}");
-    story.janitor.wish(&Wish::Pause(Pause::UntilResume), &BOSS.into()).expect("the journal works");
+    assert!((3..25).contains(&begun), "in the middle of it: {begun}");
+    story
+        .janitor
+        .set_override(&Override::Pause(Pause::UntilResume), &BOSS.into())
+        .expect("the journal works");
     story.go_on().await;
     story.world.pass(Duration::from_secs(31));
     story.go_on().await;
     assert_eq!(story.writes(), begun);
     assert!(story.said().join("\n").contains("It waits: I am paused."));
-    story.janitor.unwish(&Wish::Pause(Pause::UntilResume)).expect("the journal works");
+    story.janitor.clear_override(&Override::Pause(Pause::UntilResume)).expect("the journal works");
     story.world.pass(Duration::from_secs(5));
     // Nobody could say stop now.
-    story.janitor.admin_room = AdminRoomState::Away(story.world.now());
+    story.admin_room_is(Err("kicked".into()));
     story.go_on().await;
     assert_eq!(story.writes(), begun);
-    story.janitor.admin_room = AdminRoomState::Reachable;
+    story.admin_room_is(Ok(()));
     for _ in 0..25 {
         story.go_on().await;
     }
@@ -248,13 +251,16 @@ async fn a_plan_that_waits_too_long_is_over() {
     let mut story = two_ghosts().await;
     let (which, _) = story.sweep_plan().await;
     story.approve(&which);
-    story.janitor.wish(&Wish::Pause(Pause::UntilResume), &BOSS.into()).expect("the journal works");
+    story
+        .janitor
+        .set_override(&Override::Pause(Pause::UntilResume), &BOSS.into())
+        .expect("the journal works");
     story.go_on().await;
     story.world.pass(FRESH);
     story.go_on().await;
     assert_eq!(story.writes(), 0);
     assert!(story.said().join("\n").contains("the plan was more than 15 min old"));
-    assert_eq!(story.janitor.next_plan_step(), None);
+    assert_eq!(story.janitor.plans.next_step(true, story.world.now()), None);
 }
 
 #[tokio::test]
@@ -285,11 +291,11 @@ async fn who_came_back_while_nobody_looked_is_named_all_the_same() {
     story.world.pass(Duration::from_secs(1));
     story.world.join_call(ALICE, "PHONE");
     story.world.pass(Duration::from_mins(3));
-    let mut story = story.restart(settings()).await;
+    let mut story = story.restart(settings());
     story.go_on().await;
     let said = story.said().join("\n");
     assert!(said.contains("Came back") && !said.contains("Nobody came back"), "{said}");
-    assert_eq!(story.janitor.quarantine.count(story.world.now()), 0);
+    assert_eq!(story.janitor.sweep.quarantine.count(story.world.now()), 0);
 }
 
 #[tokio::test]
@@ -300,7 +306,7 @@ async fn a_write_whose_answer_was_lost_is_told_as_done_whoever_finds_out() {
     story.approve(&which);
     story.go_on().await;
     let echo = story.world.current(&key(ALICE, "PHONE"));
-    story.hear([echo]).await;
+    story.hear([echo]);
     story.sweep().await;
     story.world.pass(Duration::from_secs(6));
     story.go_on().await;
@@ -313,15 +319,13 @@ async fn a_write_whose_answer_was_lost_is_told_as_done_whoever_finds_out() {
 async fn while_nobody_knows_what_came_of_a_write_a_plan_waits_and_says_so() {
     let mut story = two_ghosts().await;
     let (which, _) = story.sweep_plan().await;
-    story.world.lock().fates.push_back(Fate::AnswerLost);
+    story.world.lock().fates.push_back(Fate::Down);
     story.approve(&which);
     story.go_on().await;
-    story.world.lock().reads_fail = Some(NeighbourError::Unreachable("no answer".into()));
-    story.said();
     for _ in 0..8 {
         story.world.pass(Duration::from_secs(6));
         story.go_on().await;
-        let next = story.janitor.next_plan_step().expect("it goes on");
+        let next = story.janitor.plans.next_step(true, story.world.now()).expect("it goes on");
         assert!(next >= story.world.now() + Duration::from_secs(5), "not at once");
         let reads = story.world.lock().reads.len();
         story.go_on().await;
@@ -330,7 +334,8 @@ async fn while_nobody_knows_what_came_of_a_write_a_plan_waits_and_says_so() {
     let said = story.said().join("\n");
     assert!(said.contains("It waits: the homeserver does not say what came of an earlier write"), "{said}");
     story.world.lock().reads_fail = None;
-    story.world.pass(Duration::from_secs(6));
+    // What failed is tried again after a minute at most.
+    story.world.pass(Duration::from_mins(1));
     story.go_on().await;
     assert!(story.said().join("\n").contains("cleared 2 of 2"));
     assert_eq!(story.writes(), 2);
@@ -340,16 +345,15 @@ async fn while_nobody_knows_what_came_of_a_write_a_plan_waits_and_says_so() {
 async fn a_plan_that_waits_for_an_answer_for_too_long_gives_up_the_rest() {
     let mut story = Story::new();
     for user in 0..12 {
-        story.joins(&format!("@u{user}:hs"), "D").await;
+        story.joins(&format!("@u{user}:hs"), "D");
     }
     story.minutes(5).await;
     let (which, _) = story.clear_plan().await;
-    story.world.lock().fates.push_back(Fate::AnswerLost);
+    story.world.lock().fates.push_back(Fate::Down);
     story.approve(&which);
     story.go_on().await;
-    assert!((2..=10).contains(&story.writes()), "a few at a time: {}", story.writes());
     let begun = story.writes();
-    story.world.lock().reads_fail = Some(NeighbourError::Unreachable("no answer".into()));
+    assert_eq!(begun, 1, "nothing more where nothing can be read");
     story.said();
     for _ in 0..160 {
         story.world.pass(Duration::from_secs(6));
@@ -358,7 +362,8 @@ async fn a_plan_that_waits_for_an_answer_for_too_long_gives_up_the_rest() {
     let said = story.said();
     assert!((1..=3).contains(&said.len()), "what is not new is not said again: {said:?}");
     story.world.lock().reads_fail = None;
-    story.world.pass(Duration::from_secs(6));
+    // What failed is tried again after a minute at most.
+    story.world.pass(Duration::from_mins(1));
     story.go_on().await;
     let said = story.said().join("\n");
     assert!(
@@ -376,14 +381,14 @@ async fn a_clear_is_closed_when_the_homeserver_is_back_and_without_haste() {
     story.go_on().await;
     story.said();
     let now = story.world.now();
-    story.janitor.observed.failed(Neighbour::Homeserver, now);
+    story.janitor.evidence.homeserver.failed(now);
     story.world.pass(Duration::from_secs(121));
     story.go_on().await;
     assert_eq!(story.said(), Vec::<String>::new());
     let soonest = story.world.now() + Duration::from_secs(5);
-    assert!(story.janitor.next_plan_step().is_some_and(|next| next >= soonest));
+    assert!(story.janitor.plans.next_step(true, story.world.now()).is_some_and(|next| next >= soonest));
     let now = story.world.now();
-    story.janitor.observed.answered(Neighbour::Homeserver, now);
+    story.janitor.evidence.homeserver.answered(now);
     story.go_on().await;
     assert!(story.said().join("\n").contains("Nobody came back within 2 min."));
 }
@@ -391,7 +396,7 @@ async fn a_clear_is_closed_when_the_homeserver_is_back_and_without_haste() {
 #[tokio::test]
 async fn who_is_left_alone_is_named_by_a_clear() {
     let mut story = one_caller().await;
-    story.janitor.wish(&Wish::User(ALICE.into()), &BOSS.into()).expect("the journal works");
+    story.janitor.set_override(&Override::User(ALICE.into()), &BOSS.into()).expect("the journal works");
     let (_, text) = story.clear_plan().await;
     assert!(text.contains("nothing there that I may clear") && text.contains("left alone by wish"), "{text}");
 }
@@ -405,8 +410,8 @@ async fn a_newer_membership_that_a_clear_overwrote_is_told() {
     story.said();
     let mut ours = story.world.current(&key(ALICE, "PHONE"));
     ours.replaces_state = Some("$one-that-nobody-was-shown".into());
-    story.hear([ours]).await;
+    story.hear([ours]);
     let said = story.said().join("\n");
     assert!(said.contains("joined anew in the instant") && !said.contains("leave it alone"), "{said}");
-    assert_eq!(story.janitor.quarantine.count(story.world.now()), 0, "no reason was wrong");
+    assert_eq!(story.janitor.sweep.quarantine.count(story.world.now()), 0, "no reason was wrong");
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::fakes::{BOT, ROOM, Story, key, settings};
 use crate::{
-    janitor::{Settings, wishes::Wish},
+    janitor::{Settings, overrides::Override},
     world::{LeftRoom, SyncBatch, journal::FindingKind},
 };
 
@@ -18,7 +18,7 @@ fn messages_within(story: &mut Story, time: Duration) -> Vec<String> {
     let end = story.world.now() + time;
     let mut said = Vec::new();
     while story.world.now() < end {
-        story.janitor.speak().expect("the journal works");
+        story.speak();
         said.extend(story.posted());
         story.world.pass(Duration::from_secs(1));
     }
@@ -28,7 +28,7 @@ fn messages_within(story: &mut Story, time: Duration) -> Vec<String> {
 #[tokio::test]
 async fn at_most_one_message_in_ten_seconds_is_unasked_for_and_a_burst_is_summed_up() {
     let mut story = Story::new();
-    story.see_everything().await;
+    story.see_everything();
     let left: Vec<_> = (0..50)
         .map(|number| LeftRoom {
             room_id: format!("!{number}:hs").as_str().into(),
@@ -38,11 +38,13 @@ async fn at_most_one_message_in_ten_seconds_is_unasked_for_and_a_burst_is_summed
         })
         .collect();
     let rooms: Vec<_> = left.iter().map(|left| left.room_id.clone()).collect();
-    story.janitor.journal.add_rooms(&rooms).expect("the journal works");
+    for room in &rooms {
+        story.enter(room.as_str());
+    }
     for left in left {
         let batch = SyncBatch { left: vec![left], next_batch: "s".into(), ..SyncBatch::default() };
-        story.janitor.take_in(batch, true).await.expect("the journal works");
-        story.janitor.speak().expect("the journal works");
+        story.take_in(batch);
+        story.speak();
     }
     let said = story.posted();
     assert_eq!(said.len(), 1, "{said:#?}");
@@ -60,8 +62,12 @@ async fn five_hundred_findings_at_once_make_one_message() {
         ..settings()
     });
     story.janitor.settings.breaker.minimum = 10_000;
-    for user in 0..500 {
-        story.ghost(&format!("@u{user}:hs"), "DEAD").await;
+    let users: Vec<_> = (0..500).map(|user| format!("@u{user}:hs")).collect();
+    let joined: Vec<_> = users.iter().map(|user| story.world.join_call(user, "DEAD")).collect();
+    story.hear(joined);
+    story.sweep().await;
+    for user in &users {
+        story.world.log_out(user, "DEAD");
     }
     story.minutes(20).await;
     assert_eq!(story.times_found(FindingKind::Cleared), 500);
@@ -78,10 +84,10 @@ async fn five_hundred_findings_at_once_make_one_message() {
 async fn what_is_found_again_is_edited_into_the_last_report() {
     let mut story = Story::new();
     let leaves = async |story: &mut Story| {
-        story.joins(ALICE, "DEAD").await;
+        story.joins(ALICE, "DEAD");
         story.minutes(3).await;
         let left = story.world.put(ROOM, "m.room.member", ALICE, ALICE, json!({"membership": "leave"}));
-        story.hear([left]).await;
+        story.hear([left]);
         story.minutes(12).await;
     };
     leaves(&mut story).await;
@@ -117,10 +123,10 @@ async fn an_alarm_mentions_those_who_are_to_be_alerted_and_nothing_else_does() {
     // Losing the power to clear is.
     let power = |level: i64| json!({"users": {BOT: level}, "state_default": 50});
     let had = story.world.put(ROOM, "m.room.power_levels", "", "@creator:hs", power(50));
-    story.hear([had]).await;
+    story.hear([had]);
     assert_eq!(story.messages(), []);
     let lost = story.world.put(ROOM, "m.room.power_levels", "", "@creator:hs", power(0));
-    story.hear([lost]).await;
+    story.hear([lost]);
     let alarms = story.messages();
     assert_eq!(alarms.len(), 1);
     assert_eq!(alarms[0].mentions, ["@oncall:hs".into()]);
@@ -138,7 +144,7 @@ async fn a_day_is_summed_up_once_at_its_time_and_not_when_there_is_nothing_to_te
     // It may clear here, so the room needs nobody.
     let power = json!({"users": {BOT: 50}});
     let power = story.world.put(ROOM, "m.room.power_levels", "", "@creator:hs", power);
-    story.hear([power]).await;
+    story.hear([power]);
     let hours = |story: &mut Story, hours: u64| {
         let mut said = Vec::new();
         for _ in 0..hours * 2 {
@@ -165,7 +171,10 @@ async fn a_day_is_summed_up_once_at_its_time_and_not_when_there_is_nothing_to_te
 async fn a_pause_for_a_time_ends_by_itself_and_that_is_said() {
     let mut story = Story::new();
     let until = story.world.now() + Duration::from_mins(30);
-    story.janitor.wish(&Wish::Pause(Pause::Until(until)), &ALICE.into()).expect("the journal works");
+    story
+        .janitor
+        .set_override(&Override::Pause(Pause::Until(until)), &ALICE.into())
+        .expect("the journal works");
     story.ghost(ALICE, "DEAD").await;
     story.minutes(29).await;
     story.janitor.end_pause().expect("the journal works");
@@ -180,15 +189,15 @@ async fn a_pause_for_a_time_ends_by_itself_and_that_is_said() {
 #[tokio::test]
 async fn a_grace_by_command_holds_at_once_and_can_be_taken_back() {
     let mut story = Story::new();
-    let wish = Wish::Grace(
+    let wish = Override::Grace(
         rtc_janitor_core::command::GraceKey::Reason(Reason::DeviceGone),
         rtc_janitor_core::judge::policy::Grace::Never,
     );
-    story.janitor.wish(&wish, &ALICE.into()).expect("the journal works");
+    story.janitor.set_override(&wish, &ALICE.into()).expect("the journal works");
     let ghost = story.ghost(ALICE, "DEAD").await;
     story.minutes(20).await;
     assert_eq!(story.writes(), 0);
-    story.janitor.unwish(&wish).expect("the journal works");
+    story.janitor.clear_override(&wish).expect("the journal works");
     story.minutes(2).await;
     assert_eq!(story.world.lock().writes, [(ROOM.into(), ghost.as_str().into())]);
 }
@@ -199,7 +208,7 @@ async fn of_the_settings_and_a_command_the_stricter_holds() {
         let mut story = Story::with(Settings { is_clean: file, ..settings() });
         if let Some(mode) = wish {
             let mode = mode.parse().expect("a mode");
-            story.janitor.wish(&Wish::Mode(mode), &ALICE.into()).expect("the journal works");
+            story.janitor.set_override(&Override::Mode(mode), &ALICE.into()).expect("the journal works");
         }
         story.ghost(ALICE, "DEAD").await;
         story.minutes(12).await;
@@ -207,16 +216,16 @@ async fn of_the_settings_and_a_command_the_stricter_holds() {
     }
     // What the settings leave alone, no command brings back.
     let mut story = Story::with(Settings { exclude: BTreeSet::from([ROOM.into()]), ..settings() });
-    story.janitor.unwish(&Wish::Room(ROOM.into())).expect("the journal works");
+    story.janitor.clear_override(&Override::Room(ROOM.into())).expect("the journal works");
     story.ghost(ALICE, "DEAD").await;
     story.minutes(12).await;
     assert_eq!(story.writes(), 0);
     // And what a command leaves alone, stays alone after a restart.
     let mut story = Story::new();
-    story.janitor.wish(&Wish::User(ALICE.into()), &ALICE.into()).expect("the journal works");
+    story.janitor.set_override(&Override::User(ALICE.into()), &ALICE.into()).expect("the journal works");
     story.ghost(ALICE, "DEAD").await;
     story.ghost("@bob:hs", "DEAD").await;
-    let mut story = story.restart(settings()).await;
+    let mut story = story.restart(settings());
     story.minutes(20).await;
     let written: Vec<_> = story.world.lock().writes.iter().map(|(_, key)| key.to_string()).collect();
     assert_eq!(written, [key("@bob:hs", "DEAD")]);
@@ -225,15 +234,14 @@ async fn of_the_settings_and_a_command_the_stricter_holds() {
 #[tokio::test]
 async fn what_needs_somebody_at_once_is_said_first_and_by_itself() {
     let mut story = Story::with(Settings { alert: vec!["@boss:hs".into()], ..settings() });
-    let (now, text) =
-        (story.world.now(), |words: &str| rtc_janitor_core::render::message::sentences(&[words]));
+    let text = |words: &str| rtc_janitor_core::render::message::sentences(&[words]);
     for number in 0..200 {
         story
             .janitor
-            .say(&text(&format!("note {number} {}", "x".repeat(200))), None, now)
+            .say(&text(&format!("note {number} {}", "x".repeat(200))), None)
             .expect("the journal works");
     }
-    story.janitor.alarm(&text("alarm"), None, now).expect("the journal works");
+    story.janitor.alarm(&text("alarm"), None).expect("the journal works");
     let messages = story.messages();
     assert_eq!(messages[0].message.plain, "alarm");
     assert_eq!(messages[0].mentions, ["@boss:hs".into()]);

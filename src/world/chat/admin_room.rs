@@ -1,24 +1,16 @@
 //! Being in the admin room, and hearing what is said there.
 
+mod history;
 mod speak;
+mod syncing;
 
-use std::{
-    future::Future,
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use matrix_sdk::{
-    Room, RoomState,
-    config::{SyncSettings, SyncToken},
+    Room,
+    config::SyncToken,
     deserialized_responses::TimelineEvent,
-    ruma::{
-        OwnedRoomId, RoomId as RumaRoomId,
-        events::{AnySyncTimelineEvent, room::encrypted::OriginalSyncRoomEncryptedEvent},
-        presence::PresenceState,
-        serde::Raw,
-    },
-    sync::SyncResponse,
+    ruma::{OwnedRoomId, RoomId as RumaRoomId, events::AnySyncTimelineEvent, serde::Raw},
 };
 use rtc_janitor_core::{ids::RoomId, rtc::state_key::RoomPower};
 use tokio::{
@@ -26,8 +18,12 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{ChatConnection, filter, listen};
-use crate::world::{Delivery, Heard, NeighbourError, Rooms as _, Trust, homeserver::failure};
+use self::syncing::{Synced, is_about_the_token};
+use super::{
+    ChatConnection, listen,
+    sdk::{self, Shared},
+};
+use crate::world::{Delivery, Heard, NeighbourError, Rooms as _, Trust};
 
 /// How long one `/sync` stays open. Outside the room it is also how often joining is tried.
 const LONG_POLL: Duration = Duration::from_secs(30);
@@ -35,12 +31,8 @@ const LONG_POLL: Duration = Duration::from_secs(30);
 /// The pause after a failed sync: doubled each time up to the second.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
-/// Under this name the store keeps the room that its sync token was made for.
-const TOKEN_IS_FOR: &[u8] = b"rtc-janitor.token_is_for";
-
-/// Under this name it keeps the token up to which everything heard is in the journal. The SDK keeps its
-/// own before anybody has seen what came with it.
-const HANDED_OVER: &[u8] = b"rtc-janitor.handed_over";
+/// How long after a sync the admin room counts as heard: three long polls.
+const ANSWER_HOLDS: Duration = Duration::from_secs(90);
 
 /// How long the key of a message may take to arrive; a key may come a little after what it opens.
 const KEYS_MAY_TAKE: Duration = Duration::from_secs(10);
@@ -56,8 +48,10 @@ pub struct AdminRoom {
     room_id: Arc<watch::Sender<OwnedRoomId>>,
     /// How the last sync went; nothing can be posted before the first.
     state: Arc<watch::Sender<Result<(), NeighbourError>>>,
-    /// Whether the server has refused a message for want of power, and not been seen to give it since.
-    is_muted: Arc<AtomicBool>,
+    /// When the last sync answered: a task that hangs must not be taken for one that waits for news.
+    answered_at: Arc<watch::Sender<Option<Instant>>>,
+    /// Why the last message was not taken, until one is.
+    not_taken: Arc<watch::Sender<Option<NeighbourError>>>,
 }
 
 /// An encrypted event whose key has not come yet.
@@ -65,16 +59,6 @@ struct Undecrypted {
     event: Raw<AnySyncTimelineEvent>,
     since: Instant,
     is_backlog: bool,
-}
-
-/// What one `/sync` brought.
-struct Synced {
-    /// Whether the bot is in the room.
-    is_inside: bool,
-    events: Vec<TimelineEvent>,
-    /// Whether what came may be older than the bot's being there.
-    is_backlog: bool,
-    next: String,
 }
 
 impl ChatConnection {
@@ -90,7 +74,8 @@ impl ChatConnection {
             connection: self.clone(),
             room_id: Arc::new(watch::Sender::new(room_id)),
             state: Arc::new(watch::Sender::new(Err(not_yet))),
-            is_muted: Arc::default(),
+            answered_at: Arc::default(),
+            not_taken: Arc::default(),
         })
     }
 }
@@ -145,8 +130,9 @@ impl AdminRoom {
             }
             match self.sync(token.clone(), long_poll).await {
                 Ok(synced) => {
-                    let inside = synced.is_inside;
-                    self.note(if inside { Ok(()) } else { Err(self.not_in_the_room()) });
+                    self.answered_at.send_replace(Some(Instant::now()));
+                    let inside = synced.inside.is_ok();
+                    self.note(synced.inside.clone().map_err(|why| self.not_in_the_room(Some(&why))));
                     let next = synced.next.clone();
                     let mut heard = self.listen(synced, &mut undecrypted).await;
                     if inside
@@ -159,10 +145,10 @@ impl AdminRoom {
                     self.hand_over(heard, &ears).await;
                     // What waits for its key is heard again after a restart.
                     if undecrypted.is_empty() {
-                        self.keep(HANDED_OVER, &next).await;
+                        self.keep_token(&next).await;
                     }
                     if matches!(token, SyncToken::NoToken) {
-                        self.keep(TOKEN_IS_FOR, self.ruma_id().as_str()).await;
+                        self.keep_room_of_token().await;
                     }
                     long_poll = if undecrypted.is_empty() { LONG_POLL } else { SHORT_POLL };
                     (token, pause) = (SyncToken::ReusePrevious, PAUSES.0);
@@ -172,6 +158,13 @@ impl AdminRoom {
                 }
                 Err(error) => {
                     self.note(Err(error.clone()));
+                    if is_about_the_token(&error) && !matches!(token, SyncToken::NoToken) {
+                        tracing::warn!(
+                            "the homeserver no longer takes the chat device's sync token: beginning anew"
+                        );
+                        token = self.forget_token().await;
+                        long_poll = Duration::ZERO;
+                    }
                     match error {
                         NeighbourError::SignedOut(_) => return error,
                         NeighbourError::RateLimited { retry_after } => sleep(retry_after).await,
@@ -186,12 +179,11 @@ impl AdminRoom {
     /// What was said, and what could be decrypted only now. What cannot be for long is told as such.
     async fn listen(&self, synced: Synced, undecrypted: &mut Vec<Undecrypted>) -> Vec<Heard> {
         let Ok(room) = self.joined_room() else { return Vec::new() };
-        let is_encrypted = room.encryption_state().is_encrypted();
+        let is_encrypted = (**room).encryption_state().is_encrypted();
         let me = &self.connection.user_id;
         let mut heard = Vec::new();
         for waiting in std::mem::take(undecrypted) {
-            let event: &Raw<OriginalSyncRoomEncryptedEvent> = waiting.event.cast_ref_unchecked();
-            let event = room.decrypt_event(event, None).await.ok();
+            let event = sdk::decrypt(&room, &waiting.event).await;
             let event = event.filter(|event| listen::is_undecrypted(event).is_none());
             match event {
                 Some(event) => heard.extend(listen::heard(&event, me, is_encrypted, waiting.is_backlog)),
@@ -251,79 +243,15 @@ impl AdminRoom {
         }
     }
 
-    /// The token in the store is of use only where it was made with the same filter: the changes
-    /// since then would not tell what another room is like.
-    async fn first_token(&self) -> SyncToken {
-        if self.kept(TOKEN_IS_FOR).await.is_some_and(|room| room == self.ruma_id().as_str()) {
-            return self.kept(HANDED_OVER).await.map_or(SyncToken::ReusePrevious, SyncToken::Specific);
-        }
-        // From here on the token is neither room's, until the first sync is through.
-        self.keep(TOKEN_IS_FOR, "").await;
-        SyncToken::NoToken
-    }
-
-    async fn kept(&self, name: &[u8]) -> Option<String> {
-        let value = self.connection.client.state_store().get_custom_value(name).await.ok().flatten()?;
-        String::from_utf8(value).ok()
-    }
-
-    async fn keep(&self, name: &[u8], value: &str) {
-        let store = self.connection.client.state_store();
-        if let Err(error) = store.set_custom_value_no_read(name, value.as_bytes().to_vec()).await {
-            tracing::warn!("the chat store cannot be written: {error}");
-        }
-    }
-
-    /// One `/sync`, and an attempt to join where the room is not joined after it.
-    async fn sync(&self, token: SyncToken, long_poll: Duration) -> Result<Synced, NeighbourError> {
-        let is_first = matches!(token, SyncToken::NoToken);
-        let was_inside = self.joined_room().is_ok();
-        let response = self.sync_once(token, long_poll).await?;
-        if self.joined_room().is_ok() {
-            return Ok(self.synced(response, true, is_first || !was_inside));
-        }
-        match self.connection.client.join_room_by_id(&self.ruma_id()).await {
-            // The state of the room comes with the next sync.
-            Ok(_) => {
-                let response = self.sync_once(SyncToken::ReusePrevious, Duration::ZERO).await?;
-                Ok(self.synced(response, true, true))
-            }
-            Err(error) => match failure::of_sdk(&error) {
-                NeighbourError::Refused { message, .. } => {
-                    tracing::debug!(room = %self.id(), "not let in: {message}");
-                    Ok(self.synced(response, false, true))
-                }
-                other => Err(other),
-            },
-        }
-    }
-
-    fn synced(&self, mut response: SyncResponse, is_inside: bool, is_backlog: bool) -> Synced {
-        let room = response.rooms.joined.remove(&self.ruma_id());
-        let events = room.map(|room| room.timeline.events).unwrap_or_default();
-        Synced { is_inside, events, is_backlog, next: response.next_batch }
-    }
-
-    async fn sync_once(&self, token: SyncToken, long_poll: Duration) -> Result<SyncResponse, NeighbourError> {
-        let settings = SyncSettings::new()
-            .filter(filter::of(&self.ruma_id()).into())
-            .token(token)
-            .timeout(long_poll)
-            .set_presence(PresenceState::Offline);
-        let synced = self.connection.client.sync_once(settings).await;
-        synced.map_err(|error| failure::of_sdk(&error))
-    }
-
-    fn not_in_the_room(&self) -> NeighbourError {
-        self.refused("is not in the admin room", "invite it there")
-    }
-
-    fn refused(&self, what: &str, cure: &str) -> NeighbourError {
-        NeighbourError::Refused {
-            status: 403,
-            errcode: "M_FORBIDDEN".to_owned(),
-            message: format!("{} {what} {}: {cure}", self.connection.user_id, self.id()),
-        }
+    fn not_in_the_room(&self, why: Option<&str>) -> NeighbourError {
+        let (me, room) = (&self.connection.user_id, self.id());
+        NeighbourError::NotInRoom(match why {
+            None => format!("{me} is not in the admin room {room}: invite it there"),
+            Some(why) => format!(
+                "{me} is not in the admin room {room}: invite it there, after lifting a ban if there is one \
+                 (the homeserver says: {why})"
+            ),
+        })
     }
 
     /// Keeps the result for [`Chat::reachable`], and says in the log when it has changed.
@@ -352,22 +280,62 @@ impl AdminRoom {
         Ok(Some(RoomPower::new(&create.content, &create.sender, levels.as_ref(), read_at)))
     }
 
-    fn joined_room(&self) -> Result<Room, NeighbourError> {
-        let room = self.connection.client.get_room(&self.ruma_id());
-        room.filter(|room| room.state() == RoomState::Joined).ok_or_else(|| self.not_in_the_room())
+    fn joined_room(&self) -> Result<Shared<Room>, NeighbourError> {
+        sdk::joined_room(&self.connection.client, &self.ruma_id()).ok_or_else(|| self.not_in_the_room(None))
     }
 
     /// The room, when it is joined and what is known of it is fresh.
-    fn fresh_room(&self) -> Result<Room, NeighbourError> {
+    fn fresh_room(&self) -> Result<Shared<Room>, NeighbourError> {
         self.state.borrow().clone()?;
+        let silent_for = self.answered_at.borrow().map(|at| at.elapsed()).unwrap_or_default();
+        if silent_for > ANSWER_HOLDS {
+            let shown = humantime::format_duration(Duration::from_secs(silent_for.as_secs()));
+            let why = format!("the admin room has not been synced for {shown}");
+            return Err(NeighbourError::Unreachable(why));
+        }
         self.joined_room()
     }
 }
 
 fn room_id(room: &RoomId) -> Result<OwnedRoomId, NeighbourError> {
-    RumaRoomId::parse(room.as_str()).map_err(|error| NeighbourError::Refused {
-        status: 400,
-        errcode: "M_INVALID_PARAM".to_owned(),
-        message: format!("{room} is not a room id: {error}"),
-    })
+    RumaRoomId::parse(room.as_str())
+        .map_err(|error| NeighbourError::Invalid(format!("{room} is not a room id: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use matrix_sdk::{Client, ruma::OwnedUserId};
+
+    use super::*;
+    use crate::world::chat::ChatSettings;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_room_that_was_not_synced_for_90_s_is_out_of_reach() {
+        let client = Client::builder().homeserver_url("http://localhost").build().await.unwrap();
+        let connection = ChatConnection {
+            client: sdk::share(client),
+            user_id: OwnedUserId::try_from("@bot:hs").unwrap(),
+            password: None,
+            settings: ChatSettings { store: PathBuf::new(), passphrase: None, recovery_key: None },
+        };
+        let room = connection.admin_room(&"!admin:hs".into()).unwrap();
+        let answers = |room: &AdminRoom| match room.fresh_room() {
+            // It is synced, but that the account is in it the SDK has not heard.
+            Err(NeighbourError::NotInRoom(_)) => true,
+            Err(NeighbourError::Unreachable(_)) => false,
+            other => panic!("{:?}", other.map(drop)),
+        };
+        assert!(!answers(&room), "before the first sync");
+
+        let _ = room.state.send_replace(Ok(()));
+        room.answered_at.send_replace(Some(Instant::now()));
+        tokio::time::advance(Duration::from_secs(89)).await;
+        assert!(answers(&room));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(!answers(&room));
+        room.answered_at.send_replace(Some(Instant::now()));
+        assert!(answers(&room));
+    }
 }

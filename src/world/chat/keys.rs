@@ -3,6 +3,7 @@
 
 use std::{io, path::PathBuf};
 
+use futures_util::future::BoxFuture;
 use matrix_sdk::{
     encryption::{
         identities::ManualVerifyError, recovery::RecoveryError, secret_storage::SecretStorageError,
@@ -45,12 +46,15 @@ impl ChatConnection {
     /// # Errors
     ///
     /// When the homeserver does not answer; to be called again then.
-    pub async fn set_up_keys(&self) -> Result<KeySetUp, NeighbourError> {
-        match self.set_up().await {
-            Ok(done) => Ok(done),
-            Err(Stop::Incomplete(sentence)) => Ok(KeySetUp::Incomplete(sentence)),
-            Err(Stop::Neighbour(error)) => Err(error),
-        }
+    // Boxed, or whoever spawns it has the compiler walk through all of the SDK once more.
+    pub fn set_up_keys(&self) -> BoxFuture<'_, Result<KeySetUp, NeighbourError>> {
+        Box::pin(async move {
+            match self.set_up().await {
+                Ok(done) => Ok(done),
+                Err(Stop::Incomplete(sentence)) => Ok(KeySetUp::Incomplete(sentence)),
+                Err(Stop::Neighbour(error)) => Err(error),
+            }
+        })
     }
 
     async fn set_up(&self) -> Result<KeySetUp, Stop> {

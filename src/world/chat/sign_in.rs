@@ -9,7 +9,7 @@ use std::{
 
 use matrix_sdk::{Client, Error, encryption::EncryptionSettings};
 
-use super::{ChatConnection, ChatSettings};
+use super::{ChatConnection, ChatSettings, sdk};
 use crate::world::{
     device_lists::{DeviceLists as _, KeysQuery},
     homeserver::{
@@ -38,7 +38,7 @@ pub async fn sign_in(sign_in: &SignIn, settings: &ChatSettings) -> Result<ChatCo
     };
     let user_id = client.user_id().map(ToOwned::to_owned);
     let user_id = user_id.ok_or_else(|| SignInError::mistake("the chat connection has no account"))?;
-    Ok(ChatConnection { client, user_id, password, settings: settings.clone() })
+    Ok(ChatConnection { client: sdk::share(client), user_id, password, settings: settings.clone() })
 }
 
 async fn by_password(

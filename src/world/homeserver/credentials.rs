@@ -60,7 +60,19 @@ pub enum SignInError {
     Mistake(String),
     /// The homeserver did not answer as it should; trying again may help.
     #[error("cannot sign in: {0}")]
-    Unreachable(#[from] NeighbourError),
+    Unreachable(NeighbourError),
+}
+
+/// A redirect is a mistake in the address: nothing that is sent may follow it.
+impl From<NeighbourError> for SignInError {
+    fn from(error: NeighbourError) -> Self {
+        match error {
+            NeighbourError::Redirected(target) => Self::Mistake(format!(
+                "the homeserver's address redirects to {target}: set homeserver.url to where it leads"
+            )),
+            other => Self::Unreachable(other),
+        }
+    }
 }
 
 impl SignInError {

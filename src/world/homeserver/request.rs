@@ -1,44 +1,37 @@
 //! One request to the homeserver with JSON in and JSON out.
 //!
-//! The SDK sends it, with its tokens and their renewal. What comes back is not parsed into the
-//! SDK's types: these refuse a whole answer for one identifier they do not like, and that
-//! identifier may have been written by anybody.
+//! What comes back is not parsed into the SDK's types: these refuse a whole answer for one identifier
+//! they do not like, and that identifier may have been written by anybody.
 
 use std::{fmt::Write as _, time::Duration};
 
-use matrix_sdk::{
-    Client,
-    bytes::BufMut,
-    config::RequestConfig,
-    ruma::{
-        api::{
-            EndpointError as _, IncomingResponse, Metadata, OutgoingRequest,
-            auth_scheme::{AccessToken, AuthScheme, SendAccessToken},
-            error::{Error, FromHttpResponseError, IntoHttpError},
-            path_builder::SinglePath,
-        },
-        // The very version of `http` that the SDK's traits are made of.
-        exports::http::{self, Method, header},
-    },
-};
-use serde::de::DeserializeOwned;
+use matrix_sdk::{bytes::Bytes, reqwest::Method};
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{event, failure};
+use super::{event, transport::Transport};
 use crate::world::NeighbourError;
 
 /// How long an ordinary request may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// No answer is longer than this: the full view of 100,000 rooms has a tenth of it.
+const MOST_BYTES: usize = 1 << 30;
+
 /// A request in the making.
-#[derive(Clone, Debug)]
+///
+/// It cannot be printed: its body may hold a password.
+#[derive(Clone)]
 pub(crate) struct JsonRequest {
-    method: Method,
-    path: String,
-    query: String,
-    body: Option<String>,
-    patience: Duration,
-    unsendable: Option<String>,
+    pub(super) method: Method,
+    pub(super) path: String,
+    pub(super) query: String,
+    pub(super) body: Option<String>,
+    pub(super) patience: Duration,
+    /// An answer with a longer body is given up.
+    pub(super) most_bytes: usize,
+    /// Why it cannot be sent as it is, where it cannot.
+    pub(super) unsendable: Option<String>,
 }
 
 impl JsonRequest {
@@ -74,6 +67,7 @@ impl JsonRequest {
             query: String::new(),
             body: body.map(Value::to_string),
             patience: PATIENCE,
+            most_bytes: MOST_BYTES,
             unsendable,
         }
     }
@@ -93,17 +87,15 @@ impl JsonRequest {
         self
     }
 
+    /// Gives an answer with a longer body up, with [`NeighbourError::TooLarge`].
+    pub(crate) fn at_most(mut self, bytes: usize) -> Self {
+        self.most_bytes = bytes;
+        self
+    }
+
     /// Sends it, once: no retries but for one after the access token was renewed.
-    pub(crate) async fn send(self, client: &Client) -> Result<JsonResponse, NeighbourError> {
-        if let Some(message) = self.unsendable {
-            return Err(NeighbourError::Refused {
-                status: 400,
-                errcode: "M_INVALID_PARAM".to_owned(),
-                message,
-            });
-        }
-        let config = RequestConfig::new().disable_retry().timeout(self.patience);
-        client.send(self).with_request_config(config).await.map_err(|error| failure::of_http(&error))
+    pub(crate) async fn send(self, transport: &dyn Transport) -> Result<JsonResponse, NeighbourError> {
+        transport.exchange(self).await
     }
 }
 
@@ -136,14 +128,29 @@ fn escape(text: &str, into: &mut String) {
 /// What the homeserver answered with a status of success.
 #[derive(Debug)]
 pub(crate) struct JsonResponse {
-    body: Vec<u8>,
+    body: Bytes,
     /// The `Date` header.
     pub(crate) date: Option<String>,
 }
 
 impl JsonResponse {
+    pub(super) fn new(body: Bytes, date: Option<String>) -> Self {
+        Self { body, date }
+    }
+
+    /// The body as it came.
+    pub(super) fn body(&self) -> &Bytes {
+        &self.body
+    }
+
     /// Reads the body. `what` names it in the error.
     pub(crate) fn json<T: DeserializeOwned>(&self, what: &str) -> Result<T, NeighbourError> {
+        serde_json::from_slice(&self.body)
+            .map_err(|error| NeighbourError::Unreachable(format!("{what} could not be read: {error}")))
+    }
+
+    /// Reads the body into something that keeps parts of it. `what` names it in the error.
+    pub(crate) fn borrowed<'a, T: Deserialize<'a>>(&'a self, what: &str) -> Result<T, NeighbourError> {
         serde_json::from_slice(&self.body)
             .map_err(|error| NeighbourError::Unreachable(format!("{what} could not be read: {error}")))
     }
@@ -153,54 +160,6 @@ impl JsonResponse {
         let text = String::from_utf8_lossy(&self.body);
         event::read(&text)
             .map_err(|error| NeighbourError::Unreachable(format!("an event could not be read: {error}")))
-    }
-}
-
-impl Metadata for JsonRequest {
-    // Only the SDK's typed requests are built from these; ours brings its own method and path.
-    const METHOD: Method = Method::GET;
-    const RATE_LIMITED: bool = true;
-    type Authentication = AccessToken;
-    type PathBuilder = SinglePath;
-    const PATH_BUILDER: SinglePath = SinglePath::new("/_matrix");
-}
-
-impl OutgoingRequest for JsonRequest {
-    type EndpointError = Error;
-    type IncomingResponse = JsonResponse;
-
-    fn try_into_http_request<T: Default + BufMut + AsRef<[u8]>>(
-        self,
-        base_url: &str,
-        access_token: SendAccessToken<'_>,
-        (): (),
-    ) -> Result<http::Request<T>, IntoHttpError> {
-        let mut body = T::default();
-        if let Some(text) = &self.body {
-            body.put_slice(text.as_bytes());
-        }
-        let mut request = http::Request::builder()
-            .method(self.method)
-            .uri(format!("{}{}{}", base_url.trim_end_matches('/'), self.path, self.query))
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(body)?;
-        AccessToken::add_authentication(&mut request, access_token)
-            .map_err(|error| IntoHttpError::Authentication(error.into()))?;
-        Ok(request)
-    }
-}
-
-impl IncomingResponse for JsonResponse {
-    type EndpointError = Error;
-
-    fn try_from_http_response<T: AsRef<[u8]>>(
-        response: http::Response<T>,
-    ) -> Result<Self, FromHttpResponseError<Error>> {
-        if !response.status().is_success() {
-            return Err(FromHttpResponseError::Server(Error::from_http_response(response)));
-        }
-        let date = response.headers().get(header::DATE).and_then(|value| value.to_str().ok());
-        Ok(Self { date: date.map(str::to_owned), body: response.body().as_ref().to_vec() })
     }
 }
 

@@ -4,15 +4,25 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::DateTime;
-use rtc_janitor_core::{ids::RoomId, rtc::state_event::StateEvent, time::Timestamp};
+use rtc_janitor_core::{
+    ids::{EventId, RoomId},
+    rtc::state_event::StateEvent,
+    time::Timestamp,
+};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Homeserver, request::JsonRequest};
-use crate::world::{NeighbourError, Rooms};
+use super::{Homeserver, full_view, request::JsonRequest};
+use crate::world::{NeighbourError, RoomView, Rooms};
 
 /// Joining a room of another server means fetching its whole state first.
 const PATIENCE_TO_JOIN: Duration = Duration::from_mins(1);
+
+/// How long the server may take over the whole state of one room; that of 20,000 members is 10 MB.
+const PATIENCE_FOR_STATE: Duration = Duration::from_mins(1);
+
+/// A room with more state than this many bytes is not read at once.
+const MOST_STATE: usize = 16 << 20;
 
 #[async_trait]
 impl Rooms for Homeserver {
@@ -33,7 +43,7 @@ impl Rooms for Homeserver {
             state_key,
         ])
         .query("format", "event");
-        let response = match request.send(self.client()).await {
+        let response = match request.send(self.transport()).await {
             Ok(response) => response,
             Err(error) if is_not_found(&error) => return Ok(None),
             Err(error) => return Err(error),
@@ -52,20 +62,37 @@ impl Rooms for Homeserver {
 
     async fn server_time(&self) -> Result<Timestamp, NeighbourError> {
         let request = JsonRequest::get(&["_matrix", "client", "versions"]);
-        let date = request.send(self.client()).await?.date;
+        let date = request.send(self.transport()).await?.date;
         date.as_deref()
             .and_then(|date| DateTime::parse_from_rfc2822(date).ok())
             .map(|date| date.to_utc().into())
             .ok_or_else(|| NeighbourError::Unreachable("the answer has no Date".to_owned()))
     }
 
-    async fn memberships(&self, room: &RoomId) -> Result<Vec<StateEvent>, NeighbourError> {
-        self.watch().memberships(room).await
+    async fn full_view(&self, room: &RoomId) -> Result<RoomView, NeighbourError> {
+        let path = ["_matrix", "client", "v3", "rooms", room.as_str(), "state"];
+        let request = JsonRequest::get(&path).patience(PATIENCE_FOR_STATE).at_most(MOST_STATE);
+        match request.send(self.transport()).await {
+            Ok(answer) => full_view::read(answer.body(), room, self.user_id()),
+            Err(NeighbourError::Refused { errcode, message, .. }) if errcode == "M_FORBIDDEN" => {
+                Err(NeighbourError::NotInRoom(message))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn event(&self, room: &RoomId, event: &EventId) -> Result<Option<StateEvent>, NeighbourError> {
+        let path = ["_matrix", "client", "v3", "rooms", room.as_str(), "event", event.as_str()];
+        match JsonRequest::get(&path).send(self.transport()).await {
+            Ok(answer) => Ok(StateEvent::from_json(answer.event()?).ok()),
+            Err(error) if is_not_found(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn resolve(&self, alias: &str) -> Result<Option<RoomId>, NeighbourError> {
         let request = JsonRequest::get(&["_matrix", "client", "v3", "directory", "room", alias]);
-        match request.send(self.client()).await {
+        match request.send(self.transport()).await {
             Ok(response) => Ok(Some(response.json::<Directory>("the room directory")?.room_id.into())),
             Err(error) if is_not_found(&error) => Ok(None),
             Err(error) => Err(error),
@@ -79,12 +106,12 @@ impl Rooms for Homeserver {
             // `via` since Matrix 1.12, `server_name` before; servers ignore the one they do not know.
             request = request.query("via", server).query("server_name", server);
         }
-        request.send(self.client()).await.map(drop)
+        request.send(self.transport()).await.map(drop)
     }
 
     async fn leave(&self, room: &RoomId) -> Result<(), NeighbourError> {
         let path = ["_matrix", "client", "v3", "rooms", room.as_str(), "leave"];
-        JsonRequest::post(&path, &json!({})).send(self.client()).await.map(drop)
+        JsonRequest::post(&path, &json!({})).send(self.transport()).await.map(drop)
     }
 }
 

@@ -1,6 +1,9 @@
 //! The session file of one connection: which account and device it is, and its tokens.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use matrix_sdk::{
     AuthSession, Client, SessionMeta, SessionTokens,
@@ -56,10 +59,12 @@ impl SessionFile {
 
     /// Replaces what is there.
     pub(crate) fn save(&self, session: &Session) -> Result<(), SignInError> {
-        let content = serde_json::to_vec(session).unwrap_or_default();
-        private_file::write(&self.path, &content).map_err(|error| {
+        let unwritten = |error: &dyn fmt::Display| {
             SignInError::Mistake(format!("{} cannot be written: {error}", self.path.display()))
-        })
+        };
+        // An empty file in its place would be the end of the session.
+        let content = serde_json::to_vec(session).map_err(|error| unwritten(&error))?;
+        private_file::write(&self.path, &content).map_err(|error| unwritten(&error))
     }
 
     /// From now on every renewal of the tokens of `client` is written here before they are used.

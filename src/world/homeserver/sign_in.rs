@@ -5,29 +5,24 @@
 
 use std::path::Path;
 
-use matrix_sdk::{
-    Client,
-    ruma::{
-        UserId as RumaUserId,
-        api::client::{
-            discovery::get_supported_versions,
-            session::login::v3 as login,
-            uiaa::{MatrixUserIdentifier, UserIdentifier},
-        },
-    },
-};
+use matrix_sdk::{Client, ruma::UserId as RumaUserId};
 use rtc_janitor_core::ids::UserId;
+use serde::Deserialize;
+use serde_json::json;
 
 use super::{
     Homeserver,
     connect::client,
-    failure,
     identity::{check_token, still_valid},
+    request::JsonRequest,
     session::{Session, SessionFile},
 };
 use crate::world::NeighbourError;
 
 pub use super::credentials::{Address, Method, SignIn, SignInError};
+
+/// What the watch device is called in the account's list of devices.
+pub(super) const WATCH_DEVICE: &str = "rtc-janitor (watch)";
 
 /// Signs in the watch connection: a device without encryption keys, its session kept as
 /// `session-watch.json` in `store`.
@@ -55,7 +50,7 @@ pub async fn watch(sign_in: &SignIn, store: &Path) -> Result<Homeserver, SignInE
 
     // A client can hold one session in its life, hence a new one.
     let client = client(&sign_in.homeserver).await?;
-    let session = new_session(&client, sign_in, "rtc-janitor (watch)").await?;
+    let session = new_session(&client, sign_in, WATCH_DEVICE).await?;
     session.restore(&client).await.map_err(|error| not_usable(&error))?;
     if let Method::Token { .. } = sign_in.method {
         check_token(&client, sign_in).await?;
@@ -107,25 +102,37 @@ pub(crate) async fn new_session(
     }
 }
 
+/// What a sign-in by password comes to.
+#[derive(Deserialize)]
+struct LoggedIn {
+    user_id: String,
+    device_id: String,
+    access_token: String,
+    refresh_token: Option<String>,
+}
+
 async fn log_in(
     client: &Client,
     user_id: &UserId,
     password: &str,
     display_name: &str,
 ) -> Result<Session, SignInError> {
-    let identifier = UserIdentifier::Matrix(MatrixUserIdentifier::new(user_id.to_string()));
-    let password = login::Password::new(identifier, password.to_owned());
-    let mut request = login::Request::new(login::LoginInfo::Password(password));
-    request.initial_device_display_name = Some(display_name.to_owned());
-    request.refresh_token = true;
-    let answer = match client.send(request).await {
-        Ok(answer) => answer,
+    let body = json!({
+        "type": "m.login.password",
+        "identifier": {"type": "m.id.user", "user": user_id},
+        "password": password,
+        "initial_device_display_name": display_name,
+        "refresh_token": true,
+    });
+    let request = JsonRequest::post(&["_matrix", "client", "v3", "login"], &body);
+    let answer: LoggedIn = match request.send(client).await {
+        Ok(answer) => answer.json("the answer to a sign-in")?,
         Err(error) => {
             is_homeserver(client).await?;
-            return Err(of_login(failure::of_http(&error), user_id));
+            return Err(of_login(error, user_id));
         }
     };
-    if answer.user_id.as_str() != user_id.as_str() {
+    if answer.user_id != user_id.as_str() {
         return Err(SignInError::Mistake(format!(
             "the homeserver signs {user_id} in as {}: correct homeserver.user_id",
             answer.user_id
@@ -133,8 +140,8 @@ async fn log_in(
     }
     Ok(Session {
         homeserver: client.homeserver().to_string(),
-        user_id: answer.user_id.to_string(),
-        device_id: answer.device_id.to_string(),
+        user_id: answer.user_id,
+        device_id: answer.device_id,
         access_token: Some(answer.access_token),
         refresh_token: answer.refresh_token,
     })
@@ -142,8 +149,7 @@ async fn log_in(
 
 /// Whether a homeserver answers there at all: what it refuses means something else where none does.
 async fn is_homeserver(client: &Client) -> Result<(), SignInError> {
-    match client.send(get_supported_versions::Request::new()).await.map_err(|error| failure::of_http(&error))
-    {
+    match JsonRequest::get(&["_matrix", "client", "versions"]).send(client).await {
         Ok(_) => Ok(()),
         Err(NeighbourError::Refused { status, .. }) => Err(SignInError::Mistake(format!(
             "nothing at {} answers as a Matrix homeserver (HTTP {status}): correct homeserver.url; it ends \

@@ -1,13 +1,18 @@
-//! What was found, for the reports.
+//! What was found, for the reports and for the limits.
+
+use std::collections::BTreeMap;
 
 use rtc_janitor_core::{
     ids::{EventId, RoomId, StateKey},
     render::{Message, report::FindingKind},
     time::Timestamp,
 };
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{Draft, Journal, Result};
+use super::{
+    Draft, Journal, Result, messages,
+    statement::{Statements as _, text, time},
+};
 
 /// A line of a report, before it is in one.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,9 +40,19 @@ pub(super) const fn kind_name(kind: FindingKind) -> &'static str {
     }
 }
 
+fn kind_named(name: &str) -> Option<FindingKind> {
+    [FindingKind::Cleared, FindingKind::WouldClear, FindingKind::Blocked, FindingKind::Refused]
+        .into_iter()
+        .find(|kind| kind_name(*kind) == name)
+}
+
+/// Of a kind, later than an instant. A kind that this program does not know may have been a clear.
+const OF_KIND_SINCE: &str = "at_ms > ?2
+    AND (kind = ?1 OR kind NOT IN ('cleared', 'would_clear', 'blocked', 'refused'))";
+
 pub(super) fn insert_finding(db: &Connection, finding: &Finding) -> Result<bool> {
     let rows = db
-        .prepare_cached(
+        .statement(
             "INSERT OR IGNORE INTO findings (event, kind, room, key, at_ms, details)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
@@ -55,20 +70,34 @@ pub(super) fn insert_finding(db: &Connection, finding: &Finding) -> Result<bool>
 impl Journal {
     /// Notes a finding; false when this was found of this event before.
     pub fn find(&self, finding: &Finding) -> Result<bool> {
-        insert_finding(&self.db, finding)
+        if self.was_found(&finding.event, finding.kind)? {
+            return Ok(false);
+        }
+        self.write(|db| insert_finding(db, finding))
     }
 
     /// Whether something was found of an event before.
     pub fn was_found(&self, event: &EventId, kind: FindingKind) -> Result<bool> {
-        let mut query = self.db.prepare_cached("SELECT 1 FROM findings WHERE event = ?1 AND kind = ?2")?;
+        let mut query = self.db.statement("SELECT 1 FROM findings WHERE event = ?1 AND kind = ?2")?;
         Ok(query.exists([event.as_str(), kind_name(kind)])?)
     }
 
     /// How many keys were cleared, or would have been, since `since`.
     pub fn count_since(&self, kind: FindingKind, since: Timestamp) -> Result<u32> {
-        let mut query =
-            self.db.prepare_cached("SELECT count(*) FROM findings WHERE kind = ?1 AND at_ms > ?2")?;
+        let mut query = self.db.statement(&format!("SELECT count(*) FROM findings WHERE {OF_KIND_SINCE}"))?;
         Ok(query.query_row(params![kind_name(kind), since.as_millis()], |row| row.get(0))?)
+    }
+
+    /// The same, in all and for each room.
+    pub fn counts_since(&self, kind: FindingKind, since: Timestamp) -> Result<(u32, BTreeMap<RoomId, u32>)> {
+        let mut query = self.db.statement(&format!(
+            "SELECT room, count(*) AS found FROM findings WHERE {OF_KIND_SINCE} GROUP BY room"
+        ))?;
+        let rows = query.query_map(params![kind_name(kind), since.as_millis()], |row| {
+            Ok((text(row, "room")?, row.get("found")?))
+        })?;
+        let by_room: BTreeMap<RoomId, u32> = rows.collect::<rusqlite::Result<_>>()?;
+        Ok((by_room.values().sum(), by_room))
     }
 
     /// What has been found and not yet been put into a message, the oldest first.
@@ -79,17 +108,25 @@ impl Journal {
     /// Notes that findings were told on a terminal and need not be told again.
     pub fn told_elsewhere(&mut self, message: &Message, findings: &[Finding], at: Timestamp) -> Result<()> {
         let draft = Draft { findings: findings.to_vec(), ..Draft::of(message.clone()) };
-        let stored = self.post(&draft, at)?;
-        self.sent(&stored.txn, &"told on a terminal".into())
+        self.write(|db| {
+            let stored = messages::insert(db, &draft, at)?;
+            db.statement("UPDATE messages SET state = 'told_elsewhere' WHERE txn = ?1")?
+                .execute([&stored.txn])?;
+            Ok(())
+        })
     }
 
     /// The findings of the last report, if that is no older than `since`, and the report.
     pub fn last_report(&self, since: Timestamp) -> Result<Option<(String, Vec<Finding>)>> {
-        let mut query = self.db.prepare_cached(
-            "SELECT txn FROM messages WHERE created_ms >= ?1 AND target IS NULL AND event <> 'told on a terminal'
-                 AND txn IN (SELECT message FROM findings) ORDER BY created_ms DESC, rowid DESC LIMIT 1",
-        )?;
-        let txn: Option<String> = query.query_row([since.as_millis()], |row| row.get(0)).optional()?;
+        let txn: Option<String> = self
+            .db
+            .statement(
+                "SELECT txn FROM messages WHERE created_ms >= ?1 AND target IS NULL AND state = 'sent'
+                     AND EXISTS (SELECT 1 FROM findings WHERE message = messages.txn)
+                 ORDER BY created_ms DESC, rowid DESC LIMIT 1",
+            )?
+            .query_row([since.as_millis()], |row| row.get("txn"))
+            .optional()?;
         let Some(txn) = txn else { return Ok(None) };
         let findings = self.findings("WHERE message = ?1 ORDER BY at_ms, room, key", [&txn])?;
         Ok(Some((txn, findings)))
@@ -102,47 +139,35 @@ impl Journal {
     }
 
     fn findings(&self, condition: &str, parameters: impl rusqlite::Params) -> Result<Vec<Finding>> {
-        let mut query = self.db.prepare_cached(&format!(
-            "SELECT room, key, event, kind, at_ms, details FROM findings {condition}"
-        ))?;
-        let rows = query.query_map(parameters, |row| {
-            let (kind, details): (String, String) = (row.get(3)?, row.get(5)?);
-            Ok(Finding {
-                room: row.get::<_, String>(0)?.into(),
-                key: row.get::<_, String>(1)?.into(),
-                event: row.get::<_, String>(2)?.into(),
-                kind: serde_json::from_value(kind.into()).unwrap_or(FindingKind::Refused),
-                at: Timestamp::from_millis(row.get(4)?),
-                details: serde_json::from_str(&details).unwrap_or_default(),
-            })
-        })?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
+        let mut query = self
+            .db
+            .statement(&format!("SELECT room, key, event, kind, at_ms, details FROM findings {condition}"))?;
+        let rows = query.query_map(parameters, |row| self.finding(row))?;
+        Ok(rows.filter_map(rusqlite::Result::transpose).collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Forgets what is older than the retention: finished writes, reported findings, sent messages.
-    pub fn prune(&mut self, before: Timestamp) -> Result<()> {
-        let before = before.as_millis();
-        let transaction = self.db.transaction()?;
-        transaction.execute("DELETE FROM writes WHERE finished_ms < ?1", [before])?;
-        transaction.execute("DELETE FROM notes WHERE at_ms < ?1 AND message IS NOT NULL", [before])?;
-        transaction.execute("DELETE FROM commands WHERE at_ms < ?1 AND done = 1", [before])?;
-        transaction.execute(
-            "DELETE FROM plans WHERE made_ms < ?1 AND id NOT IN (SELECT plan FROM writes WHERE plan IS NOT NULL)
-                 AND number < (SELECT max(number) FROM plans)",
-            [before],
-        )?;
-        transaction.execute("DELETE FROM findings WHERE at_ms < ?1 AND message IS NOT NULL", [before])?;
-        transaction.execute(
-            "DELETE FROM messages WHERE created_ms < ?1 AND event IS NOT NULL
-                 AND txn NOT IN (SELECT message FROM findings WHERE message IS NOT NULL)
-                 AND txn NOT IN (SELECT message FROM notes WHERE message IS NOT NULL)
-                 AND txn NOT IN (SELECT message FROM commands WHERE message IS NOT NULL)
-                 AND txn NOT IN (SELECT message FROM plans WHERE message IS NOT NULL)
-                 AND txn NOT IN (SELECT progress FROM plans WHERE progress IS NOT NULL)",
-            [before],
-        )?;
-        transaction.execute("DELETE FROM quarantine WHERE until_ms < ?1", [before])?;
-        transaction.execute("DELETE FROM devices WHERE last_listed_ms < ?1 AND came_back = 0", [before])?;
-        Ok(transaction.commit()?)
+    /// `None` for a row that cannot be read.
+    fn finding(&self, row: &Row<'_>) -> rusqlite::Result<Option<Finding>> {
+        let (kind, details): (String, String) = (row.get("kind")?, row.get("details")?);
+        let event: EventId = text(row, "event")?;
+        let Some(kind) = kind_named(&kind) else {
+            self.met_unreadable(format!("what was found of {event}"), &kind);
+            return Ok(None);
+        };
+        let details = match serde_json::from_str(&details) {
+            Ok(details) => details,
+            Err(error) => {
+                self.met_unreadable(format!("what was found of {event}"), &error);
+                return Ok(None);
+            }
+        };
+        Ok(Some(Finding {
+            room: text(row, "room")?,
+            key: text(row, "key")?,
+            event,
+            kind,
+            at: time(row, "at_ms")?,
+            details,
+        }))
     }
 }

@@ -1,6 +1,4 @@
-//! Single values, and the rooms the bot is in.
-
-use std::collections::BTreeMap;
+//! Single values: whose the journal is, where the watch goes on, the breakers.
 
 use rtc_janitor_core::{
     guard::breaker::Breakers,
@@ -8,40 +6,81 @@ use rtc_janitor_core::{
     render::Message,
     time::Timestamp,
 };
-use rusqlite::{OptionalExtension, params};
+use rusqlite::OptionalExtension as _;
 
-use super::{Journal, Result};
+use super::{Journal, JournalError, Result, Stored, statement::Statements as _, statement::to_json};
 
-pub(super) const ACCOUNT: &str = "account";
+const ACCOUNT: &str = "account";
 const BEGUN: &str = "begun";
 const SINCE: &str = "since";
 const ADMIN_ROOM: &str = "admin_room";
 const BREAKERS: &str = "breakers";
 const DIGEST: &str = "digest";
+const PRUNED: &str = "last_pruned";
 
 impl Journal {
     pub(super) fn meta(&self, key: &str) -> Result<Option<String>> {
-        let mut query = self.db.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
-        Ok(query.query_row([key], |row| row.get(0)).optional()?)
+        let mut query = self.db.statement("SELECT value FROM meta WHERE key = ?1")?;
+        Ok(query.query_row([key], |row| row.get("value")).optional()?)
     }
 
     pub(super) fn set_meta(&self, key: &str, value: &str) -> Result<()> {
-        self.db
-            .prepare_cached("INSERT INTO meta VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2")?
+        if self.meta(key)?.as_deref() == Some(value) {
+            return Ok(());
+        }
+        self.write(|db| {
+            db.statement(
+                "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
+            )?
             .execute([key, value])?;
+            Ok(())
+        })
+    }
+
+    fn time_of(&self, key: &str, what: &str) -> Result<Stored<Timestamp>> {
+        let Some(text) = self.meta(key)? else { return Ok(Stored::Never) };
+        Ok(match text.parse() {
+            Ok(ms) => Stored::Read(Timestamp::from_millis(ms)),
+            Err(error) => {
+                self.met_unreadable(what.to_owned(), &error);
+                Stored::Unreadable(error.to_string())
+            }
+        })
+    }
+
+    /// Begins a new journal, or one that cannot say when it was begun.
+    pub(super) fn begin(&self, is_new: bool, now: Timestamp) -> Result<()> {
+        let begun = self.time_of(BEGUN, "when it was begun")?;
+        if is_new || matches!(begun, Stored::Unreadable(_)) {
+            self.set_meta(BEGUN, &now.as_millis().to_string())?;
+        }
         Ok(())
     }
 
-    /// Begins a new journal.
-    pub(super) fn begin(&self, account: &UserId, now: Timestamp) -> Result<()> {
-        self.set_meta(BEGUN, &now.as_millis().to_string())?;
+    /// Refuses an account when another one has signed in with this store.
+    pub(super) fn check_account(&self, account: &UserId) -> Result<()> {
+        match self.meta(ACCOUNT)? {
+            Some(found) if found != account.as_str() => {
+                Err(JournalError::OtherAccount { found: found.into(), expected: account.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Binds the store to an account that has signed in: until then, its name may be a slip of the pen.
+    ///
+    /// # Errors
+    ///
+    /// When it is bound to another one.
+    pub fn bind_account(&self, account: &UserId) -> Result<()> {
+        self.check_account(account)?;
         self.set_meta(ACCOUNT, account.as_str())
     }
 
     /// When this journal was begun, where it says so: of what was said before, nobody knows whether it
     /// was heard.
     pub fn begun(&self) -> Result<Option<Timestamp>> {
-        Ok(self.meta(BEGUN)?.and_then(|ms| ms.parse().ok()).map(Timestamp::from_millis))
+        Ok(self.time_of(BEGUN, "when it was begun")?.read())
     }
 
     /// Where the watch goes on (`next_batch` of the last answer that was taken in).
@@ -54,10 +93,25 @@ impl Journal {
         self.set_meta(SINCE, token)
     }
 
-    /// The id that the configured admin room was resolved to, with what was configured.
-    pub fn admin_room(&self) -> Result<Option<(String, RoomId)>> {
-        let stored = self.meta(ADMIN_ROOM)?;
-        Ok(stored.and_then(|s| s.split_once('\n').map(|(configured, id)| (configured.to_owned(), id.into()))))
+    /// Drops it: the server no longer takes it, and everything is read anew.
+    pub fn forget_since(&self) -> Result<()> {
+        self.write(|db| {
+            db.statement("DELETE FROM meta WHERE key = ?1")?.execute([SINCE])?;
+            Ok(())
+        })
+    }
+
+    /// The id that the configured admin room was resolved to, with what was configured. Where that cannot
+    /// be read, an alias must not be resolved anew: it may lead to a room with other people by now.
+    pub fn admin_room(&self) -> Result<Stored<(String, RoomId)>> {
+        let Some(stored) = self.meta(ADMIN_ROOM)? else { return Ok(Stored::Never) };
+        Ok(match stored.split_once('\n') {
+            Some((configured, id)) if id.starts_with('!') => Stored::Read((configured.to_owned(), id.into())),
+            _ => {
+                self.met_unreadable("which room the admin room is".to_owned(), &stored);
+                Stored::Unreadable(stored)
+            }
+        })
     }
 
     /// Keeps the id of the admin room: an alias is resolved once.
@@ -67,28 +121,35 @@ impl Journal {
 
     /// Keeps that the admin room goes on elsewhere, and what is to be said of it there, both or neither.
     pub fn move_admin_room(&self, to: &RoomId, message: &Message, at: Timestamp) -> Result<()> {
-        let transaction = self.db.unchecked_transaction()?;
-        if let Some((configured, _)) = self.admin_room()? {
-            self.set_admin_room(&configured, to)?;
-        }
-        self.note(message, Some(&format!("moved to {to}")), false, at)?;
-        Ok(transaction.commit()?)
+        self.write(|_| {
+            if let Stored::Read((configured, _)) = self.admin_room()? {
+                self.set_admin_room(&configured, to)?;
+            }
+            self.note(message, Some(&format!("moved to {to}")), false, at)?;
+            Ok(())
+        })
     }
 
-    /// The breakers as they were last saved; all closed when never, or when they cannot be read.
-    pub fn breakers(&self) -> Result<Breakers> {
-        let saved = self.meta(BREAKERS)?;
-        Ok(saved.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default())
+    /// The breakers as they were last saved. Unreadable ones are to be taken as open.
+    pub fn breakers(&self) -> Result<Stored<Breakers>> {
+        let Some(json) = self.meta(BREAKERS)? else { return Ok(Stored::Never) };
+        Ok(match serde_json::from_str(&json) {
+            Ok(breakers) => Stored::Read(breakers),
+            Err(error) => {
+                self.met_unreadable("the breakers".to_owned(), &error);
+                Stored::Unreadable(error.to_string())
+            }
+        })
     }
 
-    /// Saves the breakers.
+    /// Saves the breakers where they changed.
     pub fn save_breakers(&self, breakers: &Breakers) -> Result<()> {
-        self.set_meta(BREAKERS, &serde_json::to_string(breakers).unwrap_or_default())
+        self.set_meta(BREAKERS, &to_json("the breakers", breakers)?)
     }
 
     /// When the last digest was due.
     pub fn last_digest(&self) -> Result<Option<Timestamp>> {
-        Ok(self.meta(DIGEST)?.and_then(|ms| ms.parse().ok()).map(Timestamp::from_millis))
+        Ok(self.time_of(DIGEST, "when the last digest was")?.read())
     }
 
     /// Notes when a digest was due.
@@ -96,35 +157,12 @@ impl Journal {
         self.set_meta(DIGEST, &at.as_millis().to_string())
     }
 
-    /// The rooms the bot was in when it last looked, with the names it knew them by.
-    pub fn rooms(&self) -> Result<BTreeMap<RoomId, Option<String>>> {
-        let mut query = self.db.prepare("SELECT room, name FROM rooms")?;
-        let rows = query.query_map([], |row| Ok((row.get::<_, String>(0)?.into(), row.get(1)?)))?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    /// When everything was last pruned.
+    pub(super) fn last_pruned(&self) -> Result<Option<Timestamp>> {
+        Ok(self.time_of(PRUNED, "when it was last pruned")?.read())
     }
 
-    /// Notes that the bot is in a room, keeping a name that is known.
-    pub fn add_rooms<'a>(&mut self, rooms: impl IntoIterator<Item = &'a RoomId>) -> Result<()> {
-        let transaction = self.db.transaction()?;
-        for room in rooms {
-            transaction
-                .prepare_cached("INSERT OR IGNORE INTO rooms (room) VALUES (?1)")?
-                .execute([room.as_str()])?;
-        }
-        Ok(transaction.commit()?)
-    }
-
-    /// Notes a room's name.
-    pub fn name_room(&self, room: &RoomId, name: Option<&str>) -> Result<()> {
-        self.db
-            .prepare_cached("UPDATE rooms SET name = ?2 WHERE room = ?1")?
-            .execute(params![room.as_str(), name])?;
-        Ok(())
-    }
-
-    /// Forgets a room that the bot is no longer in.
-    pub fn remove_room(&self, room: &RoomId) -> Result<()> {
-        self.db.execute("DELETE FROM rooms WHERE room = ?1", [room.as_str()])?;
-        Ok(())
+    pub(super) fn set_last_pruned(&self, at: Timestamp) -> Result<()> {
+        self.set_meta(PRUNED, &at.as_millis().to_string())
     }
 }

@@ -112,6 +112,49 @@ pub(super) const MIGRATIONS: &[&str] = &[
     ALTER TABLE writes ADD COLUMN plan TEXT REFERENCES plans (id);
     CREATE INDEX writes_by_plan ON writes (plan) WHERE plan IS NOT NULL;
 ",
+    r"
+    -- Every reference and every time that is searched has an index: without one, each deleted message
+    -- is looked for in all findings.
+    DROP INDEX findings_unreported;
+    CREATE INDEX findings_by_message ON findings (message);
+    CREATE INDEX findings_by_time ON findings (at_ms, kind, room);
+    CREATE INDEX notes_by_message ON notes (message);
+    CREATE INDEX notes_by_time ON notes (at_ms);
+    CREATE INDEX commands_by_message ON commands (message);
+    CREATE INDEX commands_by_time ON commands (at_ms);
+    DROP INDEX commands_unfinished;
+    CREATE INDEX commands_unfinished ON commands (at_ms) WHERE done = 0;
+    CREATE INDEX plans_by_progress ON plans (progress);
+    CREATE INDEX plans_by_time ON plans (made_ms);
+    CREATE INDEX devices_by_time ON devices (last_listed_ms) WHERE came_back = 0;
+    CREATE INDEX quarantine_by_time ON quarantine (until_ms);
+    DROP INDEX writes_open;
+    CREATE INDEX writes_open ON writes (room, key) WHERE outcome IS NULL;
+
+    -- What became of a message; an event is one that the server has.
+    ALTER TABLE messages ADD COLUMN state TEXT NOT NULL DEFAULT 'waiting'
+        CHECK (state IN ('waiting', 'sent', 'given_up', 'told_elsewhere'));
+    UPDATE messages SET state = CASE event
+            WHEN '' THEN 'given_up' WHEN 'told on a terminal' THEN 'told_elsewhere' ELSE 'sent' END
+        WHERE event IS NOT NULL;
+    UPDATE messages SET event = NULL WHERE state IN ('given_up', 'told_elsewhere');
+    CREATE INDEX messages_waiting ON messages (created_ms) WHERE state = 'waiting';
+    CREATE INDEX messages_by_time ON messages (created_ms);
+
+    -- Whom a write spoke for, to be searched; `writes.owners` is the record.
+    CREATE TABLE write_owners (
+        write INTEGER NOT NULL REFERENCES writes (id) ON DELETE CASCADE, user TEXT NOT NULL,
+        PRIMARY KEY (write, user)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX write_owners_by_user ON write_owners (user, write);
+    INSERT OR IGNORE INTO write_owners
+        SELECT writes.id, json_extract(owner.value, '$[0]')
+        FROM writes, json_each(iif(json_valid(owners), owners, '[]')) AS owner
+        WHERE owner.type = 'array' AND json_type(owner.value, '$[0]') = 'text';
+
+    -- Rooms that aliases in the configuration led to when they were resolved.
+    CREATE TABLE aliases (alias TEXT PRIMARY KEY, room TEXT NOT NULL) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// The version that this program writes.
@@ -121,8 +164,9 @@ pub(super) const VERSION: i64 = {
     version
 };
 
-/// Brings the database to [`VERSION`], one step and one transaction at a time.
-pub(super) fn migrate(db: &mut Connection, path: &Path) -> Result<()> {
+/// Brings the database to [`VERSION`], one step and one transaction at a time. Returns the version that it
+/// had; 0 is a new one.
+pub(super) fn migrate(db: &mut Connection, path: &Path) -> Result<i64> {
     let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > VERSION {
         return Err(JournalError::Newer { path: path.to_owned(), found, known: VERSION });
@@ -134,5 +178,5 @@ pub(super) fn migrate(db: &mut Connection, path: &Path) -> Result<()> {
         transaction.pragma_update(None, "user_version", version + 1)?;
         transaction.commit()?;
     }
-    Ok(())
+    Ok(found)
 }

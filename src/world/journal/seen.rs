@@ -3,11 +3,13 @@
 use rtc_janitor_core::{
     ids::{EventId, RoomId, StateKey},
     rtc::membership::FirstSeen,
-    time::Timestamp,
 };
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension as _, params};
 
-use super::{Journal, Result};
+use super::{
+    Journal, Result,
+    statement::{Statements as _, time},
+};
 
 impl Journal {
     /// Notes that an event was seen, unless it was before; returns the first time.
@@ -18,36 +20,38 @@ impl Journal {
         event: &EventId,
         seen: FirstSeen,
     ) -> Result<FirstSeen> {
-        let mut query = self
+        let earlier = self
             .db
-            .prepare_cached("SELECT at_ms, live FROM seen WHERE room = ?1 AND key = ?2 AND event = ?3")?;
-        let earlier = query
+            .statement("SELECT at_ms, live FROM seen WHERE room = ?1 AND key = ?2 AND event = ?3")?
             .query_row([room.as_str(), key.as_str(), event.as_str()], |row| {
-                Ok(FirstSeen { at: Timestamp::from_millis(row.get(0)?), live: row.get(1)? })
+                Ok(FirstSeen { at: time(row, "at_ms")?, live: row.get("live")? })
             })
             .optional()?;
         if let Some(earlier) = earlier {
             return Ok(earlier);
         }
-        // One membership per key is open: what stood there before is over.
-        self.db
-            .prepare_cached("DELETE FROM seen WHERE room = ?1 AND key = ?2")?
-            .execute([room.as_str(), key.as_str()])?;
-        self.db.prepare_cached("INSERT INTO seen VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
-            room.as_str(),
-            key.as_str(),
-            event.as_str(),
-            seen.at.as_millis(),
-            seen.live
-        ])?;
-        Ok(seen)
+        self.write(|db| {
+            // One membership per key is open: what stood there before is over.
+            db.statement("DELETE FROM seen WHERE room = ?1 AND key = ?2")?
+                .execute([room.as_str(), key.as_str()])?;
+            db.statement("INSERT INTO seen (room, key, event, at_ms, live) VALUES (?1, ?2, ?3, ?4, ?5)")?
+                .execute(params![
+                    room.as_str(),
+                    key.as_str(),
+                    event.as_str(),
+                    seen.at.as_millis(),
+                    seen.live
+                ])?;
+            Ok(seen)
+        })
     }
 
     /// Forgets a key that is no longer open.
     pub fn forget_key(&self, room: &RoomId, key: &StateKey) -> Result<()> {
-        self.db
-            .prepare_cached("DELETE FROM seen WHERE room = ?1 AND key = ?2")?
-            .execute([room.as_str(), key.as_str()])?;
-        Ok(())
+        self.write(|db| {
+            db.statement("DELETE FROM seen WHERE room = ?1 AND key = ?2")?
+                .execute([room.as_str(), key.as_str()])?;
+            Ok(())
+        })
     }
 }

@@ -1,21 +1,18 @@
 //! The real program, run beside the server as an admin would run it.
 
 use std::{
-    collections::BTreeMap,
-    fmt::Write as _,
-    fs,
-    os::unix::{fs::PermissionsExt, process::ExitStatusExt},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Output, Stdio},
-    sync::Mutex,
+    process::Output,
     time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use tempfile::TempDir;
 
-use crate::{CALL_MEMBER, Device, FaultProxy, Message, RoomOptions, Synapse, User, call_key, wait_until};
+use crate::{
+    Bot, CALL_MEMBER, Device, FaultProxy, Message, RoomOptions, Synapse, User, call_key, program::Program,
+    wait_until,
+};
 
 /// How long the bot has for what it does within a second or two on an idle machine.
 pub const PATIENCE: Duration = Duration::from_mins(1);
@@ -31,9 +28,7 @@ pub struct BotSetup<'a> {
     pub admin: Device,
     /// The admin room.
     pub admin_room: String,
-    program: PathBuf,
-    directory: TempDir,
-    settings: Mutex<BTreeMap<String, String>>,
+    program: Program,
 }
 
 impl<'a> BotSetup<'a> {
@@ -47,48 +42,24 @@ impl<'a> BotSetup<'a> {
         let account = synapse.register("janitor").await?;
         let admin = synapse.sign_in_new("admin").await?;
         let admin_room = synapse.create_room(&admin, room.invite(&account.user_id)).await?;
-        let directory = tempfile::tempdir()?;
-        let settings = [
-            ("homeserver.url", quoted(synapse.url())),
-            ("homeserver.user_id", quoted(&account.user_id)),
-            ("login.password", quoted(&account.password)),
-            ("store.path", quoted("data")),
-            ("janitor.mode", quoted("clean")),
-            ("janitor.sweep_interval", quoted("1s")),
-            ("janitor.device_check_interval", quoted("2s")),
-            ("janitor.minimum_age", quoted("1s")),
-            ("grace.default", quoted("2s")),
-            ("grace.not_joined", quoted("1s")),
-            ("limits.per_sweep", "1000".into()),
-            ("limits.per_room", "1000".into()),
-            ("limits.per_hour", "100000".into()),
-            ("rooms.accept_invites_from", "[\"*\"]".into()),
-            ("admin_room.room", quoted(&admin_room)),
-            ("log.filter", quoted("info,rtc_janitor=debug")),
-        ];
-        let settings = settings.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        Ok(Self {
-            synapse,
-            account,
-            admin,
-            admin_room,
-            program: program.into(),
-            directory,
-            settings: Mutex::new(settings),
-        })
+        let program = Program::new(program)?;
+        program
+            .set("homeserver.url", synapse.url())
+            .set("homeserver.user_id", &account.user_id)
+            .set("login.password", &account.password)
+            .set("admin_room.room", &admin_room);
+        Ok(Self { synapse, account, admin, admin_room, program })
     }
 
     /// Sets a key, `section.key`, to text.
     pub fn set(&self, key: &str, value: &str) -> &Self {
-        self.set_raw(key, &quoted(value))
+        self.program.set(key, value);
+        self
     }
 
     /// Sets a key to a TOML value that is no text.
     pub fn set_raw(&self, key: &str, value: &str) -> &Self {
-        self.settings
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .insert(key.into(), value.into());
+        self.program.set_raw(key, value);
         self
     }
 
@@ -101,54 +72,28 @@ impl<'a> BotSetup<'a> {
 
     /// Takes a key out of the settings.
     pub fn unset(&self, key: &str) -> &Self {
-        self.settings.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(key);
+        self.program.unset(key);
         self
     }
 
     /// The folder of the settings; the store is `data` in it.
     pub fn directory(&self) -> &Path {
-        self.directory.path()
+        self.program.directory()
     }
 
     /// Writes the settings and names the file.
     pub fn write_config(&self) -> Result<PathBuf> {
-        let settings = self.settings.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // Dotted keys are as good as sections.
-        let mut text = String::new();
-        for (key, value) in settings.iter() {
-            writeln!(text, "{key} = {value}")?;
-        }
-        let path = self.directory.path().join("config.toml");
-        fs::write(&path, text)?;
-        // There is a password in it, and the bot warns of it where others can read that.
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-        Ok(path)
-    }
-
-    fn command(&self, arguments: &[&str]) -> Result<Command> {
-        let mut command = Command::new(&self.program);
-        command.arg("--config").arg(self.write_config()?).args(arguments).stdin(Stdio::null());
-        // Settings of the person who runs the tests do not belong in them.
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("RTC_JANITOR") {
-                command.env_remove(name);
-            }
-        }
-        Ok(command)
+        self.program.write_config()
     }
 
     /// Runs a subcommand to its end.
     pub async fn run(&self, arguments: &[&str]) -> Result<Output> {
-        let mut command = self.command(arguments)?;
-        Ok(tokio::task::spawn_blocking(move || command.output()).await??)
+        self.program.run(arguments).await
     }
 
     /// Starts `run` without waiting for anything.
     pub fn spawn(&self) -> Result<Bot> {
-        let log = self.directory.path().join("log");
-        let file = fs::File::options().create(true).append(true).open(&log)?;
-        let child = self.command(&["run"])?.stdout(Stdio::null()).stderr(file).spawn()?;
-        Ok(Bot { child, log })
+        self.program.spawn()
     }
 
     /// Starts `run` and waits until it has greeted the admin room.
@@ -248,93 +193,5 @@ impl<'a> BotSetup<'a> {
     pub async fn times_emptied(&self, room: &str, device: &Device) -> Result<usize> {
         let key = call_key(device);
         Ok(self.emptied(room).await?.iter().filter(|emptied| **emptied == key).count())
-    }
-}
-
-fn quoted(text: &str) -> String {
-    // JSON's escapes are TOML's.
-    serde_json::Value::from(text).to_string()
-}
-
-/// The running program. It is killed when this goes.
-#[derive(Debug)]
-pub struct Bot {
-    child: Child,
-    log: PathBuf,
-}
-
-impl Bot {
-    /// SIGTERM, and the wait for its end.
-    pub async fn stop(mut self) -> Result<ExitStatus> {
-        self.signal("TERM")?;
-        let status = wait_until("the bot to stop", Duration::from_secs(30), async || {
-            Ok::<_, anyhow::Error>(self.child.try_wait()?)
-        })
-        .await;
-        status.with_context(|| self.log())
-    }
-
-    /// Sends a signal by name.
-    pub fn signal(&self, name: &str) -> Result<()> {
-        let status =
-            Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status()?;
-        ensure!(status.success(), "cannot signal the bot");
-        Ok(())
-    }
-
-    /// SIGKILL.
-    pub fn kill(mut self) -> Result<()> {
-        self.child.kill()?;
-        let status = self.child.wait()?;
-        ensure!(status.signal() == Some(9), "the bot had ended before: {status}\n{}", self.log());
-        Ok(())
-    }
-
-    /// Waits for it to end by itself.
-    pub async fn ended(&mut self) -> Result<ExitStatus> {
-        wait_until("the bot to end", PATIENCE, async || Ok::<_, anyhow::Error>(self.child.try_wait()?)).await
-    }
-
-    /// Waits until it has logged a line with all of these words.
-    pub async fn logs(&self, words: &[&str]) -> Result<()> {
-        wait_until(&format!("the bot to log {words:?}"), PATIENCE, async || {
-            self.log().lines().any(|line| words.iter().all(|word| line.contains(word)))
-        })
-        .await
-        .with_context(|| self.log())
-    }
-
-    /// Waits until it has made a whole sweep from now on: what was due before is dealt with after it.
-    ///
-    /// It sweeps only while a membership is open in one of its rooms.
-    pub async fn sweeps_again(&self) -> Result<()> {
-        let sweeps = || self.log().lines().filter(|line| line.contains(": swept ")).count();
-        // The first to end may have begun before.
-        let enough = sweeps() + 2;
-        wait_until("the bot to sweep again", PATIENCE, async || sweeps() >= enough)
-            .await
-            .with_context(|| self.log())
-    }
-
-    /// Waits until it has seen a device in a device list.
-    pub async fn knows(&self, device: &Device) -> Result<()> {
-        self.logs(&["seen in a device list", &device.device_id]).await
-    }
-
-    /// The process id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Everything it has logged, also in earlier starts on the same set-up.
-    pub fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
-    }
-}
-
-impl Drop for Bot {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

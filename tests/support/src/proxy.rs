@@ -1,10 +1,11 @@
 //! A proxy on loopback between the bot and the server, by which a test sees, delays, answers, changes or cuts requests.
 //!
 //! It runs on a thread and a runtime of its own, so a test may block. What it does to which request is in
-//! `proxy/rules.rs`; how bytes get through is in `proxy/pass.rs`.
+//! `proxy/rules.rs` and `proxy/apply.rs`; how bytes get through is in `proxy/pass.rs`.
 
+pub(crate) mod apply;
 mod pass;
-mod rules;
+pub(crate) mod rules;
 
 use std::{
     net::{SocketAddr, TcpListener},

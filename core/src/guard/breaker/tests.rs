@@ -1,22 +1,23 @@
 //! The breaker's life: closed, open, probing, and back.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::{
     judge::{
         evidence::{Device, Evidence, ListKind, RoomMember},
         policy::Policy,
-        verdict::judge,
+        verdict::{Verdict, judge},
     },
     rtc::{
-        membership::{Content, FirstSeen, read},
+        membership::{Content, FirstSeen, Membership, read},
         state_event::StateEvent,
     },
 };
 
 const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
-/// An active judgement, and one that is stale because the device list lacks the device.
-pub(crate) fn judgements() -> (Judgement, Judgement) {
+fn membership() -> Membership {
     let event = StateEvent::from_json(serde_json::json!({
         "type": "org.matrix.msc3401.call.member", "state_key": "_@a:hs_D_m.call", "event_id": "$e",
         "sender": "@a:hs", "origin_server_ts": START.as_millis(),
@@ -24,12 +25,25 @@ pub(crate) fn judgements() -> (Judgement, Judgement) {
     }))
     .expect("an event");
     let Content::Entries(entries) = read(&event, FirstSeen { at: START, live: true }) else { unreachable!() };
-    let membership = entries[0].as_ref().expect("a membership");
+    entries[0].clone().expect("a membership")
+}
+
+/// An active judgement, and one that is stale because the device list lacks the device.
+pub(crate) fn judgements() -> (Judgement, Judgement) {
+    let membership = membership();
     let joined = Evidence { room_member: RoomMember::Joined, ..Evidence::NONE };
     let missing = Device::Missing { by: ListKind::KeysQuery, seen_before: true };
     let gone = Evidence { device: missing, ..joined.clone() };
-    let judge = |evidence| judge(membership, evidence, &Policy::default(), START);
+    let judge = |evidence| judge(&membership, evidence, &Policy::default(), START);
     (judge(&joined), judge(&gone))
+}
+
+/// A judgement that a device list could not be read for.
+fn unknown() -> Judgement {
+    let evidence = Evidence { room_member: RoomMember::Joined, device: Device::Unknown, ..Evidence::NONE };
+    let verdict = judge(&membership(), &evidence, &Policy::default(), START);
+    assert!(matches!(verdict.verdict, Verdict::Unknown(_)));
+    verdict
 }
 
 fn owners(count: usize) -> Vec<Owner> {
@@ -81,7 +95,7 @@ fn those_last_seen_active_over_ten_minutes_ago_do_not_count() {
     let owners = owners(10);
     let mut breakers = Breakers::default();
     breakers.observe(owners.iter().map(|o| (o, &active)), &Settings::default(), START);
-    let late = START + LIVING + Duration::from_millis(1);
+    let late = START + living::LIVING + Duration::from_millis(1);
     // Somebody looked meanwhile, and they were neither active nor unknown then.
     breakers.observe([], &Settings::default(), late);
     assert_eq!(breakers.observe(owners.iter().map(|o| (o, &stale)), &Settings::default(), late), []);
@@ -130,6 +144,25 @@ fn more_losses_shorten_no_wait_and_forget_no_probe() {
 }
 
 #[test]
+fn looks_in_which_nobody_turns_do_not_put_the_probe_off() {
+    let (mut breakers, _) = vanish(10, 6);
+    let (_, stale) = judgements();
+    let settings = Settings::default();
+    let until = match breakers.state(Neighbour::DeviceLists) {
+        State::Open { until, .. } => *until,
+        other => panic!("{other:?}"),
+    };
+    breakers.take_changes();
+    let owners = owners(10);
+    for later in [1, 30, 59].map(Duration::from_secs) {
+        let now = until + later - settings.open_for;
+        breakers.observe_judged(owners[..6].iter().map(|owner| (owner, &stale)), &settings, now);
+    }
+    assert_eq!(breakers.passage(Neighbour::DeviceLists, until), Passage::Probe);
+    assert!(!breakers.take_changes(), "nothing to write down");
+}
+
+#[test]
 fn a_probe_that_stays_away_closes_it_and_one_that_comes_back_doubles_the_wait() {
     let (mut breakers, _) = vanish(10, 6);
     let settings = Settings::default();
@@ -160,5 +193,220 @@ fn a_probe_that_stays_away_closes_it_and_one_that_comes_back_doubles_the_wait() 
 fn it_survives_being_written_down() {
     let (breakers, _) = vanish(10, 6);
     let json = serde_json::to_string(&breakers).expect("JSON");
-    assert_eq!(serde_json::from_str::<Breakers>(&json).expect("breakers"), breakers);
+    let read: Breakers = serde_json::from_str(&json).expect("breakers");
+    assert!(matches!(read.state(Neighbour::DeviceLists), State::Open { .. }));
+    for neighbour in Neighbour::ALL {
+        assert_eq!(read.state(neighbour), breakers.state(neighbour));
+    }
+    assert!(!json.contains("@u0:hs"), "who was alive is nobody's business after a restart");
+}
+
+#[test]
+fn what_was_written_down_with_its_owners_is_still_read() {
+    let json = r#"{"states": {"sfu": {"state": "open", "since": 1, "until": 5, "wait_ms": 4}},
+        "owners": [["@a:hs", "D", {"active": 7}], ["@b:hs", "E", "turned"]], "last_sweep": 9}"#;
+    let read: Breakers = serde_json::from_str(json).expect("breakers");
+    assert_eq!(read.passage(Neighbour::Sfu, Timestamp::from_millis(4)), Passage::Barred);
+}
+
+#[test]
+fn breakers_that_cannot_be_read_are_open_until_a_probe_stays_away() {
+    let settings = Settings::default();
+    let mut breakers = Breakers::unreadable(&settings, START);
+    assert!(breakers.take_changes(), "it is written down");
+    for neighbour in Neighbour::ALL {
+        let until = START + settings.open_for;
+        assert_eq!(breakers.passage(neighbour, until - Duration::from_millis(1)), Passage::Barred);
+        assert_eq!(breakers.passage(neighbour, until), Passage::Probe);
+    }
+}
+
+#[test]
+fn a_change_is_told_once_and_only_where_there_is_one() {
+    let (active, stale) = judgements();
+    let owners = owners(10);
+    let settings = Settings::default();
+    let mut breakers = Breakers::default();
+    let mut step = 0;
+    let mut sweep = |breakers: &mut Breakers, judgement: &Judgement| {
+        step += 1;
+        let now = START + Duration::from_mins(step);
+        breakers.observe(owners.iter().map(|o| (o, judgement)), &settings, now);
+        (now, breakers.take_changes())
+    };
+    assert!(!sweep(&mut breakers, &active).1, "nobody is written down");
+    let (now, opened) = sweep(&mut breakers, &stale);
+    assert!(opened && !breakers.take_changes());
+    assert!(!sweep(&mut breakers, &stale).1, "it is open already");
+    let (room, key): (RoomId, StateKey) = ("!r".into(), "k".into());
+    let probe = now + settings.open_for;
+    breakers.probed(Neighbour::DeviceLists, &room, &key, &settings, probe);
+    assert!(breakers.take_changes());
+    breakers.settle(probe);
+    assert!(!breakers.take_changes(), "the probe is still watched");
+    assert!(breakers.returned(&room, &key, probe).is_some() && breakers.take_changes());
+    assert_eq!(breakers.close(None), [Neighbour::DeviceLists]);
+    assert!(breakers.take_changes());
+    assert!(breakers.close(None).is_empty() && !breakers.take_changes());
+}
+
+#[test]
+fn rooms_that_are_looked_at_one_by_one_are_counted_together() {
+    let (active, stale) = judgements();
+    let all = owners(100);
+    let settings = Settings::default();
+    let mut breakers = Breakers::default();
+    for owner in &all {
+        breakers.observe_judged([(owner, &active)], &settings, START);
+    }
+    let turn = |breakers: &mut Breakers, at: usize, now: Timestamp| {
+        breakers.observe_judged(all[at..at + 5].iter().map(|o| (o, &stale)), &settings, now)
+    };
+    // Five at a time, each second: half of them have turned with the tenth room.
+    let second = Duration::from_secs(1);
+    for (room, seconds) in (0..9_usize).zip(1_u32..) {
+        assert_eq!(turn(&mut breakers, room * 5, START + second * seconds), [], "{room}");
+    }
+    let changes = turn(&mut breakers, 45, START + second * 10);
+    assert!(matches!(changes[..], [Change::Opened { turned: 50, living: 100, .. }]), "{changes:?}");
+}
+
+#[test]
+fn a_few_in_one_room_are_not_half_of_all() {
+    let (active, stale) = judgements();
+    let all = owners(100);
+    let settings = Settings::default();
+    let mut breakers = Breakers::default();
+    breakers.observe_judged(all.iter().map(|o| (o, &active)), &settings, START);
+    // Five a minute hang up without a word, and somebody else clears them.
+    for minute in 0..18_usize {
+        let now = START + Duration::from_mins(minute as u64);
+        let room = &all[minute * 5..minute * 5 + 5];
+        let changes = breakers.observe_judged(room.iter().map(|o| (o, &stale)), &settings, now);
+        let is_half = 5 * 2 >= 100 - minute * 5;
+        assert_eq!(!changes.is_empty(), is_half, "{minute}");
+        for owner in room {
+            breakers.hung_up(owner, now);
+        }
+    }
+}
+
+#[test]
+fn whoever_is_judged_in_few_sweeps_is_no_less_alive_and_those_who_hung_up_are_forgotten() {
+    let (active, stale) = judgements();
+    let all = owners(10);
+    let settings = Settings::default();
+    let mut breakers = Breakers::default();
+    breakers.observe_judged(all.iter().map(|o| (o, &active)), &settings, START);
+    // Others are looked at meanwhile.
+    for minute in 0..30 {
+        breakers.observe_judged([], &settings, START + Duration::from_mins(minute));
+    }
+    for owner in &all[5..] {
+        breakers.hung_up(owner, START + Duration::from_mins(30));
+    }
+    let late = START + Duration::from_mins(41);
+    let changes = breakers.observe_judged(all[..5].iter().map(|o| (o, &stale)), &settings, late);
+    assert!(matches!(changes[..], [Change::Opened { turned: 5, living: 5, .. }]), "{changes:?}");
+    breakers.observe_judged([], &settings, late);
+    assert_eq!(breakers.living.remembered(), 5);
+}
+
+/// The rule by itself, over whole views: of those who were living and are there, at least half and three
+/// turn stale in one sweep.
+#[derive(Default)]
+struct WholeView {
+    states: BTreeMap<usize, Option<Timestamp>>,
+    last: Option<Timestamp>,
+}
+
+impl WholeView {
+    fn opens(&mut self, views: &[View], now: Timestamp) -> bool {
+        let looked = self.last.replace(now).unwrap_or(now);
+        let was_living = |state: Option<&Option<Timestamp>>| matches!(state, Some(Some(at)) if looked.since(*at) <= living::LIVING);
+        let here = |n: &usize| views[*n] != View::Away;
+        let before: Vec<_> = (0..views.len()).filter(|n| was_living(self.states.get(n))).collect();
+        let living = before.iter().filter(|n| here(n)).count();
+        let turned = before.iter().filter(|n| views[**n] == View::Stale).count();
+        for (n, view) in views.iter().enumerate() {
+            match view {
+                View::Active => _ = self.states.insert(n, Some(now)),
+                View::Stale => _ = self.states.insert(n, None),
+                View::Unknown if was_living(self.states.get(&n)) => _ = self.states.insert(n, Some(now)),
+                View::Unknown => {}
+                View::Away => {
+                    if !was_living(self.states.get(&n)) {
+                        self.states.remove(&n);
+                    }
+                }
+            }
+        }
+        turned >= 3 && turned * 2 >= living
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum View {
+    Active,
+    Stale,
+    Unknown,
+    Away,
+}
+
+fn views() -> impl Strategy<Value = Vec<(u64, Vec<View>)>> {
+    let view = prop_oneof![
+        5 => Just(View::Active), 3 => Just(View::Stale), 1 => Just(View::Unknown), 2 => Just(View::Away),
+    ];
+    // Sweeps are a minute or more apart; some of them after long nights.
+    let after = prop_oneof![8 => 1..4_u64, 1 => 9..30_u64];
+    prop::collection::vec((after, prop::collection::vec(view, 8)), 1..8)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_counted_as_it_changes_opens_where_a_whole_view_would(views in views()) {
+        let (active, stale) = judgements();
+        let unknown = unknown();
+        let owners = owners(8);
+        let settings = Settings::default();
+        let (mut whole, mut breakers, mut now) = (WholeView::default(), Breakers::default(), START);
+        for (after, views) in views {
+            now = now + Duration::from_mins(after);
+            let judged = owners.iter().zip(&views).filter_map(|(owner, view)| match view {
+                View::Active => Some((owner, &active)),
+                View::Stale => Some((owner, &stale)),
+                View::Unknown => Some((owner, &unknown)),
+                View::Away => None,
+            });
+            let opened = !breakers.observe(judged, &settings, now).is_empty();
+            prop_assert_eq!(opened, whole.opens(&views, now), "{:?}", views);
+            breakers.close(None);
+        }
+    }
+
+    #[test]
+    fn rooms_looked_at_within_a_minute_open_it_as_one_whole_view_would(
+        goes in prop::collection::vec(any::<bool>(), 1..30), room in 1..7_usize, seconds in 1..3_u64,
+    ) {
+        let (active, stale) = judgements();
+        let owners = owners(goes.len());
+        let settings = Settings::default();
+        let judged: Vec<_> =
+            owners.iter().zip(&goes).map(|(owner, goes)| (owner, if *goes { &stale } else { &active })).collect();
+        let later = START + Duration::from_mins(3);
+        let started = |breakers: &mut Breakers| {
+            breakers.observe(owners.iter().map(|owner| (owner, &active)), &settings, START)
+        };
+        let (mut whole, mut by_room) = (Breakers::default(), Breakers::default());
+        prop_assert_eq!((started(&mut whole), started(&mut by_room)), (vec![], vec![]));
+        let opens = !whole.observe(judged.iter().copied(), &settings, later).is_empty();
+        let mut opened = false;
+        for (at, judged) in judged.chunks(room).enumerate() {
+            let now = later + Duration::from_secs(seconds) * u32::try_from(at).expect("few");
+            opened |= !by_room.observe_judged(judged.iter().copied(), &settings, now).is_empty();
+        }
+        prop_assert_eq!(opened, opens);
+    }
 }

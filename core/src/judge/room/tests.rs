@@ -3,7 +3,10 @@
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{OwnWrites, Placed, written};
+use super::{
+    Placed,
+    own_writes::{OwnWrites, written},
+};
 use crate::{
     ids::StateKey,
     rtc::{

@@ -9,6 +9,7 @@ use crate::{
         message::{self, harmless},
         words as say,
     },
+    rtc::state_key::Blocked,
     time::Timestamp,
 };
 
@@ -25,6 +26,8 @@ pub struct Caller {
     pub verdict: Option<Verdict>,
     /// When it falls due, where it will.
     pub due: Option<Timestamp>,
+    /// What keeps the bot from clearing it, where that is known.
+    pub blocked: Option<Blocked>,
 }
 
 /// The calls of one room.
@@ -85,15 +88,27 @@ impl Calls {
             Some(Verdict::Unknown(_)) => ("❔", "unknown, so left alone".to_owned()),
             Some(Verdict::Stale(reason)) => ("👻", format!("dead: {}", say::reason(reason))),
         };
-        let due = match caller.due {
-            Some(at) if at > self.now => format!(", due {}", say::ago(at, self.now)),
-            Some(_) => ", due".to_owned(),
-            None => String::new(),
-        };
         let user = message::user(&caller.user);
+        let due = match (caller.due, caller.blocked) {
+            (Some(at), _) if at > self.now => words(&format!(", due {}", say::ago(at, self.now))),
+            (Some(_), Some(Blocked::OnlyItsOwner)) => {
+                join(&[&words("; only "), &user, &words(" can clear it")])
+            }
+            (Some(_), Some(_)) => words("; I may not clear it"),
+            (Some(_), None) => words(", due"),
+            (None, _) => Message::default(),
+        };
         let device = device(&caller.device);
-        let rest = format!(": {verdict}{due}; joined {}", say::ago(caller.start, self.now));
-        join(&[&words(&format!("{mark} ")), &user, &words(" on "), &device, &words(&rest)])
+        let joined = format!("; joined {}", say::ago(caller.start, self.now));
+        join(&[
+            &words(&format!("{mark} ")),
+            &user,
+            &words(" on "),
+            &device,
+            &words(&format!(": {verdict}")),
+            &due,
+            &words(&joined),
+        ])
     }
 }
 

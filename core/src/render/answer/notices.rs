@@ -313,6 +313,14 @@ pub fn no_such_plan(id: &PlanId, prefix: &str) -> Message {
     one(&format!("There is no plan `{id}`. Plans are good for 15 min; `{prefix} sweep` makes a new one."))
 }
 
+/// A plan of which the journal cannot read any more what was shown.
+pub fn plan_unreadable(prefix: &str) -> Message {
+    sentences(&[&format!(
+        "My journal cannot read that plan any more, so I do not know what it showed you. Nothing was cleared; \
+         `{prefix} sweep` makes a new one."
+    )])
+}
+
 /// A plan that is too old.
 pub fn plan_too_old(id: &PlanId, prefix: &str) -> Message {
     one(&format!(

@@ -5,9 +5,9 @@ use super::{
     page::{Page, count, join, words},
 };
 use crate::{
-    command::PlanId,
+    guard::limits::Limit,
     ids::UserId,
-    plan::{HeldBack, Proposal},
+    plan::{HeldBack, PlanId, PlanKind, Proposal},
     render::{
         Message,
         message::{self, harmless},
@@ -16,15 +16,6 @@ use crate::{
     rtc::membership::Owner,
     time::Timestamp,
 };
-
-/// What a plan is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PlanKind {
-    /// What is dead and due.
-    Sweep,
-    /// Everything in a room, dead or alive.
-    Clear,
-}
 
 /// A plan as it is shown.
 #[derive(Clone, Debug, PartialEq)]
@@ -294,6 +285,9 @@ pub fn held_back(why: HeldBack) -> String {
         HeldBack::FirstSync => "I have not seen everything yet since my start".into(),
         HeldBack::OneSighting => "I have seen it only once so far".into(),
         HeldBack::TooYoung => "it is younger than janitor.minimum_age".into(),
+        HeldBack::SentExpired => {
+            "its client still sends it, though it is over; I wait 75 min for another".into()
+        }
         HeldBack::NotRefreshed => "I have to look once more after its grace".into(),
         HeldBack::ClockSkew => "my clock and the homeserver's differ by over 30 s".into(),
         HeldBack::Breaker(neighbour) => {
@@ -314,7 +308,13 @@ pub fn held_back(why: HeldBack) -> String {
             if obstacle.starts_with("I ") { obstacle } else { first + letters.as_str() }
         }
         HeldBack::RouteUnknown => "it could not be read who may write it".into(),
-        HeldBack::Limit(_) => "a limit is reached; it goes on with the next sweep".into(),
+        HeldBack::Limit(limit) => match limit {
+            Limit::Sweep => "limits.per_sweep is reached; it goes on within janitor.sweep_interval".into(),
+            Limit::Room => {
+                "limits.per_room is reached in the room; it goes on within janitor.sweep_interval".into()
+            }
+            Limit::Hour => "limits.per_hour is reached; it goes on within the hour".into(),
+        },
         HeldBack::TooOld => "the plan was more than 15 min old".into(),
     }
 }

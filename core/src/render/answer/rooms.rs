@@ -2,7 +2,7 @@
 
 use super::page::{Page, count, join, words};
 use crate::{
-    ids::RoomId,
+    ids::{RoomId, UserId},
     render::{Message, message, report},
     rtc::state_key::Blocked,
 };
@@ -12,8 +12,29 @@ use crate::{
 pub enum Problem {
     /// The bot may not write there.
     NoPower(Blocked),
+    /// Something there is due, and the bot cannot clear it.
+    CannotClear {
+        /// How many memberships.
+        number: usize,
+        /// What would help, in a sentence.
+        why: String,
+    },
     /// The room was upgraded, and the bot is not in its successor.
     NotInSuccessor(RoomId),
+    /// The bot was invited and could not join so far.
+    NotJoined {
+        /// By whom.
+        inviter: Option<UserId>,
+        /// What the homeserver said to the last attempt.
+        error: Option<String>,
+    },
+    /// It is the successor of a room, and the bot could not join so far.
+    SuccessorNotJoined {
+        /// The room that was upgraded.
+        old: RoomId,
+        /// What the homeserver said to the last attempt.
+        error: Option<String>,
+    },
 }
 
 /// One room.
@@ -36,6 +57,8 @@ pub struct Room {
 pub struct Rooms {
     /// The rooms.
     pub rooms: Vec<Room>,
+    /// What the configuration names and could not be found, each in a sentence.
+    pub unresolved: Vec<String>,
     /// Only those with problems.
     pub only_problems: bool,
 }
@@ -45,8 +68,14 @@ impl Rooms {
     pub fn message(&self, prefix: &str) -> Message {
         let mut page = Page::default();
         let with_problems = self.rooms.iter().filter(|room| !room.problems.is_empty()).count();
+        for unresolved in &self.unresolved {
+            page.say(&format!("⚠️ {unresolved}"));
+        }
+        if self.only_problems && with_problems == 0 && !self.unresolved.is_empty() {
+            return page.done();
+        }
         if self.only_problems && with_problems == 0 {
-            page.say("No room needs you: I may hang up dead calls wherever I am.");
+            page.say("No room needs you: I may hang up dead calls wherever I am, and nothing is due that I cannot clear.");
             return page.done();
         }
         if self.rooms.is_empty() {
@@ -94,6 +123,25 @@ fn line(room: &Room) -> Message {
     for problem in &room.problems {
         match problem {
             Problem::NoPower(blocked) => add(&words(&format!(". ⚠️ {}", report::obstacle(*blocked)))),
+            Problem::CannotClear { number, why } => add(&words(&format!(
+                ". ⚠️ {} that I cannot clear. {why}",
+                count(*number, "dead membership", "dead memberships")
+            ))),
+            Problem::NotJoined { inviter, error } => {
+                let by = inviter.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
+                let why = error.as_deref().unwrap_or("the join is under way");
+                add(&words(&format!(
+                    ". ⚠️ I was invited{by} and have not got in so far ({why}); I keep trying"
+                )));
+            }
+            Problem::SuccessorNotJoined { old, error } => {
+                let why = error.as_deref().unwrap_or("the join is under way");
+                add(&join(&[
+                    &words(". ⚠️ It succeeds "),
+                    &message::room(old, None),
+                    &words(&format!(", and I have not got in so far ({why}); I keep trying, or invite me")),
+                ]));
+            }
             Problem::NotInSuccessor(successor) => add(&join(&[
                 &words(". ⚠️ It was upgraded to "),
                 &message::room(successor, None),

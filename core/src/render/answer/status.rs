@@ -42,6 +42,8 @@ pub struct Status<'a> {
     pub mode_of_file: Mode,
     /// What a command said.
     pub mode_by_command: Option<Mode>,
+    /// Whether what was set by command is forgotten, and nobody has said anything since.
+    pub journal_is_new: bool,
     /// Whether it is paused.
     pub paused: Option<Pause>,
     /// Whether everything was seen once since the start.
@@ -52,8 +54,12 @@ pub struct Status<'a> {
     pub problems: usize,
     /// How many memberships look alive.
     pub active: usize,
-    /// How many are stale, and how many of those are due.
-    pub stale: (usize, usize),
+    /// How many are stale.
+    pub stale: usize,
+    /// How many of those are due and can be cleared.
+    pub due: usize,
+    /// How many of those are due and cannot be cleared.
+    pub blocked: usize,
     /// Of how many nothing can be said.
     pub unknown: usize,
     /// When a sweep last looked.
@@ -96,12 +102,16 @@ impl Status<'_> {
         if !self.has_seen_all {
             page.say("⏳ I have not seen all rooms yet since my start: what I count here is not all.");
         }
+        let blocked = match self.blocked {
+            0 => String::new(),
+            number => format!(", {number} that I cannot clear"),
+        };
         let mut lines = vec![format!(
-            "{} in calls: {} alive, {} dead ({} due), {} unknown",
-            count(self.active + self.stale.0 + self.unknown, "membership", "memberships"),
+            "{} in calls: {} alive, {} dead ({} due{blocked}), {} unknown",
+            count(self.active + self.stale + self.unknown, "membership", "memberships"),
             self.active,
-            self.stale.0,
-            self.stale.1,
+            self.stale,
+            self.due,
             self.unknown
         )];
         let problems = match self.problems {
@@ -145,6 +155,11 @@ impl Status<'_> {
     /// Why the mode is what it is, where settings and command differ.
     fn whence(&self) -> String {
         match self.mode_by_command {
+            _ if self.journal_is_new && self.mode_of_file == Mode::Clean => format!(
+                " (My journal is new, and what was set by command is forgotten: I stay so until somebody says \
+                 `{} mode clean`.)",
+                self.prefix
+            ),
             Some(wish) if wish != self.mode_of_file => format!(
                 " (The settings say {}, a command said {wish}; the stricter holds.)",
                 self.mode_of_file

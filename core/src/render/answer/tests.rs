@@ -56,12 +56,15 @@ fn status<'a>() -> Status<'a> {
         mode: Mode::Clean,
         mode_of_file: Mode::Clean,
         mode_by_command: None,
+        journal_is_new: false,
         paused: None,
         has_seen_all: true,
         rooms: 31,
         problems: 0,
         active: 3,
-        stale: (2, 1),
+        stale: 2,
+        due: 1,
+        blocked: 0,
         unknown: 1,
         last_sweep: Some(NOW - Duration::from_secs(12)),
         neighbours: vec![
@@ -86,6 +89,9 @@ fn status_says_how_things_stand() {
         mode: Mode::Report,
         mode_by_command: Some(Mode::Report),
         has_seen_all: false,
+        stale: 4,
+        due: 0,
+        blocked: 3,
         problems: 2,
         last_sweep: None,
         neighbours: vec![
@@ -106,21 +112,25 @@ fn status_says_how_things_stand() {
     };
     let until = Some(Pause::Until(NOW + Duration::from_hours(2)));
     let paused = Status { paused: until, ..status() };
+    let new = Status { mode: Mode::Report, journal_is_new: true, ..status() };
     let for_good = Status { paused: Some(Pause::UntilResume), ..status() };
     insta::assert_snapshot!(all(&[
         status().message(),
         troubled.message(),
         paused.message(),
-        for_good.message()
+        for_good.message(),
+        new.message()
     ]));
 }
 
 fn caller(device: &str, verdict: Verdict, due: Option<Timestamp>) -> Caller {
-    Caller { user: alice(), device: device.into(), start: ago(192), verdict: Some(verdict), due }
+    let verdict = Some(verdict);
+    Caller { user: alice(), device: device.into(), start: ago(192), verdict, due, blocked: None }
 }
 
 #[test]
 fn calls_says_who_seems_to_be_in_which_call() {
+    let expired = |device| caller(device, Verdict::Stale(Reason::Expired), Some(NOW));
     let calls = Calls {
         calls: vec![
             Call {
@@ -131,6 +141,9 @@ fn calls_says_who_seems_to_be_in_which_call() {
                     caller("PHONE", Verdict::Active, None),
                     caller("GONE", Verdict::Stale(Reason::DeviceGone), Some(NOW + Duration::from_mins(3))),
                     caller("OLD", Verdict::Stale(Reason::Expired), Some(NOW)),
+                    Caller { blocked: Some(Blocked::OnlyItsOwner), ..expired("ARRAY") },
+                    Caller { blocked: Some(Blocked::NotInTheRoom), ..expired("ABROAD") },
+                    Caller { due: None, blocked: Some(Blocked::NotInTheRoom), ..expired("YOUNG") },
                     caller("REMOTE", Verdict::Unknown(UnknownWhy::DeviceListUnavailable), None),
                 ],
             },
@@ -407,6 +420,7 @@ fn every_reason_to_hold_back_is_a_sentence() {
         HeldBack::FirstSync,
         HeldBack::OneSighting,
         HeldBack::TooYoung,
+        HeldBack::SentExpired,
         HeldBack::NotRefreshed,
         HeldBack::ClockSkew,
         HeldBack::Breaker(Neighbour::Homeserver),
@@ -418,6 +432,8 @@ fn every_reason_to_hold_back_is_a_sentence() {
         HeldBack::NoRoute(Blocked::OnlyItsOwner),
         HeldBack::NoRoute(Blocked::NotInTheRoom),
         HeldBack::RouteUnknown,
+        HeldBack::Limit(Limit::Sweep),
+        HeldBack::Limit(Limit::Room),
         HeldBack::Limit(Limit::Hour),
         HeldBack::TooOld,
     ];
@@ -463,14 +479,20 @@ fn history_rooms_settings_and_help() {
             "!b:example.org",
             Some("Team"),
             2,
-            vec![Problem::NoPower(Blocked::NotEnoughPower { has: 0, needs: 50 })],
+            vec![
+                Problem::NoPower(Blocked::NotEnoughPower { has: 0, needs: 50 }),
+                Problem::CannotClear {
+                    number: 2,
+                    why: crate::render::report::obstacle(Blocked::OnlyItsOwner),
+                },
+            ],
         ),
         plain("!old:example.org", Some("Old"), 0, vec![Problem::NotInSuccessor("!new:example.org".into())]),
     ];
-    let everywhere = Rooms { rooms: rooms.clone(), only_problems: false };
-    let problems = Rooms { rooms: rooms.clone(), only_problems: true };
-    let fine = Rooms { rooms: rooms[..1].to_vec(), only_problems: true };
-    let nowhere = Rooms { rooms: Vec::new(), only_problems: false };
+    let everywhere = Rooms { rooms: rooms.clone(), unresolved: Vec::new(), only_problems: false };
+    let problems = Rooms { rooms: rooms.clone(), unresolved: Vec::new(), only_problems: true };
+    let fine = Rooms { rooms: rooms[..1].to_vec(), unresolved: Vec::new(), only_problems: true };
+    let nowhere = Rooms { rooms: Vec::new(), unresolved: Vec::new(), only_problems: false };
 
     let setting = |key: &str, value: &str, origin: &str, undo: Option<&str>| Setting {
         key: key.into(),
@@ -567,4 +589,14 @@ fn every_short_answer() {
         under_way(),
         moved_here(&room()),
     ]));
+}
+
+#[test]
+fn what_stands_beside_the_memberships_is_told() {
+    use crate::rtc::sticky::Beside;
+    assert_eq!(beside(&Beside::default()), None);
+    let one = Beside { members: 1, encrypted: 1, closed_slots: vec!["m.call#ROOM".into()] };
+    let many = Beside { members: 3, encrypted: 40, closed_slots: vec!["<b>@room\u{202e}".into(); 7] };
+    let messages = [one, many].map(|one| beside(&one).expect("something to tell"));
+    insta::assert_snapshot!(all(&messages));
 }

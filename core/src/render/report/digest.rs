@@ -43,7 +43,7 @@ impl Digest {
             would_clear: BTreeMap::new(),
             by_plan: 0,
             blocked: 0,
-            problems: Rooms { rooms: Vec::new(), only_problems: true },
+            problems: Rooms { rooms: Vec::new(), unresolved: Vec::new(), only_problems: true },
         }
     }
 

@@ -33,6 +33,32 @@ pub fn signed_out(device: &str, why: &str) -> Message {
     )])
 }
 
+/// Nothing is written, because of something in the configuration that cannot be known today.
+pub fn writes_forbidden(why: &str) -> Message {
+    sentences(&[&format!(
+        "🛑 I clear nothing for now: {}. I keep asking; naming the room by its id in the configuration helps at \
+         once.",
+        message::harmless(why)
+    )])
+}
+
+/// An alias leads somewhere again, and writes are allowed.
+pub fn writes_allowed(alias: &str) -> Message {
+    sentences(&[&format!(
+        "✅ {} leads to a room again, so I know what to leave alone.",
+        message::harmless(alias)
+    )])
+}
+
+/// It ends, because of something on its own machine.
+pub fn cannot_go_on(why: &str) -> Message {
+    sentences(&[&format!(
+        "🛑 I cannot go on and stop now: {}. Calls are not looked after until whoever runs me has mended that \
+         and started me again.",
+        message::harmless(why)
+    )])
+}
+
 /// What would let the bot clear a key.
 pub fn obstacle(blocked: Blocked) -> String {
     match blocked {
@@ -188,10 +214,7 @@ pub fn upgraded(old: &RoomId, name: Option<&str>, new: &RoomId, has_joined: bool
 
 /// The admin room could not be reached and is back.
 pub fn admin_room_back(away: Duration) -> Message {
-    sentences(&[&format!(
-        "I could not speak here for {} and hung up nothing meanwhile. I go on now.",
-        words::span(away)
-    )])
+    sentences(&[&format!("I could not speak here for {} and hung up nothing meanwhile.", words::span(away))])
 }
 
 /// Our clock and the server's differ.

@@ -19,6 +19,8 @@ pub struct Start<'a> {
     pub mode_of_file: Mode,
     /// What a command said.
     pub mode_by_command: Option<Mode>,
+    /// Whether what was set by command is forgotten, and nobody has said anything since.
+    pub journal_is_new: bool,
     /// Whether it is paused.
     pub paused: Option<Pause>,
     /// How many rooms it watches.
@@ -59,6 +61,10 @@ impl Start<'_> {
             (Mode::Report, Mode::Report) => format!(
                 "I change nothing and say here what I would hang up. When you have seen enough to trust it, set \
                  janitor.mode = \"clean\" in my settings and restart me; `{prefix} sweep` proposes single plans meanwhile."
+            ),
+            (Mode::Report, Mode::Clean) if self.journal_is_new => format!(
+                "My settings say “clean”, but my journal is new, so I change nothing until somebody says \
+                 `{prefix} mode clean`: what was set by command is forgotten."
             ),
             (Mode::Report, Mode::Clean) => format!(
                 "My settings say “clean”, but a command said “report”, and the stricter holds: I change nothing. \

@@ -10,6 +10,7 @@ use crate::{
     render::message::{and_more, sentences, together},
     rtc::state_key::Blocked,
 };
+use crate::{ids::RoomId, judge::policy::Reason};
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
@@ -37,7 +38,8 @@ fn a_report_names_what_people_still_see_first() {
         cleared: vec![
             row("!a:example.org", Some("Old"), "OLD", Reason::Expired),
             row("!b:example.org", Some("Team"), "DEAD", Reason::DeviceGone),
-        ],
+        ]
+        .into(),
         long_expired: 7,
         ..Report::default()
     };
@@ -47,7 +49,7 @@ fn a_report_names_what_people_still_see_first() {
 #[test]
 fn a_dry_run_says_that_nothing_was_changed() {
     let report = Report {
-        would_clear: vec![row("!b:example.org", None, "DEAD", Reason::NotJoined)],
+        would_clear: vec![row("!b:example.org", None, "DEAD", Reason::NotJoined)].into(),
         ..Report::default()
     };
     insta::assert_snapshot!(show(&report.message(NOW)));
@@ -68,11 +70,13 @@ fn what_is_blocked_says_what_would_fix_it() {
             Blocked::NotInTheRoom,
         ]
         .map(blocked)
+        .to_vec()
         .into(),
         refused: vec![Row {
             obstacle: Some("M_FORBIDDEN: no".into()),
             ..row("!c:example.org", None, "D", Reason::DeviceIdle)
-        }],
+        }]
+        .into(),
         ..Report::default()
     };
     insta::assert_snapshot!(show(&report.message(NOW)));
@@ -85,7 +89,8 @@ fn names_from_outside_do_no_harm_in_a_report() {
             user: "@<b>x</b>:evil".into(),
             devices: vec!["</td><img src=x>\n@room".into()],
             ..row("!x\"><script>:evil", Some("<h1>@room\u{202e}"), "", Reason::NotOnSfu)
-        }],
+        }]
+        .into(),
         ..Report::default()
     };
     insta::assert_snapshot!(show(&report.message(NOW)));
@@ -94,7 +99,7 @@ fn names_from_outside_do_no_harm_in_a_report() {
 #[test]
 fn a_long_report_is_cut_with_a_count() {
     let rows = vec![row("!b:example.org", Some("Team"), "DEAD", Reason::Superseded); 53];
-    let message = Report { cleared: rows, ..Report::default() }.message(NOW);
+    let message = Report { cleared: rows.into(), ..Report::default() }.message(NOW);
     assert!(message.plain.ends_with("- and 3 more"), "{}", message.plain);
     assert!(message.html.contains("<p>and 3 more</p>"));
     assert_eq!(message.html.matches("<tr>").count(), 51, "a head and 50 rows");
@@ -163,6 +168,7 @@ fn every_other_message() {
         devices: vec!["DEAD".into()],
     };
     let start = |mode_of_file, mode_by_command: Option<Mode>, paused| Start {
+        journal_is_new: false,
         version: "0.1.0",
         mode: mode_by_command.map_or(mode_of_file, |wish| wish.min(mode_of_file)),
         mode_of_file,
@@ -190,6 +196,11 @@ fn every_other_message() {
         start(Mode::Clean, None, None).message(),
         start(Mode::Clean, Some(Mode::Report), Some(Pause::UntilResume)).message(),
         start(Mode::Report, Some(Mode::Clean), Some(Pause::Until(NOW + Duration::from_hours(2)))).message(),
+        Start { mode: Mode::Report, journal_is_new: true, ..start(Mode::Clean, None, None) }.message(),
+        journal_is_new("!janitor"),
+        another_watch(&"WATCH".into(), NOW - Duration::from_secs(40), NOW),
+        unreadable("the breakers"),
+        unreadable_plan("fox", "!janitor"),
         lost_power(&old, Some("Team"), Blocked::NotEnoughPower { has: 0, needs: 50 }),
         signed_out("watch", "M_UNKNOWN_TOKEN"),
         together(&[&clock_agrees(), &admin_room_back(Duration::from_mins(1))]).0,
@@ -219,7 +230,11 @@ fn every_other_message() {
 fn a_report_fits_into_an_event_however_long_its_names_are() {
     let name = "\"".repeat(300);
     let crowd = Row { devices: vec![name.clone(); 400], ..row(&name, Some(&name), "", Reason::Silent) };
-    let report = Report { cleared: vec![crowd.clone(); 60], blocked: vec![crowd; 60], ..Report::default() };
+    let report = Report {
+        cleared: vec![crowd.clone(); 60].into(),
+        blocked: vec![crowd; 60].into(),
+        ..Report::default()
+    };
     let Message { plain, html } = report.message(NOW);
     assert!(plain.len() + html.len() < MOST_BYTES + 1000, "{} + {}", plain.len(), html.len());
     assert!(plain.contains("and 395 more: no sign of life"), "{plain}");

@@ -1,8 +1,9 @@
 //! Keys and who may write them, held to what Synapse 1.163 was measured to answer.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
+use crate::{rtc::state_event::CALL_MEMBER, time::Timestamp};
 
 #[test]
 fn a_key_names_its_user() {
@@ -157,7 +158,7 @@ fn a_level_that_is_no_level_is_as_if_it_were_not_there() {
         (json!("50"), 50),
         (Value::Null, 50),
     ] {
-        assert_eq!(power("9", Some(&levels)).level_for_membership(), needs, "{levels}");
+        assert_eq!(power("9", Some(&levels)).membership_level(), needs, "{levels}");
     }
-    assert_eq!(power("9", None).level_for_membership(), 50, "Synapse asks for 50 even then");
+    assert_eq!(power("9", None).membership_level(), 50, "Synapse asks for 50 even then");
 }

@@ -1,12 +1,10 @@
 //! Speaking in the admin room, and who is who there.
 
-use std::sync::atomic::Ordering;
-
 use async_trait::async_trait;
 use matrix_sdk::ruma::{
     OwnedEventId, OwnedTransactionId, OwnedUserId, UserId as RumaUserId,
     events::{
-        Mentions, MessageLikeEventType,
+        AnyMessageLikeEventContent, Mentions, MessageLikeEventType,
         reaction::ReactionEventContent,
         relation::{Annotation, InReplyTo, Reply},
         room::message::{Relation, ReplacementMetadata, RoomMessageEventContent},
@@ -17,56 +15,39 @@ use rtc_janitor_core::{
     render::Message,
 };
 
-use super::{AdminRoom, room_id};
-use crate::world::{Chat, NeighbourError, Post, Rooms as _, Standing, homeserver::failure};
+use super::{AdminRoom, history, room_id, sdk};
+use crate::world::{Chat, NeighbourError, Post, Rooms as _, Standing};
 
 #[async_trait]
 impl Chat for AdminRoom {
     async fn post(&self, transaction: &str, post: &Post) -> Result<EventId, NeighbourError> {
         let room = self.fresh_room()?;
         let transaction = OwnedTransactionId::from(transaction);
-        let sent = match post {
-            Post::Notice { message, reply_to, mentions } => {
-                let mut content = notice(message, mentions);
-                if let Some(event) = reply_to {
-                    content.relates_to = Some(Relation::Reply(Reply::new(InReplyTo::new(event_id(event)?))));
-                }
-                room.send(content).with_transaction_id(transaction).await
-            }
-            Post::Edit { message, of, mentions } => {
-                let original = ReplacementMetadata::new(event_id(of)?, Some(mentioning(mentions)));
-                let content = notice(message, mentions).make_replacement(original);
-                room.send(content).with_transaction_id(transaction).await
-            }
-            Post::Reaction { to, key } => {
-                let content = ReactionEventContent::new(Annotation::new(event_id(to)?, key.clone()));
-                room.send(content).with_transaction_id(transaction).await
-            }
-        };
-        let sent = sent.map_err(|error| failure::of_sdk(&error));
-        if matches!(sent, Err(NeighbourError::Refused { status: 403, .. })) {
-            self.is_muted.store(true, Ordering::Relaxed);
+        let sent = sdk::send(&room, content(post)?, transaction).await;
+        // A room may allow no reactions, and messages all the same.
+        if !matches!(post, Post::Reaction { .. }) {
+            self.note_sent(&sent);
         }
-        Ok(sent?.response.event_id.as_str().into())
+        sent
     }
 
     async fn reachable(&self) -> Result<(), NeighbourError> {
         let room = self.fresh_room()?;
-        let is_muted = self.is_muted.load(Ordering::Relaxed);
-        let levels = room.power_levels_or_default().await;
-        let me = &self.connection.user_id;
+        let not_taken = self.not_taken.borrow().clone();
         let kinds = [MessageLikeEventType::RoomMessage, MessageLikeEventType::RoomEncrypted];
-        if !is_muted && kinds.iter().all(|kind| levels.user_can_send_message(me, kind.clone())) {
+        if not_taken.is_none() && sdk::may_send(&room, &self.connection.user_id, &kinds).await {
             return Ok(());
         }
         // What is kept of the room can be behind; while all is well nothing is asked for.
         let me = self.connection.user_id();
         let power = self.power().await?;
-        if power.is_some_and(|power| kinds.iter().all(|kind| power.may_say(&me, &kind.to_string()))) {
-            self.is_muted.store(false, Ordering::Relaxed);
-            return Ok(());
+        if power.is_none_or(|power| !kinds.iter().all(|kind| power.may_say(&me, &kind.to_string()))) {
+            return Err(NeighbourError::NotAllowed(format!(
+                "{me} may not speak in the admin room {}: give it the power to",
+                self.id()
+            )));
         }
-        Err(self.refused("may not speak in the admin room", "give it the power to"))
+        not_taken.map_or(Ok(()), Err)
     }
 
     /// By fresh reads: what the SDK keeps of a room can be behind, and who has a say must not be.
@@ -81,13 +62,15 @@ impl Chat for AdminRoom {
     }
 
     async fn is_somebody_else_now(&self, user: &UserId) -> Result<bool, NeighbourError> {
-        if !self.joined_room()?.encryption_state().is_encrypted() {
+        if !(**self.joined_room()?).encryption_state().is_encrypted() {
             return Ok(false);
         }
-        let Ok(user) = <&RumaUserId>::try_from(user.as_str()) else { return Ok(true) };
-        let identity = self.connection.client.encryption().request_user_identity(user).await;
-        let identity = identity.map_err(|error| failure::of_sdk(&error))?;
-        Ok(identity.is_some_and(|identity| identity.has_verification_violation()))
+        let Ok(user) = RumaUserId::parse(user.as_str()) else { return Ok(true) };
+        sdk::has_changed_identity(&self.connection.client, user).await
+    }
+
+    async fn has_spoken_before(&self) -> Result<bool, NeighbourError> {
+        history::has_spoken(&self.connection.homeserver(), &self.id()).await
     }
 
     fn move_to(&self, room: &RoomId) -> Result<(), NeighbourError> {
@@ -98,9 +81,47 @@ impl Chat for AdminRoom {
 
     async fn own_name(&self) -> Option<String> {
         let room = self.joined_room().ok()?;
-        let member = room.get_member_no_sync(&self.connection.user_id).await.ok().flatten()?;
-        member.display_name().map(str::to_owned)
+        sdk::display_name(&room, &self.connection.user_id).await
     }
+}
+
+impl AdminRoom {
+    /// Whoever cannot be told must not be written for, whatever code it is refused with. What is only
+    /// slowed down, or was never sent, says nothing.
+    fn note_sent(&self, sent: &Result<EventId, NeighbourError>) {
+        match sent {
+            Ok(_) => {
+                self.not_taken.send_replace(None);
+            }
+            Err(
+                error @ (NeighbourError::Refused { .. }
+                | NeighbourError::Unreachable(_)
+                | NeighbourError::Redirected(_)),
+            ) => {
+                self.not_taken.send_replace(Some(error.clone()));
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+fn content(post: &Post) -> Result<AnyMessageLikeEventContent, NeighbourError> {
+    Ok(match post {
+        Post::Notice { message, reply_to, mentions } => {
+            let mut content = notice(message, mentions);
+            if let Some(event) = reply_to {
+                content.relates_to = Some(Relation::Reply(Reply::new(InReplyTo::new(event_id(event)?))));
+            }
+            content.into()
+        }
+        Post::Edit { message, of, mentions } => {
+            let original = ReplacementMetadata::new(event_id(of)?, Some(mentioning(mentions)));
+            notice(message, mentions).make_replacement(original).into()
+        }
+        Post::Reaction { to, key } => {
+            ReactionEventContent::new(Annotation::new(event_id(to)?, key.clone())).into()
+        }
+    })
 }
 
 fn notice(message: &Message, mentions: &[UserId]) -> RoomMessageEventContent {
@@ -116,9 +137,6 @@ fn mentioning(users: &[UserId]) -> Mentions {
 }
 
 fn event_id(event: &EventId) -> Result<OwnedEventId, NeighbourError> {
-    OwnedEventId::try_from(event.as_str()).map_err(|error| NeighbourError::Refused {
-        status: 400,
-        errcode: "M_INVALID_PARAM".to_owned(),
-        message: format!("{event} is not an event id: {error}"),
-    })
+    OwnedEventId::try_from(event.as_str())
+        .map_err(|error| NeighbourError::Invalid(format!("{event} is not an event id: {error}")))
 }

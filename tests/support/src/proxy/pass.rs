@@ -5,19 +5,21 @@
 
 use std::{io, net::SocketAddr, pin::Pin, sync::Arc};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::{Request, Response, StatusCode, body::Incoming, client, header, server, service};
+use hyper::{Request, Response, body::Incoming, client, header, server, service};
 use hyper_util::rt::TokioIo;
-use reqwest::Url;
 use serde_json::Value;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::{JoinHandle, JoinSet},
 };
 
-use super::rules::{Fault, ProxiedRequest, Rules};
+use super::{
+    apply,
+    rules::{ProxiedRequest, Rules},
+};
 
 /// Headers that belong to one connection or to how its body was framed.
 const HOP_BY_HOP: [header::HeaderName; 5] =
@@ -62,7 +64,7 @@ async fn pass(
     let body = body.collect().await?.to_bytes();
     let seen = ProxiedRequest {
         method: head.method.to_string(),
-        path: unescaped(head.uri.path()),
+        path: apply::unescaped(head.uri.path()),
         query: head.uri.query().unwrap_or_default().to_owned(),
         body: serde_json::from_slice(&body).unwrap_or(Value::Null),
     };
@@ -82,7 +84,7 @@ async fn pass(
     tokio::select! {
         biased;
         () = rules.until_cut(&seen) => bail!("cut"),
-        answer = on_the_way_out(rules, &seen, answer) => answer,
+        answer = apply::on_the_way_out(rules, &seen, answer) => Ok(answer?.map(Full::new)),
     }
 }
 
@@ -93,15 +95,8 @@ async fn answer(
     seen: &ProxiedRequest,
     request: Request<Full<Bytes>>,
 ) -> Result<Response<Bytes>> {
-    for entry in rules.in_force() {
-        let concerns = matches!(entry.fault, Fault::Hold | Fault::Answer(..));
-        if !concerns || !entry.takes(seen) {
-            continue;
-        }
-        match &entry.fault {
-            Fault::Answer(status, body) => return made_up(*status, body),
-            _ => entry.until_lifted().await,
-        }
+    if let Some(made_up) = apply::on_the_way_in(rules, seen).await {
+        return Ok(made_up);
     }
     let stream = TcpStream::connect(server).await?;
     stream.set_nodelay(true)?;
@@ -114,49 +109,10 @@ async fn answer(
     Ok(Response::from_parts(head, body.collect().await?.to_bytes()))
 }
 
-async fn on_the_way_out(
-    rules: &Rules,
-    seen: &ProxiedRequest,
-    mut answer: Response<Bytes>,
-) -> Result<Response<Full<Bytes>>> {
-    for entry in rules.in_force() {
-        if entry.fault.is_on_the_way_in() || !entry.takes(seen) {
-            continue;
-        }
-        match &entry.fault {
-            Fault::HoldAnswer => entry.until_lifted().await,
-            Fault::LoseAnswer => bail!("lost"),
-            Fault::Headers(change) => change(answer.headers_mut()),
-            Fault::Rewrite(change) => {
-                let mut json = serde_json::from_slice(answer.body())
-                    .with_context(|| format!("the answer to {seen} is no JSON"))?;
-                change(&mut json);
-                *answer.body_mut() = serde_json::to_vec(&json)?.into();
-            }
-            Fault::Hold | Fault::Answer(..) | Fault::Cut => {}
-        }
-    }
-    Ok(answer.map(Full::new))
-}
-
-fn made_up(status: StatusCode, body: &Value) -> Result<Response<Bytes>> {
-    let answer = Response::builder().status(status).header(header::CONTENT_TYPE, "application/json");
-    Ok(answer.body(serde_json::to_vec(body)?.into())?)
-}
-
 fn strip(headers: &mut header::HeaderMap) {
     for name in HOP_BY_HOP {
         headers.remove(name);
     }
-}
-
-/// Resolves `%40` and the like. `Url` does it only for queries, so the path is read as one, with its plus signs kept.
-fn unescaped(path: &str) -> String {
-    let query = path.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
-    Url::parse(&format!("http://localhost/?{query}"))
-        .ok()
-        .and_then(|url| url.query_pairs().next().map(|(path, _)| path.into_owned()))
-        .unwrap_or_else(|| path.to_owned())
 }
 
 /// Ends the connection to the server with the request it was made for.

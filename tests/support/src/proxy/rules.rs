@@ -86,9 +86,11 @@ impl Drop for Rule {
 type Predicate = Box<dyn Fn(&ProxiedRequest) -> bool + Send + Sync>;
 type Change<T> = Box<dyn Fn(&mut T) + Send + Sync>;
 
-pub(super) enum Fault {
+pub(crate) enum Fault {
     Hold,
     Answer(StatusCode, Value),
+    /// To the same path at this address.
+    Redirect(StatusCode, String),
     Cut,
     HoldAnswer,
     LoseAnswer,
@@ -98,13 +100,13 @@ pub(super) enum Fault {
 
 impl Fault {
     /// Whether it concerns the request on its way to the server, and not the answer on its way back.
-    pub(super) fn is_on_the_way_in(&self) -> bool {
-        matches!(self, Self::Hold | Self::Answer(..) | Self::Cut)
+    pub(crate) fn is_on_the_way_in(&self) -> bool {
+        matches!(self, Self::Hold | Self::Answer(..) | Self::Redirect(..) | Self::Cut)
     }
 }
 
-pub(super) struct Entry {
-    pub(super) fault: Fault,
+pub(crate) struct Entry {
+    pub(crate) fault: Fault,
     when: Predicate,
     state: Mutex<EntryState>,
     lifted: watch::Sender<bool>,
@@ -119,7 +121,7 @@ struct EntryState {
 
 impl Entry {
     /// Whether to apply it to this request; if so, that is noted.
-    pub(super) fn takes(&self, request: &ProxiedRequest) -> bool {
+    pub(crate) fn takes(&self, request: &ProxiedRequest) -> bool {
         let mut state = self.state();
         if state.left == Some(0) || !(self.when)(request) {
             return false;
@@ -129,7 +131,7 @@ impl Entry {
         true
     }
 
-    pub(super) async fn until_lifted(&self) {
+    pub(crate) async fn until_lifted(&self) {
         // An error means that the sender is gone, which it is not as long as we hold the entry.
         _ = self.lifted.subscribe().wait_for(|lifted| *lifted).await;
     }
@@ -147,14 +149,14 @@ impl fmt::Debug for Entry {
 
 /// All rules in force and all requests seen.
 #[derive(Debug, Default)]
-pub(super) struct Rules {
+pub(crate) struct Rules {
     entries: Mutex<Vec<Arc<Entry>>>,
     seen: Mutex<Vec<ProxiedRequest>>,
     changed: watch::Sender<usize>,
 }
 
 impl Rules {
-    pub(super) fn add(
+    pub(crate) fn add(
         self: &Arc<Self>,
         when: impl Fn(&ProxiedRequest) -> bool + Send + Sync + 'static,
         fault: Fault,
@@ -170,17 +172,17 @@ impl Rules {
         Rule { entry, rules: Arc::clone(self) }
     }
 
-    pub(super) fn seen(&self) -> MutexGuard<'_, Vec<ProxiedRequest>> {
+    pub(crate) fn seen(&self) -> MutexGuard<'_, Vec<ProxiedRequest>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The rules in force now, so that none is awaited under the lock.
-    pub(super) fn in_force(&self) -> Vec<Arc<Entry>> {
+    pub(crate) fn in_force(&self) -> Vec<Arc<Entry>> {
         self.entries().clone()
     }
 
     /// Waits until a rule is in force that cuts this request.
-    pub(super) async fn until_cut(&self, request: &ProxiedRequest) {
+    pub(crate) async fn until_cut(&self, request: &ProxiedRequest) {
         let mut changed = self.changed.subscribe();
         loop {
             changed.mark_unchanged();

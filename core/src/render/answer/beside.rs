@@ -1,0 +1,41 @@
+//! What `calls` and `explain` say of what stands beside the membership events of a room.
+
+use super::page::count;
+use crate::{
+    render::{
+        Message,
+        message::{harmless, sentences},
+    },
+    rtc::sticky::Beside,
+};
+
+/// The most closed slots that are named.
+const MOST_SLOTS: usize = 5;
+
+/// One sentence on each kind; `None` where there is nothing.
+pub fn beside(beside: &Beside) -> Option<Message> {
+    let mut lines = Vec::new();
+    if beside.members > 0 {
+        lines.push(format!(
+            "{} in a call by sticky events, which end by themselves within the hour and which nobody else can write.",
+            count(beside.members, "device is", "devices are")
+        ));
+    }
+    if beside.encrypted > 0 {
+        lines.push(format!(
+            "{} encrypted: people may be in a call by them, and I cannot tell.",
+            count(beside.encrypted, "sticky event is", "sticky events are")
+        ));
+    }
+    for slot in beside.closed_slots.iter().take(MOST_SLOTS) {
+        lines.push(format!(
+            "The slot “{}” is closed: clients show nobody who is in it by sticky events, and memberships as ever.",
+            harmless(slot)
+        ));
+    }
+    if beside.closed_slots.len() > MOST_SLOTS {
+        lines.push(format!("And {} more are closed.", beside.closed_slots.len() - MOST_SLOTS));
+    }
+    let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+    (!lines.is_empty()).then(|| sentences(&lines))
+}

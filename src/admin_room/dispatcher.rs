@@ -1,0 +1,424 @@
+//! The command dispatcher: takes in the events of the admin room, and carries out each command once.
+//!
+//! An event is in the journal before the chat connection may forget it. Then it is checked: is it a command,
+//! is it fresh, is its encryption trusted, may its sender give commands? Only then it is carried out.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use rtc_janitor_core::{
+    command::{self, Command},
+    ids::{EventId, RoomId, UserId},
+    mode::Mode,
+    render::{Message, answer},
+    time::Timestamp,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until},
+};
+
+use super::{
+    apply::approve,
+    authority::{Authority, Effect, Refusal},
+    commands::{needs_full_view, run, takes_effect_at_once},
+    request::{CommandContext, Reply, Request, Stopped},
+};
+use crate::{
+    janitor::{Janitor, pace::Backoff, plans::Which},
+    shutdown::Shutdown,
+    world::{Delivery, Heard, Post, Trust, What},
+};
+
+/// An older command was given with another state of things in view.
+const TOO_OLD: Duration = Duration::from_mins(5);
+
+/// A command that takes longer shows that it is being worked on.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a command that tells of calls waits after a start for everything to be seen. Others are carried
+/// out meanwhile: nothing is written before that, and `pause` is to come first.
+const FULL_VIEW: Duration = Duration::from_secs(30);
+
+/// The pauses before it is asked again whether an upgrade is to be followed.
+const UPGRADE: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_mins(5));
+
+/// How long somebody whose messages cannot be decrypted is not told so again.
+const ASK_AGAIN: Duration = Duration::from_hours(1);
+
+/// The command dispatcher. Cheap to clone.
+#[derive(Clone)]
+pub struct CommandDispatcher {
+    context: CommandContext,
+    authority: Arc<Authority>,
+    /// Who was told that a message could not be decrypted, and when.
+    asked_again: Arc<Mutex<HashMap<UserId, Timestamp>>>,
+}
+
+impl CommandDispatcher {
+    /// A dispatcher. `admins` empty: whoever has the power level in the room may give commands.
+    pub fn new(context: CommandContext, power_level: i64, admins: impl IntoIterator<Item = UserId>) -> Self {
+        let authority = Authority { power_level, admins: admins.into_iter().collect() };
+        Self { context, authority: Arc::new(authority), asked_again: Arc::default() }
+    }
+
+    /// Serves until told to stop.
+    pub async fn serve(self, mut events: mpsc::Receiver<Delivery>, shutdown: Shutdown) {
+        let _ = shutdown.or(self.serve_until_stopped(&mut events)).await;
+    }
+
+    async fn serve_until_stopped(&self, events: &mut mpsc::Receiver<Delivery>) -> Result<(), Stopped> {
+        self.finish_what_was_begun().await?;
+        let full_view = self.context.janitor.ask(|janitor| Ok(janitor.has_seen_all()));
+        let mut full_view = full_view.await.ok_or(Stopped)?;
+        let mut upgrade: Option<Upgrade> = None;
+        let mut early = VecDeque::new();
+        // Those that ask the homeserver for something; none of them holds up another.
+        let mut slow = JoinSet::new();
+        loop {
+            let at = upgrade.as_ref().map_or_else(Instant::now, |upgrade| upgrade.at);
+            let patience_ends = early.front().map_or_else(Instant::now, |early: &Early| early.until);
+            let delivery = tokio::select! {
+                biased;
+                delivery = events.recv() => delivery.ok_or(Stopped)?,
+                Some(done) = slow.join_next() => {
+                    match done {
+                        Ok(done) => done?,
+                        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                        Err(_) => {}
+                    }
+                    continue;
+                }
+                () = all_seen(&mut full_view), if !early.is_empty() => {
+                    for Early { heard, .. } in early.drain(..) {
+                        self.begin(heard, &full_view, &mut slow).await?;
+                    }
+                    continue;
+                }
+                () = sleep_until(patience_ends), if !early.is_empty() => {
+                    if let Some(Early { heard, .. }) = early.pop_front() {
+                        self.begin(heard, &full_view, &mut slow).await?;
+                    }
+                    continue;
+                }
+                () = sleep_until(at), if upgrade.is_some() => {
+                    upgrade = self.follow(upgrade.take()).await?;
+                    continue;
+                }
+            };
+            let Delivery { heard, taken } = delivery;
+            let new = self.take_up(heard).await?;
+            // From here on it is in the journal.
+            let _ = taken.send(());
+            for heard in new {
+                if let What::Upgrade { successor } = heard.what {
+                    upgrade =
+                        Some(Upgrade { by: heard.sender, successor, backoff: UPGRADE, at: Instant::now() });
+                } else if self.is_early(&heard, &full_view).await {
+                    early.push_back(Early { heard, until: Instant::now() + FULL_VIEW });
+                } else {
+                    self.begin(heard, &full_view, &mut slow).await?;
+                }
+            }
+        }
+    }
+
+    /// Deals with one event: at once where it changes how the janitor behaves, so that
+    /// such commands take effect in the order in which they were given; beside the others where it needs
+    /// the homeserver, which may hang.
+    async fn begin(
+        &self,
+        heard: Heard,
+        full_view: &watch::Receiver<bool>,
+        slow: &mut JoinSet<Result<(), Stopped>>,
+    ) -> Result<(), Stopped> {
+        if self.takes_effect_at_once(&heard).await {
+            return Box::pin(self.deal_with(heard, full_view)).await;
+        }
+        let (dispatcher, full_view) = (self.clone(), full_view.clone());
+        slow.spawn(async move { Box::pin(dispatcher.deal_with(heard, &full_view)).await });
+        Ok(())
+    }
+
+    async fn takes_effect_at_once(&self, heard: &Heard) -> bool {
+        match &heard.what {
+            What::Reaction { .. } => true,
+            What::Text { .. } => {
+                let text = self.command_in(&heard.what).await.unwrap_or_default();
+                Command::parse(&text).is_ok_and(|command| takes_effect_at_once(&command))
+            }
+            What::Undecryptable | What::Upgrade { .. } => false,
+        }
+    }
+
+    /// Commands that an earlier run took up and did not answer.
+    async fn finish_what_was_begun(&self) -> Result<(), Stopped> {
+        let unanswered = self.context.janitor.ask(|janitor| janitor.unanswered_commands());
+        for event in unanswered.await.ok_or(Stopped)? {
+            self.say(&event, answer::interrupted(&self.context.prefix), None).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes down the events that are for the bot; returns those that are new. An upgrade is not written
+    /// down: until it is followed, it is to be taken up again after each start.
+    async fn take_up(&self, heard: Vec<Heard>) -> Result<Vec<Heard>, Stopped> {
+        let mut mine = Vec::new();
+        for one in heard {
+            if self.is_for_me(&one).await {
+                mine.push(one);
+            }
+        }
+        let work = move |janitor: &mut Janitor| {
+            let mut new = Vec::new();
+            let begun = janitor.begun()?;
+            for one in mine {
+                let is_upgrade = matches!(one.what, What::Upgrade { .. });
+                // A journal that was lost may have had it, and a plan must not be made and approved twice.
+                if !is_upgrade && one.is_backlog && begun.is_some_and(|begun| one.at < begun) {
+                    tracing::debug!(sender = %one.sender, "ignored: it was said before the journal began");
+                    continue;
+                }
+                if is_upgrade || janitor.take_up(&one.event, &one.sender)? {
+                    new.push(one);
+                }
+            }
+            Ok(new)
+        };
+        self.context.janitor.ask(work).await.ok_or(Stopped)
+    }
+
+    async fn is_for_me(&self, heard: &Heard) -> bool {
+        match &heard.what {
+            What::Text { .. } => self.command_in(&heard.what).await.is_some(),
+            What::Reaction { key, .. } => is_tick(key),
+            What::Undecryptable => !heard.is_backlog,
+            What::Upgrade { .. } => true,
+        }
+    }
+
+    /// The text of a command, without what it begins with.
+    async fn command_in(&self, what: &What) -> Option<String> {
+        let What::Text { body, html } = what else { return None };
+        let name = self.context.chat.own_name().await;
+        let CommandContext { prefix, me, .. } = &self.context;
+        let listener = command::Heard { prefix, me, display_name: name.as_deref() };
+        command::heard(&listener, body, html.as_deref())
+    }
+
+    /// Whether it is a command that has to wait until everything was seen.
+    async fn is_early(&self, heard: &Heard, full_view: &watch::Receiver<bool>) -> bool {
+        if *full_view.borrow() {
+            return false;
+        }
+        let text = self.command_in(&heard.what).await;
+        text.is_some_and(|text| Command::parse(&text).is_ok_and(|command| needs_full_view(&command)))
+    }
+
+    async fn deal_with(&self, heard: Heard, full_view: &watch::Receiver<bool>) -> Result<(), Stopped> {
+        let Heard { event, sender, what, .. } = &heard;
+        let age = self.context.clock.now().since(heard.at);
+        if matches!(what, What::Undecryptable) {
+            return if age <= TOO_OLD && self.may_ask_again(sender) {
+                self.say(event, answer::undecryptable(sender), None).await
+            } else {
+                self.ignore(event).await
+            };
+        }
+        // A reaction to anything but a plan is not for the bot.
+        if let What::Reaction { to, .. } = what {
+            let to = to.clone();
+            let is_plan = self.context.janitor.ask(move |janitor| janitor.is_plan(&to));
+            if !is_plan.await.ok_or(Stopped)? {
+                return self.ignore(event).await;
+            }
+        }
+        if age > TOO_OLD {
+            tracing::info!(%sender, ?age, "a command is too old");
+            // What came before the bot was there waits for no answer.
+            if heard.is_backlog {
+                return self.ignore(event).await;
+            }
+            return self.say(event, answer::too_old(age), None).await;
+        }
+        let mistrust = match heard.trust {
+            Trust::Enough => None,
+            Trust::InTheClear => Some(answer::in_the_clear()),
+            Trust::IdentityViolated => Some(answer::identity_violated(sender)),
+            Trust::Unattributable => Some(answer::unattributable()),
+        };
+        if let Some(refusal) = mistrust {
+            tracing::warn!(%sender, trust = ?heard.trust, "a command is refused");
+            return self.say(event, refusal, None).await;
+        }
+        let effect = self.effect_of(what).await;
+        if let Err(refusal) = self.authority.check(&*self.context.chat, sender, effect).await {
+            tracing::info!(%sender, ?refusal, "a command is refused");
+            return self.say(event, refusal.message(), None).await;
+        }
+        if let What::Reaction { to, .. } = what {
+            return self.carry_out(event, sender, Wanted::Plan(Which::ShownIn(to.clone()))).await;
+        }
+        let text = self.command_in(what).await.unwrap_or_default();
+        match Command::parse(&text) {
+            Ok(command) if needs_full_view(&command) && !*full_view.borrow() => {
+                self.say(event, answer::has_not_seen_all(), None).await
+            }
+            Ok(command) => {
+                tracing::info!(%sender, ?command, "a command");
+                self.carry_out(event, sender, Wanted::Command(command)).await
+            }
+            Err(mistake) => self.say(event, mistake.message(&self.context.prefix), None).await,
+        }
+    }
+
+    /// Whether it can only make the janitor do less.
+    async fn effect_of(&self, what: &What) -> Effect {
+        let text = self.command_in(what).await.unwrap_or_default();
+        match Command::parse(&text) {
+            Ok(Command::Pause { .. } | Command::Exclude { .. } | Command::Mode { mode: Mode::Report }) => {
+                Effect::Less
+            }
+            _ => Effect::Any,
+        }
+    }
+
+    /// Follows an upgrade of the admin room, when somebody who may give commands made it. Returns it where
+    /// that could not be read, so that it is tried again.
+    async fn follow(&self, upgrade: Option<Upgrade>) -> Result<Option<Upgrade>, Stopped> {
+        let Some(Upgrade { by, successor, mut backoff, .. }) = upgrade else { return Ok(None) };
+        match self.authority.check(&*self.context.chat, &by, Effect::Any).await {
+            Ok(()) => {}
+            Err(Refusal::Unknown(error)) => {
+                tracing::warn!(%by, %successor, "the upgrade of the admin room is not followed yet: {error}");
+                let at = Instant::now() + backoff.after(&error);
+                return Ok(Some(Upgrade { by, successor, backoff, at }));
+            }
+            // Who may upgrade a room need not be one of those who may give commands.
+            Err(refusal) => {
+                tracing::warn!(%by, %successor, ?refusal, "the upgrade of the admin room is not followed");
+                return Ok(None);
+            }
+        }
+        if let Err(error) = self.context.chat.move_to(&successor) {
+            tracing::warn!(%successor, "the admin room was upgraded to no room: {error}");
+            return Ok(None);
+        }
+        tracing::info!(%by, %successor, "the admin room was upgraded");
+        let moved = self.context.janitor.ask(move |janitor| janitor.move_admin_room(&successor));
+        moved.await.ok_or(Stopped)?;
+        Ok(None)
+    }
+
+    /// Carries out a command; one that takes its time shows that it is being worked on, and its answer
+    /// takes that one's place.
+    async fn carry_out(&self, event: &EventId, by: &UserId, wanted: Wanted) -> Result<(), Stopped> {
+        let request = Request { context: &self.context, by, event };
+        let mut work = Box::pin(async {
+            match wanted {
+                Wanted::Plan(which) => approve(&request, which).await,
+                Wanted::Command(command) => run(&request, command).await,
+            }
+        });
+        let mut interim = None;
+        let reply = tokio::select! {
+            biased;
+            reply = &mut work => reply?,
+            () = sleep(PATIENCE) => {
+                let post = Post::Notice {
+                    message: answer::working(),
+                    reply_to: Some(event.clone()),
+                    mentions: Vec::new(),
+                };
+                // The same for the same command, also after a restart.
+                let txn = format!("rtc-janitor-working-{}", event.as_str().trim_start_matches('$'));
+                interim = self.context.chat.post(&txn, &post).await.ok().map(|shown| (txn, shown));
+                work.await?
+            }
+        };
+        match reply {
+            Reply::Message(message) => self.say(event, message, interim).await,
+            Reply::Elsewhere if interim.is_some() => self.say(event, answer::under_way(), interim).await,
+            Reply::Elsewhere => self.ignore(event).await,
+            Reply::Plan(proposed) => {
+                let event = event.clone();
+                let show = self.context.janitor.ask(move |janitor| {
+                    janitor.adopt(&event, interim)?;
+                    janitor.show_plan(&proposed, &event)
+                });
+                show.await.ok_or(Stopped)
+            }
+        }
+    }
+
+    async fn say(
+        &self,
+        event: &EventId,
+        message: Message,
+        interim: Option<(String, EventId)>,
+    ) -> Result<(), Stopped> {
+        let event = event.clone();
+        let say = self.context.janitor.ask(move |janitor| {
+            janitor.adopt(&event, interim)?;
+            janitor.answer(&event, &message)
+        });
+        say.await.ok_or(Stopped)
+    }
+
+    /// Whether somebody is told once more that their messages cannot be decrypted: most of them are no
+    /// commands.
+    fn may_ask_again(&self, sender: &UserId) -> bool {
+        let now = self.context.clock.now();
+        let mut asked = self.asked_again.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.retain(|_, at| now.since(*at) < ASK_AGAIN);
+        if asked.contains_key(sender) {
+            return false;
+        }
+        asked.insert(sender.clone(), now);
+        true
+    }
+
+    /// Nothing is to be said.
+    async fn ignore(&self, event: &EventId) -> Result<(), Stopped> {
+        let event = event.clone();
+        self.context.janitor.ask(move |janitor| janitor.ignore(&event)).await.ok_or(Stopped)
+    }
+}
+
+/// A command that came before everything was seen. Whether its sender may give it is asked when it is dealt
+/// with.
+struct Early {
+    heard: Heard,
+    /// When waiting is over.
+    until: Instant,
+}
+
+/// An upgrade of the admin room that is not followed yet.
+struct Upgrade {
+    by: UserId,
+    successor: RoomId,
+    backoff: Backoff,
+    /// When it is tried next.
+    at: Instant,
+}
+
+enum Wanted {
+    Command(Command),
+    Plan(Which),
+}
+
+/// Waits until everything was seen; for ever where that cannot be any more.
+async fn all_seen(full_view: &mut watch::Receiver<bool>) {
+    if full_view.wait_for(|seen| *seen).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// ✅, with or without the mark that asks for it in colour.
+fn is_tick(key: &str) -> bool {
+    key.trim_end_matches('\u{fe0f}') == "✅"
+}

@@ -1,0 +1,140 @@
+//! Everything that reaches the loop, and what goes first.
+
+use std::time::Duration;
+
+use rtc_janitor_core::{ids::EventId, render::Message};
+use tokio::{
+    sync::{mpsc, watch},
+    time::sleep,
+};
+
+use super::{
+    background::{Background, Outcome},
+    handle::{Request, Requests},
+    presence::Side,
+};
+use crate::{
+    shutdown::Shutdown,
+    world::{NeighbourError, SyncBatch},
+};
+
+/// What the task that follows sync tells.
+#[derive(Debug)]
+pub enum SyncUpdate {
+    /// One answer; `live` is false for what happened before the janitor looked.
+    Batch {
+        /// What it says.
+        batch: SyncBatch,
+        /// Whether its events were seen to arrive.
+        live: bool,
+    },
+    /// The first full sync is over, and nothing in it came from a cache.
+    CaughtUp,
+    /// The homeserver did not answer.
+    Lost(NeighbourError),
+}
+
+/// Something that is to be said in the admin room once and never again.
+#[derive(Debug)]
+pub struct Announcement {
+    /// What tells it from others.
+    pub subject: String,
+    /// The text.
+    pub message: Message,
+}
+
+/// What became of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Posted {
+    /// Its transaction.
+    pub txn: String,
+    /// Its event; `None` when it can never be posted.
+    pub event: Option<EventId>,
+}
+
+/// The ends of the channels by which other tasks reach the loop.
+#[derive(Debug)]
+pub struct Inbox {
+    /// From the task that follows sync; it waits while a batch is taken in.
+    pub sync: mpsc::Receiver<SyncUpdate>,
+    /// What became of messages.
+    pub posted: mpsc::UnboundedReceiver<Posted>,
+    /// Whether the admin room can be spoken in; `None` before that is known.
+    pub admin_room: watch::Receiver<Option<Side>>,
+    /// Whether the homeserver takes messages there; `None` before one was sent.
+    pub posts: watch::Receiver<Option<Side>>,
+    /// What others want said in the admin room, each once.
+    pub announcements: mpsc::UnboundedReceiver<Announcement>,
+    /// What others ask of the janitor.
+    pub requests: Requests,
+}
+
+/// One thing that happened.
+pub(super) enum Input {
+    /// The program is to end.
+    Shutdown,
+    /// Somebody asks something.
+    Request(Request),
+    /// What was asked of a neighbour came back.
+    Outcome(Outcome),
+    /// Whether the admin room can be spoken in.
+    AdminRoom(Option<Side>),
+    /// Whether messages are taken.
+    Posts(Option<Side>),
+    /// A message was posted, or given up.
+    Posted(Posted),
+    /// Something is to be said.
+    Announcement(Announcement),
+    /// A sync answer.
+    Sync(SyncUpdate),
+    /// The sync answer that is being taken in goes on.
+    Ingest,
+    /// The time has come for something.
+    Due,
+}
+
+impl Inbox {
+    /// The next thing, the most urgent first: shutdown, then what people ask, then answers, then sync.
+    /// While a sync answer is being taken in (`is_ingesting`) that goes on in between, and no other is
+    /// fetched.
+    pub(super) async fn next(
+        &mut self,
+        background: &mut Background,
+        is_ingesting: bool,
+        wait: Duration,
+        shutdown: &Shutdown,
+    ) -> Input {
+        tokio::select! {
+            biased;
+            () = shutdown.requested() => Input::Shutdown,
+            Some(request) = self.requests.0.recv() => Input::Request(request),
+            outcome = background.next() => Input::Outcome(outcome),
+            Ok(()) = self.admin_room.changed() => {
+                Input::AdminRoom(self.admin_room.borrow_and_update().clone())
+            }
+            Ok(()) = self.posts.changed() => Input::Posts(self.posts.borrow_and_update().clone()),
+            Some(posted) = self.posted.recv() => Input::Posted(posted),
+            Some(announcement) = self.announcements.recv() => Input::Announcement(announcement),
+            () = std::future::ready(()), if is_ingesting => Input::Ingest,
+            Some(update) = self.sync.recv() => Input::Sync(update),
+            () = sleep(wait) => Input::Due,
+        }
+    }
+
+    /// What else is there already, so that one commit is enough for all of it.
+    pub(super) fn try_next(&mut self, background: &mut Background, is_ingesting: bool) -> Option<Input> {
+        if let Ok(request) = self.requests.0.try_recv() {
+            return Some(Input::Request(request));
+        }
+        if let Some(outcome) = background.try_next() {
+            return Some(Input::Outcome(outcome));
+        }
+        if let Ok(posted) = self.posted.try_recv() {
+            return Some(Input::Posted(posted));
+        }
+        if is_ingesting {
+            return None;
+        }
+        self.sync.try_recv().ok().map(Input::Sync)
+    }
+}

@@ -1,0 +1,366 @@
+//! Takes in what came back from the neighbours.
+
+use rtc_janitor_core::{
+    ids::{EventId, RoomId, UserId},
+    judge::evidence::RoomMember,
+    render::{message::harmless, report},
+    rtc::membership::FirstSeen,
+    time::Timestamp,
+};
+
+use super::{
+    Janitor,
+    background::{Outcome, PowerRead},
+    evidence::ListsTaken,
+    joins::JoinFor,
+    memory::is_empty,
+    reads::{Read, Urgency},
+    sweep::{Errand, Outgoing, Step},
+};
+use crate::world::{
+    NeighbourError, RoomView, Written,
+    device_lists::DeviceAnswers,
+    journal::{Finding, FindingKind, JournalError, PlanOutcome, WriteOutcome},
+};
+
+impl Janitor {
+    /// Takes in one answer.
+    pub(super) fn take_in_outcome(&mut self, outcome: Outcome) -> Result<(), JournalError> {
+        match outcome {
+            Outcome::Viewed(room, read) => self.viewed(&room, read),
+            Outcome::Member(room, user, read) => {
+                self.member_read(&room, &user, &read);
+                Ok(())
+            }
+            Outcome::Power(room, read) => {
+                self.power_read(&room, read);
+                Ok(())
+            }
+            Outcome::Lists(asked, answers) => self.lists_answered(answers, asked),
+            Outcome::ServerTime(read) => self.clock_read(read),
+            Outcome::Settled(id, read) => {
+                self.read_is_done(Read::Intent(id), read.as_ref().err());
+                self.settled(id, read)
+            }
+            Outcome::Resolved(alias, read) => self.alias_resolved(&alias, read),
+            Outcome::Written(event, step) => self.written(&event, step),
+            Outcome::Joined(room, joined) => self.joined(&room, joined.err()),
+        }
+    }
+
+    /// A read came back.
+    fn read_is_done(&mut self, read: Read, error: Option<&NeighbourError>) {
+        let now = self.now();
+        // One thing that cannot be read says nothing of the homeserver: sync does.
+        match error {
+            Some(error) => tracing::debug!(?read, "not readable: {error}"),
+            None => self.source_answered(),
+        }
+        self.reads.done(read, error, now);
+    }
+
+    /// The homeserver did not answer: no grace runs until it does.
+    pub(super) fn source_failed(&mut self) {
+        self.evidence.homeserver.failed(self.ports.clock.now());
+        self.sweep.ledger.pause(None);
+    }
+
+    /// The homeserver answered.
+    pub(super) fn source_answered(&mut self) {
+        if self.evidence.homeserver.answered(self.ports.clock.now()) {
+            tracing::warn!("the homeserver is back after a gap; its word counts again in 5 min");
+        }
+    }
+
+    fn viewed(&mut self, room: &RoomId, read: Result<RoomView, NeighbourError>) -> Result<(), JournalError> {
+        let error = read.as_ref().err();
+        self.read_is_done(
+            Read::View(room.clone()),
+            error.filter(|error| !matches!(error, NeighbourError::TooLarge { .. })),
+        );
+        if read.is_ok() && self.reads.is_wanted(&Read::View(room.clone())) {
+            // It is older than what sync has brought meanwhile.
+            return Ok(());
+        }
+        match read {
+            Ok(view) => {
+                self.lookups.viewed(room, &view.events);
+                self.take_in_view(room, &view)?;
+            }
+            Err(NeighbourError::TooLarge { .. }) => {
+                // From now on it is read key by key.
+                self.memory.count_members(room, Some(u64::MAX));
+                self.reads.want(Read::View(room.clone()), Urgency::Needed);
+                return Ok(());
+            }
+            Err(NeighbourError::RateLimited { .. }) => return Ok(()),
+            Err(error) => self.lookups.failed(room, &error.to_string()),
+        }
+        self.first_views.remove(room);
+        Ok(())
+    }
+
+    fn member_read(&mut self, room: &RoomId, user: &UserId, read: &Result<RoomMember, NeighbourError>) {
+        let now = self.now();
+        self.read_is_done(Read::Member(room.clone(), user.clone()), read.as_ref().err());
+        let member = match read {
+            Ok(member) => *member,
+            Err(NeighbourError::RateLimited { .. }) => return,
+            Err(_) => RoomMember::Unknown,
+        };
+        if self.memory.owns(room, user) {
+            self.evidence.members.take_in(room, user, member, now);
+            self.sweep.mark(room);
+        }
+    }
+
+    fn power_read(&mut self, room: &RoomId, read: Result<PowerRead, NeighbourError>) {
+        let now = self.now();
+        self.read_is_done(Read::Power(room.clone()), read.as_ref().err());
+        let Ok(PowerRead { create, levels }) = read else { return };
+        let me = self.settings.user_id.clone();
+        let Some(info) = self.memory.info_mut(room) else { return };
+        if let Some(create) = create {
+            info.take_in(&create, &me, true, now);
+        }
+        if !info.knows_creation() {
+            tracing::warn!(%room, "the room has no create event");
+        }
+        let is_known = info.knows_creation();
+        info.take_in_power(levels.as_ref(), &me, true, now);
+        if is_known {
+            self.sweep.mark(room);
+        }
+    }
+
+    fn lists_answered(&mut self, answers: DeviceAnswers, asked: Timestamp) -> Result<(), JournalError> {
+        let now = self.now();
+        let ListsTaken { listed, users } = match self.evidence.lists.take_in(answers, asked, now) {
+            Ok(taken) => taken,
+            Err(question) => {
+                self.ask_for_lists(question);
+                return Ok(());
+            }
+        };
+        self.journal.list_devices(&listed, now)?;
+        // All at once: only then the breaker can tell a wrong list from dead devices.
+        let touched: Vec<_> = self
+            .memory
+            .open()
+            .filter(|(.., open)| open.memberships().any(|m| users.contains(&m.owner.user)))
+            .map(|(room, ..)| room.clone())
+            .collect();
+        for room in touched {
+            self.sweep.mark(&room);
+        }
+        Ok(())
+    }
+
+    fn clock_read(&mut self, read: Result<Timestamp, NeighbourError>) -> Result<(), JournalError> {
+        let ours = self.now();
+        self.read_is_done(Read::Clock, read.as_ref().err());
+        let theirs = match read {
+            Ok(theirs) => theirs,
+            Err(error) => {
+                tracing::warn!("the homeserver's clock could not be read: {error}");
+                return Ok(());
+            }
+        };
+        match self.sweep.compared(ours, theirs) {
+            Some(false) => self.say(&report::clock_skew(ours, theirs), None),
+            Some(true) => self.say(&report::clock_agrees(), None),
+            None => Ok(()),
+        }
+    }
+
+    fn alias_resolved(
+        &mut self,
+        alias: &str,
+        read: Result<RoomId, NeighbourError>,
+    ) -> Result<(), JournalError> {
+        self.read_is_done(Read::Alias(alias.to_owned()), read.as_ref().err());
+        let Ok(room) = read else { return Ok(()) };
+        tracing::info!(alias, %room, "an alias of the configuration leads somewhere now");
+        self.journal.set_alias_room(alias, &room)?;
+        let was_forbidden = self.settings.writes_forbidden_because().is_some();
+        self.file.resolved(alias, &room);
+        self.apply_overrides()?;
+        if was_forbidden && self.settings.writes_forbidden_because().is_none() {
+            return self.say(&report::writes_allowed(alias), None);
+        }
+        Ok(())
+    }
+
+    /// A write came back, or how far it came.
+    fn written(&mut self, event: &EventId, step: Step) -> Result<(), JournalError> {
+        let now = self.now();
+        let was_taken = matches!(step, Step::Written(_));
+        let Some(done) = self.writes.done(event, was_taken, now) else { return Ok(()) };
+        let (Outgoing { write, errand, evidence: _ }, id) = (done.outgoing, done.id);
+        let (room, key) = (write.room(), write.key());
+        let span = tracing::info_span!("write", %room, %key);
+        let _entered = span.enter();
+        self.sweep.mark(room);
+        let finding = |kind, obstacle: Option<String>| match &errand {
+            // What a plan does is told with the plan.
+            Errand::Plan(..) => None,
+            Errand::Sweep { details, .. } => {
+                let mut details = details.clone();
+                if let (Some(obstacle), Some(row)) = (obstacle, details.as_object_mut()) {
+                    row.insert("obstacle".to_owned(), obstacle.into());
+                }
+                let (room, key, event) = (room.clone(), key.clone(), event.clone());
+                Some(Finding { room, key, event, kind, at: now, details })
+            }
+        };
+        match step {
+            Step::Written(Written::Event(written)) => {
+                tracing::info!(
+                    reason = write.reason().map_or("asked for", |reason| reason.as_str()),
+                    "cleared"
+                );
+                let finding = finding(FindingKind::Cleared, None);
+                self.journal.finish(id, &WriteOutcome::Cleared(written.clone()), finding.as_ref(), now)?;
+                self.voice.has_more_to_say(finding.is_some());
+                for source in write.probes() {
+                    self.sweep.breakers.probed(*source, room, key, &self.settings.breaker, now);
+                }
+                self.end_event(room, key, event, now)?;
+                self.notice_quick_return(room, key)?;
+                self.plans.dealt_with(&errand, event, PlanOutcome::Cleared);
+                if let Some(early) = self.aftermath.await_event(&written) {
+                    self.verify(room, &early)?;
+                }
+            }
+            Step::Written(Written::Nothing) => {
+                tracing::info!(
+                    reason = write.reason().map_or("asked for", |reason| reason.as_str()),
+                    "would clear"
+                );
+                let finding = finding(FindingKind::WouldClear, None);
+                self.journal.finish(id, &WriteOutcome::Spared, finding.as_ref(), now)?;
+                self.voice.has_more_to_say(finding.is_some());
+                self.sweep.is_dealt_with(event, FindingKind::WouldClear);
+            }
+            Step::Replaced(current) => {
+                tracing::info!("changed since it was judged: left alone");
+                self.journal.finish(id, &WriteOutcome::Changed, None, now)?;
+                let is_gone = current.as_ref().is_none_or(is_empty);
+                self.plans.dealt_with(
+                    &errand,
+                    event,
+                    if is_gone { PlanOutcome::Gone } else { PlanOutcome::Changed },
+                );
+                // Sync may be late with it, or never say so, and may be wrong about the rest of the room.
+                self.end_event(room, key, event, now)?;
+                if let Some(current) = current.filter(|_| self.memory.get(room, key).is_none()) {
+                    self.take_in_membership(room, &current, FirstSeen { at: now, live: true })?;
+                }
+                self.memory.doubt(room);
+                self.want_view(room);
+            }
+            Step::OwnerIsBack => {
+                tracing::info!("its owner is back in the room: left alone");
+                self.journal.finish(id, &WriteOutcome::Changed, None, now)?;
+                for owner in write.owners() {
+                    self.evidence.members.doubt(room, &owner.user);
+                    self.reads.want(Read::Member(room.clone(), owner.user.clone()), Urgency::Due);
+                }
+                self.plans.dealt_with(&errand, event, PlanOutcome::Changed);
+            }
+            Step::Withheld => {
+                tracing::info!("not written: told to stop before the last step");
+                self.journal.withdraw(&[id])?;
+                self.plans.put_off(&errand, event, now);
+            }
+            Step::NotTried(error) => self.not_written(id, &write, &errand, &error, false, finding)?,
+            Step::Failed(error) => self.not_written(id, &write, &errand, &error, true, finding)?,
+        }
+        Ok(())
+    }
+
+    /// A write failed, or (`was_sent` is false) was not reached.
+    fn not_written(
+        &mut self,
+        id: i64,
+        write: &rtc_janitor_core::plan::PlannedWrite,
+        errand: &Errand,
+        error: &NeighbourError,
+        was_sent: bool,
+        finding: impl Fn(FindingKind, Option<String>) -> Option<Finding>,
+    ) -> Result<(), JournalError> {
+        let now = self.now();
+        let (room, key) = (write.room(), write.key());
+        tracing::warn!("not cleared: {error}");
+        self.writes.slow_down(error, now);
+        match error {
+            // Nobody knows whether it was written: the intent stays open until the key is read.
+            NeighbourError::Unreachable(_) if was_sent => {
+                self.source_failed();
+                if let Some(intent) = self.journal.open_intents_of(room, key)?.pop() {
+                    self.reads.want(Read::Intent(intent.id), Urgency::Due);
+                    self.unsettled.insert((room.clone(), key.clone()), intent);
+                }
+                self.plans.put_off(errand, write.event(), now);
+            }
+            NeighbourError::Unreachable(_) => {
+                self.source_failed();
+                self.journal.finish(id, &WriteOutcome::NotWritten(error.to_string()), None, now)?;
+                self.plans.put_off(errand, write.event(), now);
+            }
+            NeighbourError::RateLimited { .. } | NeighbourError::SignedOut(_) => {
+                self.journal.finish(id, &WriteOutcome::NotWritten(error.to_string()), None, now)?;
+                self.plans.put_off(errand, write.event(), now);
+            }
+            // What may not be read will not be written either, and asking in each sweep helps nobody.
+            refused => {
+                let said = match refused {
+                    NeighbourError::Refused { errcode, message, .. } => {
+                        harmless(&format!("{errcode}: {message}"))
+                    }
+                    other => harmless(&other.to_string()),
+                };
+                let finding = finding(FindingKind::Refused, Some(said.clone()));
+                let outcome = WriteOutcome::NotWritten(error.to_string());
+                self.journal.finish(id, &outcome, finding.as_ref(), now)?;
+                self.voice.has_more_to_say(finding.is_some());
+                self.sweep.refused(room, key, error, now);
+                if let Some(info) = self.memory.info_mut(room) {
+                    info.doubt_power();
+                }
+                self.plans.dealt_with(errand, write.event(), PlanOutcome::Refused(said));
+            }
+        }
+        Ok(())
+    }
+
+    /// A join came back.
+    fn joined(&mut self, room: &RoomId, error: Option<NeighbourError>) -> Result<(), JournalError> {
+        let now = self.now();
+        let why_not = error.clone();
+        let Some(reason) = self.joins.done(room, error, now) else { return Ok(()) };
+        match (&reason, why_not) {
+            (JoinFor::Invitation(inviter), None) => {
+                tracing::info!(%room, ?inviter, "invitation accepted");
+                Ok(())
+            }
+            (JoinFor::Invitation(inviter), Some(error)) => {
+                tracing::warn!(%room, ?inviter, "cannot accept the invitation, will try again: {error}");
+                Ok(())
+            }
+            (JoinFor::UpgradeOf(old), None) => self.say_upgraded(old, room, true),
+            (JoinFor::UpgradeOf(old), Some(error)) => {
+                tracing::warn!(%old, %room, "cannot join the successor of an upgraded room: {error}");
+                // What the server only puts off, or did not answer, needs no person.
+                let needs_person = matches!(error, NeighbourError::Refused { .. });
+                if needs_person { self.say_upgraded(old, room, false) } else { Ok(()) }
+            }
+        }
+    }
+
+    fn say_upgraded(&mut self, old: &RoomId, new: &RoomId, has_joined: bool) -> Result<(), JournalError> {
+        let message = report::upgraded(old, self.name_of(old).as_deref(), new, has_joined);
+        let outcome = if has_joined { "joined" } else { "asked" };
+        self.say(&message, Some(&format!("upgraded {old} {new} {outcome}")))
+    }
+}

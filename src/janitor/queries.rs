@@ -1,0 +1,451 @@
+//! What commands ask of the janitor: values out, from which answers are rendered.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use rtc_janitor_core::{
+    ids::{EventId, RoomId, UserId},
+    judge::{
+        policy::{Neighbour, Reason},
+        verdict::Verdict,
+    },
+    mode::Mode,
+    plan::{HeldBack, Plan},
+    render::{
+        Message,
+        answer::{
+            self, Blind, Call, Caller, Calls, Explained, Explanation, History, NeighbourHealth, Past,
+            Problem, Room, Rooms, Status, held_back,
+        },
+        message, report,
+        report::Digest,
+    },
+    time::Timestamp,
+};
+
+use super::{
+    Janitor, Judged,
+    joins::{JoinFor, Waiting},
+    lookups::LookedUp,
+    memory::{OpenEvent, RoomInfo},
+    sweep::{Index, Scope},
+    voice::row_of,
+};
+use crate::world::journal::{JournalError, StoredSetting};
+
+/// A mode from the word that settings keep.
+const fn mode_of(is_clean: bool) -> Mode {
+    if is_clean { Mode::Clean } else { Mode::Report }
+}
+
+impl Janitor {
+    /// The mode in effect: the stricter of configuration and override.
+    pub(crate) fn mode(&self) -> Mode {
+        mode_of(self.settings.is_clean)
+    }
+
+    /// The mode of the configuration.
+    pub(crate) fn mode_of_file(&self) -> Mode {
+        mode_of(self.file.is_clean)
+    }
+
+    /// Every open membership, judged by what is known without asking anybody.
+    fn judged_now(&self) -> Vec<Judged> {
+        self.with_deadlines(self.judge(None))
+    }
+
+    /// `status`
+    pub(crate) fn status(&self) -> Result<Status<'static>, JournalError> {
+        let now = self.now();
+        let judged = self.judged_now();
+        let obstacles = self.obstacles(&judged);
+        let due = judged.iter().filter(|one| !one.due.is_empty()).count();
+        let blocked = obstacles.values().flat_map(BTreeMap::values).sum();
+        let count = |is: fn(&Verdict) -> bool| judged.iter().filter(|one| is(&one.judgement.verdict)).count();
+        let health = |neighbour| match self.evidence.health(neighbour) {
+            None => NeighbourHealth::NotSetUp,
+            Some(health) if health.is_away() => NeighbourHealth::Away,
+            Some(health) if health.is_settling(now) => NeighbourHealth::Settling,
+            Some(_) => NeighbourHealth::Answers,
+        };
+        let neighbours = Neighbour::ALL
+            .into_iter()
+            .map(|neighbour| (neighbour, health(neighbour), self.sweep.breakers.state(neighbour).clone()));
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION"),
+            mode: self.mode(),
+            mode_of_file: self.mode_of_file(),
+            mode_by_command: self.overrides.mode,
+            journal_is_new: self.overrides.are_forgotten(),
+            paused: self.overrides.pause.filter(|_| self.overrides.is_paused(now)),
+            has_seen_all: self.first_sync_is_over(),
+            rooms: self.memory.size().0,
+            problems: self
+                .rooms_with(&obstacles, true)
+                .rooms
+                .iter()
+                .filter(|room| !room.problems.is_empty())
+                .count(),
+            active: count(|verdict| *verdict == Verdict::Active),
+            stale: count(|verdict| matches!(verdict, Verdict::Stale(_))),
+            due: due - blocked,
+            blocked,
+            unknown: count(|verdict| matches!(verdict, Verdict::Unknown(_))),
+            last_sweep: self.sweep.last_regular(),
+            neighbours: neighbours.collect(),
+            hour: (self.in_last_hour()?, self.settings.limits.per_hour),
+            quarantined: self.sweep.quarantine.count(now),
+            excluded: (
+                self.settings.exclude.len(),
+                self.settings.excluded_owners.len() + self.settings.excluded_users.len(),
+            ),
+            blind: Blind { silent_after: self.settings.policy.silent_after },
+            prefix: self.settings.command_prefix.clone(),
+            now,
+        })
+    }
+
+    /// `calls`
+    pub(crate) fn calls(&self, only: Option<&RoomId>) -> Calls {
+        let mut calls: BTreeMap<RoomId, Vec<Caller>> = BTreeMap::new();
+        // Rooms that are left alone are not judged, and still have calls.
+        for (room, _, open) in self.memory.open().filter(|(room, ..)| !self.settings.covers(room)) {
+            for membership in open.memberships() {
+                calls.entry(room.clone()).or_default().push(Caller {
+                    user: membership.owner.user.clone(),
+                    device: membership.owner.device.to_string(),
+                    start: membership.start,
+                    verdict: None,
+                    due: None,
+                    blocked: None,
+                });
+            }
+        }
+        for one in self.judged_now() {
+            let blocked = self.route(&one.subject.room, &one.subject.key).and_then(Result::err);
+            calls.entry(one.subject.room.clone()).or_default().push(Caller {
+                user: one.membership.owner.user.clone(),
+                device: one.membership.owner.device.to_string(),
+                start: one.membership.start,
+                verdict: Some(one.judgement.verdict),
+                due: one.due_at,
+                blocked,
+            });
+        }
+        let calls = calls.into_iter().filter(|(room, _)| only.is_none_or(|only| only == room));
+        let calls = calls.map(|(room, callers)| Call {
+            name: self.name_of(&room),
+            is_excluded: !self.settings.covers(&room),
+            room,
+            callers,
+        });
+        Calls {
+            calls: calls.collect(),
+            only: only.map(|room| message::room(room, self.name_of(room).as_deref())),
+            now: self.now(),
+        }
+    }
+
+    /// `explain`, of a room that was looked up.
+    pub(crate) fn explanation(
+        &mut self,
+        room: &RoomId,
+        user: Option<&UserId>,
+        looked_up: LookedUp,
+    ) -> Result<Explanation, JournalError> {
+        let only = [room.clone()].into();
+        let judged = self.look(&Scope::Rooms(only))?.judged;
+        let index = Index::new(&judged);
+        let mut candidates = self.open_candidates(&judged, &index);
+        for candidate in &mut candidates {
+            candidate.route = self.route(&candidate.room, &candidate.key);
+        }
+        let routes: BTreeMap<_, _> = candidates.iter().map(|c| (c.event.clone(), c.route)).collect();
+        let plan = Plan::make(candidates, self.circumstances(), self.budget(Some(&[room.clone()].into()))?);
+        let held: BTreeMap<_, _> = plan
+            .held
+            .iter()
+            .filter(|(_, why)| !matches!(why, HeldBack::NoRoute(_) | HeldBack::RouteUnknown))
+            .map(|(candidate, why)| (candidate.event.clone(), held_back(*why)))
+            .collect();
+        let is_wanted = |owner: &UserId| user.is_none_or(|user| user == owner);
+        let memberships =
+            judged.into_iter().filter(|judged| is_wanted(&judged.membership.owner.user)).map(|judged| {
+                Explained {
+                    route: match routes.get(&judged.subject.event) {
+                        Some(Some(Ok(route))) => Ok(route.as_str()),
+                        Some(Some(Err(blocked))) => Err(report::obstacle(*blocked)),
+                        _ => Err("it could not be read who may write it".to_owned()),
+                    },
+                    held: held.get(&judged.subject.event).cloned(),
+                    key: judged.subject.key,
+                    due: judged.due_at,
+                    membership: judged.membership,
+                    judgement: judged.judgement,
+                    evidence: judged.evidence,
+                }
+            });
+        Ok(Explanation {
+            room: room.clone(),
+            name: self.name_of(room),
+            user: user.cloned(),
+            memberships: memberships.collect(),
+            malformed: looked_up.malformed,
+            now: self.now(),
+        })
+    }
+
+    /// How many keys were cleared in the last hour, or would have been.
+    fn in_last_hour(&self) -> Result<u32, JournalError> {
+        self.journal.count_since(self.finding_kind(), self.now() - Duration::from_hours(1))
+    }
+
+    /// `rooms`
+    pub(crate) fn rooms_answer(&self, only_problems: bool) -> Rooms {
+        self.rooms_with(&self.obstacles(&self.judged_now()), only_problems)
+    }
+
+    /// How many memberships are due and cannot be cleared, by room and by what would help.
+    fn obstacles(&self, judged: &[Judged]) -> BTreeMap<RoomId, BTreeMap<String, usize>> {
+        let mut obstacles: BTreeMap<RoomId, BTreeMap<String, usize>> = BTreeMap::new();
+        for one in judged.iter().filter(|one| !one.due.is_empty() && !self.is_excluded(one)) {
+            if let Some(why) = self.obstacle(one) {
+                *obstacles.entry(one.subject.room.clone()).or_default().entry(why).or_default() += 1;
+            }
+        }
+        obstacles
+    }
+
+    /// What keeps something that is due from being cleared until a person does something, as far as that
+    /// is known without asking anybody.
+    fn obstacle(&self, one: &Judged) -> Option<String> {
+        if let Some(Err(blocked)) = self.route(&one.subject.room, &one.subject.key) {
+            return Some(report::obstacle(blocked));
+        }
+        let is_remote = one.membership.owner.user.server_name() != self.settings.user_id.server_name();
+        let by_device_list = one.due.iter().all(|due| due.reason == Reason::DeviceGone);
+        (is_remote && by_device_list && !self.settings.remote_device_lists).then(report::remote_device_list)
+    }
+
+    fn rooms_with(
+        &self,
+        obstacles: &BTreeMap<RoomId, BTreeMap<String, usize>>,
+        only_problems: bool,
+    ) -> Rooms {
+        let rooms = self.memory.rooms().filter(|(room, ..)| self.settings.admin_room.as_ref() != Some(room));
+        let joined = rooms.map(|(room, info, keys)| {
+            let is_excluded = !self.settings.covers(room);
+            Room {
+                id: room.clone(),
+                name: self.name_of(room),
+                open: keys.values().flat_map(OpenEvent::memberships).count(),
+                is_excluded,
+                problems: if is_excluded {
+                    Vec::new()
+                } else {
+                    self.problems_of(info, keys.is_empty(), obstacles.get(room))
+                },
+            }
+        });
+        let waiting = self.joins.waiting().into_iter().map(|Waiting { room, why, error }| Room {
+            name: None,
+            open: 0,
+            is_excluded: false,
+            problems: vec![match why {
+                JoinFor::Invitation(inviter) => Problem::NotJoined { inviter, error },
+                JoinFor::UpgradeOf(old) => Problem::SuccessorNotJoined { old, error },
+            }],
+            id: room,
+        });
+        let unresolved = self.settings.unresolved.iter();
+        let unresolved = unresolved
+            .map(|one| format!("{} names {}, which leads nowhere: {}", one.key, one.alias, one.why))
+            .collect();
+        Rooms { rooms: joined.chain(waiting).collect(), unresolved, only_problems }
+    }
+
+    fn problems_of(
+        &self,
+        info: &RoomInfo,
+        is_silent: bool,
+        obstacles: Option<&BTreeMap<String, usize>>,
+    ) -> Vec<Problem> {
+        let blocked = info.may_clear(&self.settings.user_id).and_then(Result::err);
+        let lost = info.successor().filter(|successor| !self.memory.knows(successor)).cloned();
+        // An old room that went on elsewhere needs no power any more, unless a call hangs in it.
+        let is_over = info.successor().is_some() && is_silent;
+        let no_power = blocked.filter(|_| !is_over).map(Problem::NoPower);
+        let is_said = |why: &str| blocked.is_some_and(|blocked| !is_over && report::obstacle(blocked) == why);
+        let cannot_clear = obstacles.into_iter().flatten().filter(|(why, _)| !is_said(why));
+        let cannot_clear =
+            cannot_clear.map(|(why, number)| Problem::CannotClear { number: *number, why: why.clone() });
+        no_power.into_iter().chain(cannot_clear).chain(lost.map(Problem::NotInSuccessor)).collect()
+    }
+
+    /// `history`
+    pub(crate) fn history(
+        &self,
+        room: Option<&RoomId>,
+        user: Option<&UserId>,
+        lines: usize,
+    ) -> Result<History, JournalError> {
+        let (lines, total) = self.journal.history(room, user, lines)?;
+        let lines = lines.into_iter().map(|past| Past {
+            at: past.write.finished.unwrap_or(past.write.intended),
+            room_name: self.name_of(&past.write.room),
+            room: past.write.room,
+            owners: past.write.owners.known().to_vec(),
+            reason: past.write.reason,
+            outcome: past.outcome,
+            detail: past.detail,
+            asked_by: past.asked_by,
+        });
+        Ok(History {
+            lines: lines.collect(),
+            total,
+            prefix: self.settings.command_prefix.clone(),
+            now: self.now(),
+        })
+    }
+
+    /// What to say of a room or a user that is excluded, so that an empty answer is not read as a clean one.
+    pub(crate) fn left_alone(&self, room: &RoomId, user: Option<&UserId>, prefix: &str) -> Option<Message> {
+        if !self.settings.covers(room) {
+            let shown = message::room(room, self.name_of(room).as_deref());
+            return Some(answer::left_alone(&shown, !self.file.covers(room), prefix));
+        }
+        let user = user.filter(|user| self.settings.leaves_alone(user))?;
+        Some(answer::left_alone(&message::user(user), self.file.leaves_alone(user), prefix))
+    }
+
+    /// The rooms that go by a name: by it wholly, or else by a part of it.
+    pub(crate) fn rooms_called(&self, name: &str) -> (Vec<RoomId>, Vec<RoomId>) {
+        let wanted = name.to_lowercase();
+        let (mut exact, mut similar) = (Vec::new(), Vec::new());
+        for (room, info, _) in self.memory.rooms() {
+            let names = [info.name(), info.alias(), info.alias().and_then(localpart)];
+            let mut names = names.into_iter().flatten().map(str::to_lowercase);
+            if names.clone().any(|name| name == wanted) {
+                exact.push(room.clone());
+            } else if names.any(|name| strsim::jaro_winkler(&name, &wanted) > 0.85 || name.contains(&wanted))
+            {
+                similar.push(room.clone());
+            }
+        }
+        (exact, similar)
+    }
+
+    /// When the journal was begun: it knows of no command from before.
+    pub(crate) fn begun(&self) -> Result<Option<Timestamp>, JournalError> {
+        self.journal.begun()
+    }
+
+    /// Writes down that an event of the admin room was taken up; false when it was before.
+    pub(crate) fn take_up(&self, event: &EventId, sender: &UserId) -> Result<bool, JournalError> {
+        self.journal.take_up(event, sender, self.now())
+    }
+
+    /// What an earlier run took up and did not answer.
+    pub(crate) fn unanswered_commands(&self) -> Result<Vec<EventId>, JournalError> {
+        self.journal.unanswered()
+    }
+
+    /// Notes that an event that was taken up needs no answer.
+    pub(crate) fn ignore(&self, event: &EventId) -> Result<(), JournalError> {
+        self.journal.done(event)
+    }
+
+    /// Takes in the interim answer that was posted while a command was being worked on.
+    pub(crate) fn adopt(
+        &mut self,
+        command: &EventId,
+        interim: Option<(String, EventId)>,
+    ) -> Result<(), JournalError> {
+        let now = self.now();
+        interim
+            .map_or(Ok(()), |(txn, event)| self.journal.adopt(command, &txn, &answer::working(), &event, now))
+    }
+
+    /// Answers a command.
+    pub(crate) fn answer(&mut self, command: &EventId, message: &Message) -> Result<(), JournalError> {
+        let stored = self.journal.answer(command, message, true, self.now())?;
+        self.voice.send(stored);
+        Ok(())
+    }
+
+    /// Whether a message shows a plan.
+    pub(crate) fn is_plan(&self, message: &EventId) -> Result<bool, JournalError> {
+        Ok(self.journal.plan_shown_in(message)?.is_kept())
+    }
+
+    /// What was set by command, with who did and when.
+    pub(crate) fn stored_overrides(&self) -> Result<Vec<StoredSetting>, JournalError> {
+        self.journal.settings()
+    }
+
+    /// Whether a room is the admin room.
+    pub(crate) fn is_admin_room(&self, room: &RoomId) -> bool {
+        self.settings.admin_room.as_ref() == Some(room)
+    }
+
+    /// The admin room goes on elsewhere, which is said there.
+    pub(crate) fn move_admin_room(&mut self, to: &RoomId) -> Result<(), JournalError> {
+        let before = self.settings.admin_room.replace(to.clone()).filter(|before| before != to);
+        let Some(before) = before else { return Ok(()) };
+        self.file.admin_room = Some(to.clone());
+        self.journal.move_admin_room(to, &answer::moved_here(&before), self.now())?;
+        self.voice.has_more_to_say(true);
+        Ok(())
+    }
+
+    /// Closes breakers by command; returns which were open.
+    pub(crate) fn close_breakers(&mut self, only: Option<Neighbour>) -> Vec<Neighbour> {
+        self.sweep.close_breakers(only)
+    }
+
+    /// Whether the calls of a room are looked after, once the bot is there.
+    pub(crate) fn looks_after(&self, room: &RoomId) -> bool {
+        self.settings.covers(room)
+    }
+
+    /// Whether keys of an approved plan are being written.
+    pub(crate) fn is_carrying_out_a_plan(&self) -> bool {
+        !self.overrides.is_paused(self.now()) && self.plans.are_under_way()
+    }
+
+    /// When the next digest is due; `None` when none is wanted.
+    pub(super) fn next_digest(&self) -> Option<Timestamp> {
+        Some(self.settings.digest?.next_after(self.last_digest))
+    }
+
+    /// Posts the digest when it is due; none when there is nothing to tell.
+    pub(super) fn digest(&mut self) -> Result<(), JournalError> {
+        let now = self.now();
+        if self.next_digest().is_none_or(|due| now < due) || !self.first_sync_is_over() {
+            return Ok(());
+        }
+        let since = self.last_digest;
+        let mut digest = Digest { since, now, problems: self.rooms_answer(true), ..Digest::default_at(now) };
+        for finding in self.journal.findings_since(since)? {
+            let Some(row) = row_of(&finding) else { continue };
+            digest.add(finding.kind, row.reason, finding.at.since(row.since));
+        }
+        let cleared = self.journal.cleared_since(since)?;
+        digest.by_plan = cleared.iter().filter(|write| write.plan.is_some()).count();
+        self.journal.set_last_digest(now)?;
+        self.last_digest = now;
+        match digest.message(&self.settings.command_prefix) {
+            Some(message) => self.say(&message, None),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the bot is in a room.
+    pub(crate) fn is_in(&self, room: &RoomId) -> bool {
+        self.memory.knows(room)
+    }
+}
+
+/// The name in `#name:server`.
+fn localpart(alias: &str) -> Option<&str> {
+    alias.strip_prefix('#')?.split_once(':').map(|(name, _)| name)
+}

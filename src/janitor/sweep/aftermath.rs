@@ -1,0 +1,316 @@
+//! Own writes seen again, writes of which nobody saw the end, and memberships that come back.
+//!
+//! There is no compare-and-set in Matrix: a write can overwrite what came in the instant before it. So
+//! each write is looked at again when its event comes by sync, where the server says what it replaced. It
+//! is known by its event id, and not by its sender: a key may be written on behalf of its owner.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
+
+use rtc_janitor_core::{
+    guard::quarantine::cleared::{Cleared, RETURN_WINDOW, SAME_WINDOW},
+    ids::{EventId, RoomId, StateKey},
+    judge::policy::Reason,
+    render::{
+        Message,
+        report::{self, Row, Whose},
+    },
+    rtc::{membership::Membership, state_event::StateEvent},
+    time::Timestamp,
+};
+
+use super::MOST_SKEW;
+use crate::{
+    janitor::{
+        Janitor,
+        memory::{OpenEvent, is_empty},
+        reads::{Read, Urgency},
+    },
+    world::{
+        NeighbourError,
+        journal::{Finding, FindingKind, JournalError, Stored, WriteOutcome, WriteRecord},
+    },
+};
+
+/// How long after a clear it is still noticed that somebody came back right after it: sync may have been
+/// down, or the janitor.
+const SEEN_LATE: Duration = Duration::from_hours(24);
+
+/// How many events are kept that may turn out to be own writes.
+const EARLY: usize = 64;
+
+/// Own writes that are awaited.
+#[derive(Debug, Default)]
+pub(in crate::janitor) struct Aftermath {
+    /// The events of writes that were not seen again so far.
+    awaited: HashSet<EventId>,
+    /// What came by sync before the answer that says whether it is ours.
+    early: BTreeMap<EventId, StateEvent>,
+}
+
+impl Aftermath {
+    /// `written` are the events of earlier writes that were not seen again.
+    pub(in crate::janitor) fn new(written: impl IntoIterator<Item = EventId>) -> Self {
+        Self { awaited: written.into_iter().collect(), early: BTreeMap::new() }
+    }
+
+    /// A write was answered. Returns its event where sync was quicker.
+    pub(in crate::janitor) fn await_event(&mut self, event: &EventId) -> Option<StateEvent> {
+        self.awaited.insert(event.clone());
+        self.early.remove(event)
+    }
+
+    fn keep(&mut self, event: &StateEvent) {
+        if self.early.len() >= EARLY {
+            self.early.pop_first();
+        }
+        self.early.insert(event.event_id.clone(), event.clone());
+    }
+}
+
+impl Janitor {
+    /// When `event` is a write of ours: did it replace what was judged?
+    pub(in crate::janitor) fn verify(
+        &mut self,
+        room: &RoomId,
+        event: &StateEvent,
+    ) -> Result<(), JournalError> {
+        if !self.aftermath.awaited.contains(&event.event_id) {
+            if !is_empty(event) {
+                return Ok(());
+            }
+            if self.writes.is_under_way(room, &event.state_key) {
+                self.aftermath.keep(event);
+            }
+            return self.settle_by_sync(room, event);
+        }
+        self.aftermath.awaited.remove(&event.event_id);
+        let Some(write) = self.journal.unverified(room, &event.event_id)? else { return Ok(()) };
+        self.verified(&write, event)
+    }
+
+    fn verified(&mut self, write: &WriteRecord, event: &StateEvent) -> Result<(), JournalError> {
+        self.journal.verified(write.id)?;
+        let is_another = event.replaces_state.as_ref().is_some_and(|replaced| *replaced != write.event);
+        // Somebody who hung up in that instant lost nothing.
+        if is_another && !event.replaces_leave {
+            tracing::warn!(room = %write.room, key = %write.key, "a write overwrote a newer membership");
+            if let Some(reason) = write.reason {
+                self.was_alive(write, reason, |whose, _, _| report::overwrote(whose, true))?;
+            } else {
+                // A person wanted it cleared, so no reason was wrong; what was shown was another one.
+                let message = report::overwrote(&self.whose(write), false);
+                self.say(&message, Some(&subject(write)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A write whose answer was lost shows by sync: then this is how its outcome is known.
+    fn settle_by_sync(&mut self, room: &RoomId, event: &StateEvent) -> Result<(), JournalError> {
+        let place = (room.clone(), event.state_key.clone());
+        let is_it = |write: &WriteRecord| event.origin_server_ts + MOST_SKEW >= write.intended;
+        let is_ours = event.sender == self.settings.user_id;
+        let Some(write) = self.unsettled.get(&place).filter(|write| is_ours && is_it(write)).cloned() else {
+            return Ok(());
+        };
+        self.settle(&write, Some(event))
+    }
+
+    /// When `open` stands where something was cleared a moment ago: it was alive.
+    pub(in crate::janitor) fn notice_return(
+        &mut self,
+        room: &RoomId,
+        key: &StateKey,
+        event: Option<&StateEvent>,
+        open: &OpenEvent,
+    ) -> Result<(), JournalError> {
+        let now = self.now();
+        // Whose owners cannot be read any more may be anybody.
+        let is_same_owner = |write: &WriteRecord| {
+            open.memberships().any(|membership| write.owners.may_include(&membership.owner))
+        };
+        let mut cleared = self.journal.cleared_under(room, key)?;
+        cleared.retain(|write| {
+            write.event != open.event_id
+                // What replaced the judged event itself came before the write, which overwrote it.
+                && open.replaces.as_ref() != Some(&write.event)
+                && is_same_owner(write)
+        });
+        // A device that writes is there, however late it does, and whatever a list says.
+        let gone = cleared.iter().filter(|write| write.reason == Some(Reason::DeviceGone));
+        for owner in gone.flat_map(|write| write.owners.known()) {
+            if open.memberships().any(|membership| membership.owner == *owner) {
+                self.journal.device_came_back(owner)?;
+                self.evidence.lists.came_back(owner);
+            }
+        }
+        // Sync may tell of it long after it happened. A client that wakes up much later refreshes what it
+        // began before: then only the event says when that was.
+        let in_time = |write: &WriteRecord| {
+            let cleared = write.finished.unwrap_or(write.intended);
+            let came = |membership: &Membership| {
+                if membership.start >= cleared { membership.start } else { membership.sent }
+            };
+            let came = open.memberships().map(came).min().unwrap_or(now).min(now);
+            is_back(write, cleared, event, came) && cleared >= now - SEEN_LATE
+        };
+        let Some(write) = cleared.into_iter().rfind(in_time) else { return Ok(()) };
+        if self.plans.returned(&mut self.journal, &write, now)? {
+            return Ok(());
+        }
+        tracing::warn!(%room, %key, reason = ?write.reason, "a cleared membership came back: it was alive");
+        if let Some(change) = self.sweep.breakers.returned(room, key, now) {
+            self.alarm(&report::breaker(&change, now), None)?;
+        }
+        // Cleared because a person wanted it: no reason was wrong.
+        let doubted = write.reasons_in_doubt();
+        let Some(reason) = doubted.first().copied() else { return Ok(()) };
+        for other in doubted.into_iter().skip(1) {
+            let entry = self.sweep.quarantine.returned(room, key, other, now);
+            self.journal.save_quarantine(room, key, &entry)?;
+        }
+        self.was_alive(&write, reason, |whose, until, now| report::came_back(whose, reason, until, now))
+    }
+
+    /// A key was cleared, and by the time that was known somebody stood there again.
+    pub(in crate::janitor) fn notice_quick_return(
+        &mut self,
+        room: &RoomId,
+        key: &StateKey,
+    ) -> Result<(), JournalError> {
+        let Some(open) = self.memory.get(room, key).cloned() else { return Ok(()) };
+        self.notice_return(room, key, None, &open)
+    }
+
+    /// Leaves a key alone for a while and says so, once for each membership that was cleared wrongly.
+    fn was_alive(
+        &mut self,
+        write: &WriteRecord,
+        reason: Reason,
+        message: impl FnOnce(&Whose, Timestamp, Timestamp) -> Message,
+    ) -> Result<(), JournalError> {
+        let subject = subject(write);
+        if self.journal.has_said(&subject)? {
+            return Ok(());
+        }
+        let now = self.now();
+        let entry = self.sweep.quarantine.returned(&write.room, &write.key, reason, now);
+        self.journal.save_quarantine(&write.room, &write.key, &entry)?;
+        self.alarm(&message(&self.whose(write), entry.until, now), Some(&subject))
+    }
+
+    fn whose(&self, write: &WriteRecord) -> Whose {
+        Whose {
+            room: write.room.clone(),
+            room_name: self.name_of(&write.room),
+            user: owner_of(write),
+            devices: write.owners.known().iter().map(|owner| owner.device.to_string()).collect(),
+        }
+    }
+
+    /// Has everything read of which nobody knows what came of it: the process was killed, or the server's
+    /// answer was lost. Nothing new is written under those keys before that is known.
+    pub(in crate::janitor) fn want_settled(&mut self) {
+        for write in self.unsettled.values() {
+            self.reads.want(Read::Intent(write.id), Urgency::Due);
+        }
+    }
+
+    /// Takes in what stands under the key of such a write.
+    pub(in crate::janitor) fn settled(
+        &mut self,
+        id: i64,
+        read: Result<Option<StateEvent>, NeighbourError>,
+    ) -> Result<(), JournalError> {
+        let Some(write) = self.unsettled.values().find(|write| write.id == id).cloned() else {
+            return Ok(());
+        };
+        let current = match read {
+            Ok(current) => current,
+            // Not in the room any more: it can never be known, and there is nothing left to do.
+            Err(NeighbourError::Refused { .. } | NeighbourError::NotInRoom(_)) => None,
+            Err(error) => {
+                tracing::warn!(room = %write.room, "what came of a write is not known yet: {error}");
+                return Ok(());
+            }
+        };
+        self.settle(&write, current.as_ref())
+    }
+
+    /// Writes down what came of a write, by what stands under its key.
+    fn settle(&mut self, write: &WriteRecord, current: Option<&StateEvent>) -> Result<(), JournalError> {
+        let now = self.now();
+        let outcome = match current {
+            Some(event) if event.event_id == write.event => {
+                WriteOutcome::NotWritten("no answer, and nothing was written".into())
+            }
+            Some(event) if event.sender == self.settings.user_id && is_empty(event) => {
+                WriteOutcome::Cleared(event.event_id.clone())
+            }
+            _ => WriteOutcome::Changed,
+        };
+        let is_cleared = matches!(outcome, WriteOutcome::Cleared(_));
+        // What a plan did is told with the plan.
+        let reason = write.reason.filter(|_| is_cleared && write.plan.is_none());
+        let finding = reason.map(|reason| Finding {
+            room: write.room.clone(),
+            key: write.key.clone(),
+            event: write.event.clone(),
+            kind: FindingKind::Cleared,
+            at: now,
+            details: serde_json::to_value(self.row(write, reason)).unwrap_or_default(),
+        });
+        self.journal.finish(write.id, &outcome, finding.as_ref(), now)?;
+        self.voice.has_more_to_say(finding.is_some());
+        self.unsettled.remove(&(write.room.clone(), write.key.clone()));
+        self.sweep.mark(&write.room);
+        if is_cleared {
+            self.end_event(&write.room, &write.key, &write.event, now)?;
+            self.plans.cleared(&write.event, write.plan.as_ref());
+            if let Some(event) = current {
+                self.verified(write, event)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn row(&self, write: &WriteRecord, reason: Reason) -> Row {
+        let Whose { room, room_name, user, devices } = self.whose(write);
+        Row {
+            room,
+            room_name,
+            user,
+            devices,
+            reason,
+            since: write.intended,
+            is_shown: true,
+            obstacle: None,
+            times: 1,
+        }
+    }
+}
+
+/// Whether an event that came then puts back what a write cleared.
+fn is_back(write: &WriteRecord, cleared: Timestamp, event: Option<&StateEvent>, came: Timestamp) -> bool {
+    let Some(event) = event else { return came.since(cleared) <= RETURN_WINDOW };
+    match &write.old_content {
+        Stored::Read(content) => Cleared::new(cleared, content).is_back(event, came),
+        // It may have held any `created_ts`.
+        Stored::Never | Stored::Unreadable(_) => came.since(cleared) <= SAME_WINDOW,
+    }
+}
+
+/// Whom a write was about; of several, the first.
+fn owner_of(write: &WriteRecord) -> rtc_janitor_core::ids::UserId {
+    let in_key = || rtc_janitor_core::rtc::state_key::user(&write.key).map(Into::into);
+    let owner = write.owners.known().first().map(|owner| owner.user.clone()).or_else(in_key);
+    owner.unwrap_or_else(|| write.key.as_str().into())
+}
+
+/// What is said of a membership that was cleared wrongly, so that it is said once.
+fn subject(write: &WriteRecord) -> String {
+    format!("alive {}", write.event)
+}

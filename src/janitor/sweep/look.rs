@@ -1,0 +1,426 @@
+//! One look at some rooms or at all: judge, remember, plan. It asks for nothing itself; what it misses is
+//! marked as wanted, and the rooms that wait for it are looked at again when it has come.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use rtc_janitor_core::{
+    finding::Row,
+    guard::limits::{Budget, Used},
+    ids::{RoomId, StateKey},
+    judge::{
+        policy::Neighbour,
+        room::{Placed, gather},
+        verdict::judge,
+    },
+    ledger::Subject,
+    plan::{Candidate, Circumstances, Entry, HeldBack, Means, Plan, PlannedWrite, Route, route},
+    render::report,
+    rtc::{membership::Membership, power::Blocked},
+    time::Timestamp,
+};
+
+use super::{Errand, Index, Judged, Outgoing, Scope, naming_reason};
+use crate::{
+    janitor::{
+        Janitor,
+        evidence::RoomObservations,
+        memory::OpenEvent,
+        reads::{Read, Urgency},
+    },
+    world::journal::{Finding, FindingKind, JournalError},
+};
+
+/// What a sweep came to.
+#[derive(Clone, Debug, Default)]
+pub struct SweepSummary {
+    /// Every membership that was looked at, judged.
+    pub judged: Vec<Judged>,
+    /// What was held back, and why.
+    pub held: Vec<(RoomId, StateKey, HeldBack)>,
+    /// How many writes it put in the queue.
+    pub planned: usize,
+}
+
+/// A write is believed to be possible until the power levels of its room are known: so that the limits,
+/// and not every ghost there is, decide whose are read.
+const ASSUMED: Route = Route::OwnPower;
+
+impl Janitor {
+    /// Looks at `scope`, and puts what is to be done about it into the queue of writes.
+    pub(in crate::janitor) fn look(&mut self, scope: &Scope) -> Result<SweepSummary, JournalError> {
+        let now = self.now();
+        let only = match scope {
+            Scope::All => None,
+            Scope::Rooms(rooms) => Some(rooms),
+        };
+        for change in self.sweep.breakers.settle(now) {
+            self.alarm(&report::breaker(&change, now), None)?;
+        }
+        if only.is_none() {
+            self.want_views_of_hearsay();
+        }
+        let judged = self.judge(only);
+        self.remember(&judged, only)?;
+        let judged = self.with_deadlines(judged);
+        self.sweep.keep(&judged);
+        self.refresh_what_is_due(&judged);
+        let (plan, outgoing) = self.plan(&judged, only)?;
+        self.journal_held(&plan, &judged)?;
+        self.count_long_expired(&plan, only);
+        let held = plan.held.into_iter().map(|(c, why)| (c.room, c.key, why)).collect();
+        let planned = outgoing.len();
+        self.writes.replan(only, outgoing);
+        Ok(SweepSummary { judged, held, planned })
+    }
+
+    /// Judges what is open in some rooms, or in all, by what is known now.
+    pub(in crate::janitor) fn judge(&self, only: Option<&BTreeSet<RoomId>>) -> Vec<Judged> {
+        let now = self.now();
+        let with_calls = self.memory.with_calls();
+        let mut all = Vec::new();
+        for room in only.unwrap_or(with_calls).iter().filter(|room| with_calls.contains(*room)) {
+            if !self.settings.looks_at(room) {
+                continue;
+            }
+            let open: Vec<_> = self.subjects_of(room).collect();
+            let placed: Vec<_> =
+                open.iter().map(|(subject, membership)| Placed { key: &subject.key, membership }).collect();
+            let observations =
+                RoomObservations { room, evidence: &self.evidence, settings: &self.settings, now };
+            let evidence = gather(room, &placed, &observations, now);
+            all.extend(open.into_iter().zip(evidence).map(|((subject, membership), evidence)| Judged {
+                judgement: judge(membership, &evidence, &self.settings.policy, now),
+                membership: membership.clone(),
+                subject,
+                evidence,
+                due: Vec::new(),
+                due_at: None,
+            }));
+        }
+        all
+    }
+
+    fn subjects_of<'a>(&'a self, room: &'a RoomId) -> impl Iterator<Item = (Subject, &'a Membership)> {
+        let keys = self.memory.keys(room).into_iter().flatten();
+        keys.flat_map(move |(key, open)| {
+            open.entries.iter().enumerate().filter_map(move |(index, entry)| {
+                let subject = Subject {
+                    room: room.clone(),
+                    key: key.clone(),
+                    event: open.event_id.clone(),
+                    entry: u32::try_from(index).unwrap_or(u32::MAX),
+                };
+                entry.as_ref().ok().map(|membership| (subject, membership))
+            })
+        })
+    }
+
+    /// Takes the judgements into the ledger and the breakers. While a room is known by sync alone, no grace
+    /// runs there.
+    fn want_views_of_hearsay(&mut self) {
+        let hearsay: Vec<_> =
+            self.memory.with_calls().iter().filter(|room| !self.memory.may_judge(room)).cloned().collect();
+        for room in hearsay {
+            self.want_view(&room);
+        }
+    }
+
+    /// Takes the judgements into the ledger and the breakers. In a room that is known by hearsay alone
+    /// nothing is seen.
+    fn remember(&mut self, judged: &[Judged], only: Option<&BTreeSet<RoomId>>) -> Result<(), JournalError> {
+        let now = self.now();
+        if only.is_none() {
+            // In rooms that are not looked at any more, no grace runs.
+            let (memory, settings) = (&self.memory, &self.settings);
+            self.sweep.ledger.retain(|subject| {
+                settings.covers(&subject.room) && memory.is_open(&subject.room, &subject.key, &subject.event)
+            });
+        }
+        if self.evidence.homeserver.is_settling(now) || self.evidence.homeserver.is_away() {
+            self.sweep.ledger.pause(None);
+        } else {
+            for judged in judged.iter().filter(|judged| self.memory.may_judge(&judged.subject.room)) {
+                let at = self.evidence.observed_at(&judged.subject.room, &judged.membership.owner, now);
+                let policy = &self.settings.policy;
+                self.sweep.ledger.observe(&judged.subject, &judged.judgement, at, |reason| {
+                    policy.grace(reason, judged.evidence.device)
+                });
+            }
+        }
+        self.journal.save_sightings(&self.sweep.ledger.take_changes())?;
+        let owners = judged.iter().map(|judged| (&judged.membership.owner, &judged.judgement));
+        for change in self.sweep.breakers.observe_judged(owners, &self.settings.breaker, now) {
+            tracing::warn!(?change, "breaker");
+            // What waits was planned while its word was believed.
+            self.writes.withdraw(|_, outgoing| outgoing.is_of_sweep());
+            self.sweep.mark_all();
+            self.alarm(&report::breaker(&change, now), None)?;
+        }
+        Ok(())
+    }
+
+    pub(in crate::janitor) fn with_deadlines(&self, mut judged: Vec<Judged>) -> Vec<Judged> {
+        let now = self.now();
+        for judged in &mut judged {
+            judged.due = self.sweep.ledger.due(&judged.subject, now);
+            judged.due_at = self.sweep.ledger.due_at(&judged.subject);
+        }
+        judged
+    }
+
+    /// Has asked anew what something that is due rests on: only what still says so after its grace counts.
+    fn refresh_what_is_due(&mut self, judged: &[Judged]) {
+        for judged in judged {
+            let (room, user) = (&judged.subject.room, &judged.membership.owner.user);
+            for due in judged.due.iter().filter(|due| !due.refreshed) {
+                match due.reason.neighbour() {
+                    Some(Neighbour::Homeserver) => {
+                        self.reads.want(Read::Member(room.clone(), user.clone()), Urgency::Due);
+                    }
+                    Some(Neighbour::DeviceLists) => self.evidence.lists.doubt(user),
+                    Some(Neighbour::Sfu) | None => {}
+                }
+            }
+        }
+    }
+
+    /// What may be written, and what is held back. Guards that cost nothing come first: power levels are
+    /// read only for what would be written.
+    fn plan(
+        &mut self,
+        judged: &[Judged],
+        only: Option<&BTreeSet<RoomId>>,
+    ) -> Result<(Plan, Vec<Outgoing>), JournalError> {
+        let now = self.now();
+        let index = Index::new(judged);
+        let mut candidates = self.candidates(judged, &index);
+        if candidates.is_empty() {
+            return Ok((Plan::default(), Vec::new()));
+        }
+        if self.sweep.wants_clock(now) {
+            self.reads.want(Read::Clock, Urgency::Due);
+        }
+        let mut unread = BTreeSet::new();
+        for candidate in &mut candidates {
+            candidate.route = self.route(&candidate.room, &candidate.key).or_else(|| {
+                unread.insert(candidate.room.clone());
+                Some(Ok(ASSUMED))
+            });
+        }
+        let budget = self.budget(only)?;
+        let probing = self.writes.probing(only);
+        let circumstances = Circumstances { probing: &probing, ..self.circumstances() };
+        let mut plan = Plan::make(candidates.clone(), circumstances, budget);
+        let unread_writes: BTreeSet<_> = plan
+            .writes
+            .iter()
+            .filter(|write| unread.contains(write.room()))
+            .map(|write| write.event().clone())
+            .collect();
+        for room in plan.writes.iter().map(PlannedWrite::room) {
+            if unread.contains(room) {
+                self.reads.want(Read::Power(room.clone()), Urgency::Due);
+            }
+        }
+        plan.writes.retain(|write| !unread_writes.contains(write.event()));
+        let unread = candidates.into_iter().filter(|candidate| unread_writes.contains(&candidate.event));
+        plan.held.extend(unread.map(|candidate| (candidate, HeldBack::RouteUnknown)));
+        for (candidate, why) in &plan.held {
+            tracing::debug!(room = %candidate.room, key = %candidate.key, ?why, "held back");
+            if matches!(why, HeldBack::RouteUnknown | HeldBack::ClockSkew | HeldBack::NotRefreshed) {
+                self.sweep.waiting.insert(candidate.room.clone());
+            }
+        }
+        let outgoing = self.outgoing(&plan, &index);
+        Ok((plan, outgoing))
+    }
+
+    fn outgoing(&self, plan: &Plan, index: &Index<'_>) -> Vec<Outgoing> {
+        let kind = self.finding_kind();
+        let writes = plan.writes.iter().map(|write| {
+            let judged = index.for_event(write.room(), write.event());
+            let mut row = row_for(judged, None);
+            row.reason = write.reason().unwrap_or(row.reason);
+            row.since = write.since();
+            Outgoing {
+                write: write.clone(),
+                errand: Errand::Sweep { kind, details: serde_json::to_value(row).unwrap_or_default() },
+                evidence: judged.iter().map(|judged| judged.evidence_json()).collect(),
+            }
+        });
+        writes.collect()
+    }
+
+    /// What is left of the limits. What waits or is under way counts before it is made.
+    pub(in crate::janitor) fn budget(&self, only: Option<&BTreeSet<RoomId>>) -> Result<Budget, JournalError> {
+        let now = self.now();
+        let kind = self.finding_kind();
+        let in_hour = self.journal.count_since(kind, now - Duration::from_hours(1))?;
+        let (in_interval, by_room) = self.journal.counts_since(kind, now - self.settings.sweep_interval)?;
+        let mut used = Used { in_hour, in_interval, in_interval_by_room: by_room };
+        for (room, number) in self.writes.pending(only) {
+            used.in_hour += number;
+            used.in_interval += number;
+            *used.in_interval_by_room.entry(room).or_default() += number;
+        }
+        Ok(Budget::new(self.settings.limits, used))
+    }
+
+    /// By which route a key can be emptied; `None` where that is to be read first.
+    pub(in crate::janitor) fn route(&self, room: &RoomId, key: &StateKey) -> Option<Result<Route, Blocked>> {
+        let power = self.memory.info(room)?.power(&self.settings.user_id, self.now())?;
+        Some(route(power, key, Means::own_power(&self.settings.user_id)))
+    }
+
+    pub(in crate::janitor) fn circumstances(&self) -> Circumstances<'_> {
+        let now = self.now();
+        Circumstances {
+            is_paused: self.overrides.is_paused(now) || self.settings.writes_forbidden_because().is_some(),
+            first_sync_is_over: self.first_sync_is_over(),
+            clock_is_skewed: !self.sweep.clocks_agree(now),
+            minimum_age: self.settings.minimum_age,
+            remote_device_lists: self.settings.remote_device_lists,
+            breakers: &self.sweep.breakers,
+            quarantine: &self.sweep.quarantine,
+            probing: &[],
+            now,
+        }
+    }
+
+    /// Events with something due that was not dealt with before and is not being written.
+    fn candidates(&self, judged: &[Judged], index: &Index<'_>) -> Vec<Candidate> {
+        let now = self.now();
+        let done = self.finding_kind();
+        let mut candidates = self.due_candidates(judged, index);
+        candidates.retain(|candidate| {
+            let place = (candidate.room.clone(), candidate.key.clone());
+            let waits = self.sweep.retry_at.get(&place).is_some_and(|(at, _)| now < *at);
+            !waits
+                && !self.sweep.dealt_with.contains(&(candidate.event.clone(), done))
+                && !self.writes.is_under_way(&candidate.room, &candidate.key)
+                && !self.unsettled.contains_key(&place)
+                && self.memory.may_judge(&candidate.room)
+        });
+        candidates
+    }
+
+    /// Events with something due.
+    pub(in crate::janitor) fn due_candidates(&self, judged: &[Judged], index: &Index<'_>) -> Vec<Candidate> {
+        let due: BTreeSet<_> = judged
+            .iter()
+            .filter(|judged| !judged.due.is_empty())
+            .map(|judged| (judged.subject.room.clone(), judged.subject.key.clone()))
+            .collect();
+        due.iter().filter_map(|(room, key)| self.candidate(room, key, index)).collect()
+    }
+
+    /// Every open event that was looked at, with what was concluded of it.
+    pub(in crate::janitor) fn open_candidates(&self, judged: &[Judged], index: &Index<'_>) -> Vec<Candidate> {
+        let open: BTreeSet<_> =
+            judged.iter().map(|judged| (judged.subject.room.clone(), judged.subject.key.clone())).collect();
+        open.iter().filter_map(|(room, key)| self.candidate(room, key, index)).collect()
+    }
+
+    fn candidate(&self, room: &RoomId, key: &StateKey, index: &Index<'_>) -> Option<Candidate> {
+        let now = self.now();
+        let open: &OpenEvent = self.memory.get(room, key)?;
+        let judged = index.for_event(room, &open.event_id);
+        if judged.is_empty() {
+            return None;
+        }
+        let entries = (0..open.entries.len())
+            .map(|place| judged.iter().find(|judged| judged.subject.entry as usize == place))
+            .map(|judged| judged.map(|judged| self.entry(judged)))
+            .collect();
+        Some(Candidate {
+            room: room.clone(),
+            key: key.clone(),
+            event: open.event_id.clone(),
+            entries,
+            is_shown: judged.iter().any(|judged| judged.membership.expires > now),
+            ends_call: !judged.iter().any(|judged| index.has_life(judged)),
+            is_excluded: judged.iter().any(|judged| self.is_excluded(judged)),
+            route: None,
+        })
+    }
+
+    /// Whether the room or the owner is excluded.
+    pub(in crate::janitor) fn is_excluded(&self, judged: &Judged) -> bool {
+        !self.settings.covers(&judged.subject.room)
+            || self.settings.leaves_alone(&judged.membership.owner.user)
+    }
+
+    fn entry(&self, judged: &Judged) -> Entry {
+        let owner = &judged.membership.owner;
+        Entry {
+            owner: owner.clone(),
+            index: judged.subject.entry,
+            due: judged.due.clone(),
+            expires: judged.membership.expires,
+            was_expired_when_sent: judged.membership.was_expired_when_sent(),
+            last_sign: judged.membership.last_sign,
+            is_remote: owner.user.server_name() != self.settings.user_id.server_name(),
+            sfu_is_silent: judged.evidence.sfu == rtc_janitor_core::judge::evidence::Sfu::Unknown,
+        }
+    }
+
+    /// Notes what is due and cannot be cleared here, once, with what would help.
+    fn journal_held(&mut self, plan: &Plan, judged: &[Judged]) -> Result<(), JournalError> {
+        let now = self.now();
+        let index = Index::new(judged);
+        for (candidate, why) in &plan.held {
+            let obstacle = match why {
+                HeldBack::NoRoute(blocked) => report::obstacle(*blocked),
+                HeldBack::RemoteDeviceList => report::remote_device_list(),
+                _ => continue,
+            };
+            if self.sweep.dealt_with.contains(&(candidate.event.clone(), FindingKind::Blocked)) {
+                continue;
+            }
+            self.sweep.is_dealt_with(&candidate.event, FindingKind::Blocked);
+            let row = row_for(index.for_event(&candidate.room, &candidate.event), Some(obstacle));
+            let is_new = self.journal.find(&Finding {
+                room: candidate.room.clone(),
+                key: candidate.key.clone(),
+                event: candidate.event.clone(),
+                kind: FindingKind::Blocked,
+                at: now,
+                details: serde_json::to_value(row).unwrap_or_default(),
+            })?;
+            self.voice.has_more_to_say(is_new);
+        }
+        Ok(())
+    }
+
+    fn count_long_expired(&mut self, plan: &Plan, only: Option<&BTreeSet<RoomId>>) {
+        let counts = &mut self.sweep.long_expired;
+        match only {
+            None => counts.clear(),
+            Some(rooms) => counts.retain(|room, _| !rooms.contains(room)),
+        }
+        for (candidate, _) in plan.held.iter().filter(|(_, why)| *why == HeldBack::LongExpired) {
+            *counts.entry(candidate.room.clone()).or_default() += 1;
+        }
+    }
+}
+
+/// A line of a report about one event.
+pub(in crate::janitor) fn row_for(judged: &[&Judged], obstacle: Option<String>) -> Row {
+    let first = judged.first();
+    Row {
+        room: first.map_or_else(|| "".into(), |judged| judged.subject.room.clone()),
+        room_name: None,
+        user: first.map_or_else(|| "".into(), |judged| judged.membership.owner.user.clone()),
+        devices: judged.iter().map(|judged| judged.membership.owner.device.to_string()).collect(),
+        reason: naming_reason(judged),
+        since: judged
+            .iter()
+            .flat_map(|judged| judged.due.iter().map(|due| due.first))
+            .min()
+            .unwrap_or(Timestamp::from_millis(0)),
+        is_shown: first
+            .is_some_and(|judged| !judged.judgement.reasons().any(|(r, _)| r.as_str() == "expired")),
+        obstacle,
+        times: 1,
+    }
+}

@@ -1,0 +1,220 @@
+//! Findings and notes into messages: what the janitor posts without being asked.
+//!
+//! At most one such message in [`PACE`]; what comes in between is put together. While the admin room cannot
+//! be reached, it gathers in the journal and is summed up afterwards.
+
+mod damage;
+mod outbox;
+
+use std::time::Duration;
+
+use rtc_janitor_core::{
+    ids::{RoomId, UserId},
+    render::{
+        Message,
+        message::{and_more, together},
+        report::{Report, Row},
+    },
+    time::Timestamp,
+};
+
+pub(in crate::janitor) use damage::give_up_unreadable_plans;
+pub use outbox::{Mail, Outbox};
+
+use crate::world::journal::{Draft, Finding, Journal, JournalError, StoredMessage};
+
+/// The least time between two messages that nobody asked for.
+const PACE: Duration = Duration::from_secs(10);
+
+/// How long a report may wait for writes.
+const LONGEST_UNTOLD: Duration = Duration::from_mins(1);
+
+/// How often it is looked whether a report that waits for writes may go.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// For how long a report takes in what is found again.
+const OPEN_REPORT: Duration = Duration::from_hours(24);
+
+/// What there is to know when something is to be said.
+pub(in crate::janitor) struct Speaking<'a> {
+    /// The time.
+    pub(in crate::janitor) now: Timestamp,
+    /// Whether the admin room takes messages.
+    pub(in crate::janitor) may_speak: bool,
+    /// Whether writes wait or are under way: one message then tells of all.
+    pub(in crate::janitor) writes_wait: bool,
+    /// Who is mentioned when a person is needed at once.
+    pub(in crate::janitor) alert: &'a [UserId],
+    /// How many keys expired over 30 days ago.
+    pub(in crate::janitor) long_expired: usize,
+    /// What rooms are called.
+    pub(in crate::janitor) name_of: &'a dyn Fn(&RoomId) -> Option<String>,
+}
+
+/// What is to be posted in the admin room, and when.
+#[derive(Debug)]
+pub(in crate::janitor) struct Voice {
+    outbox: Outbox,
+    /// When something was last said that nobody asked for.
+    last: Option<Timestamp>,
+    /// There are notes or findings to be told.
+    has_more: bool,
+    /// How much of what cannot be read in the journal was told.
+    damage_told: usize,
+}
+
+impl Voice {
+    /// A voice that first posts what an earlier start did not get through.
+    pub(in crate::janitor) fn new(mut outbox: Outbox, unsent: Vec<StoredMessage>) -> Self {
+        for message in unsent {
+            outbox.put(message);
+        }
+        Self { outbox, last: None, has_more: true, damage_told: 0 }
+    }
+
+    /// Notes something to be said; one of the same subject is said once. An alarm needs a person at once,
+    /// and mentions those who are to be alerted.
+    pub(in crate::janitor) fn note(
+        &mut self,
+        journal: &Journal,
+        message: &Message,
+        subject: Option<&str>,
+        is_alarm: bool,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        self.has_more |= journal.note(message, subject, is_alarm, now)?;
+        Ok(())
+    }
+
+    /// Something was found that is to be told, if `there_is`.
+    pub(in crate::janitor) fn has_more_to_say(&mut self, there_is: bool) {
+        self.has_more |= there_is;
+    }
+
+    /// When something may be said unasked, if there is something to say.
+    pub(in crate::janitor) fn next(
+        &self,
+        may_speak: bool,
+        writes_wait: bool,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let at = self.last.map_or(now, |last| last + PACE);
+        let held = if writes_wait { now + LOOK_AGAIN } else { at };
+        (self.has_more && may_speak).then_some(at.max(held))
+    }
+
+    /// Says what is to be said, if it may now.
+    pub(in crate::janitor) fn speak(
+        &mut self,
+        journal: &mut Journal,
+        speaking: &Speaking<'_>,
+    ) -> Result<(), JournalError> {
+        let now = speaking.now;
+        if !self.has_more || !speaking.may_speak || self.last.is_some_and(|last| now < last + PACE) {
+            return Ok(());
+        }
+        let (alarms, notes): (Vec<_>, Vec<_>) = journal.untold()?.into_iter().partition(|note| note.is_alarm);
+        // What needs a person at once is said first and by itself, and none of it is cut.
+        let (notes, mentions) = match (alarms.first(), notes.is_empty()) {
+            (Some(_), _) => (alarms, speaking.alert.to_vec()),
+            (None, false) => (notes, Vec::new()),
+            (None, true) => return self.report(journal, speaking),
+        };
+        let texts: Vec<_> = notes.iter().map(|note| &note.message).collect();
+        let (text, shown) = together(&texts);
+        let is_alarm = notes.first().is_some_and(|note| note.is_alarm);
+        let told = if is_alarm { shown } else { notes.len() };
+        let text = if shown < told { and_more(text, told - shown) } else { text };
+        let draft =
+            Draft { notes: notes[..told].iter().map(|note| note.id).collect(), mentions, ..Draft::of(text) };
+        self.post(journal, &draft, now)?;
+        self.last = Some(now);
+        // There may be findings, too.
+        self.has_more = true;
+        Ok(())
+    }
+
+    /// Puts a message into the journal and on its way.
+    pub(in crate::janitor) fn post(
+        &mut self,
+        journal: &mut Journal,
+        draft: &Draft,
+        now: Timestamp,
+    ) -> Result<(), JournalError> {
+        let stored = journal.post(draft, now)?;
+        self.outbox.put(stored);
+        Ok(())
+    }
+
+    /// Puts a message on its way that the journal has already.
+    pub(in crate::janitor) fn send(&mut self, stored: StoredMessage) {
+        self.outbox.put(stored);
+    }
+
+    /// Lets go what was put on its way: the journal is on disk.
+    pub(in crate::janitor) fn release(&mut self) {
+        self.outbox.release();
+    }
+
+    /// Whether somebody waits for an answer that is on its way.
+    pub(in crate::janitor) fn is_awaited(&self) -> bool {
+        self.outbox.is_awaited()
+    }
+
+    /// Says what was found since the last report, in one message; what was all found before is edited
+    /// into that report.
+    fn report(&mut self, journal: &mut Journal, speaking: &Speaking<'_>) -> Result<(), JournalError> {
+        let now = speaking.now;
+        let findings = journal.unreported()?;
+        let Some(first) = findings.first() else {
+            self.has_more = false;
+            return Ok(());
+        };
+        // One message tells of all; and a server that takes few events at a time is to take the clears first.
+        if speaking.writes_wait && now.since(first.at) < LONGEST_UNTOLD {
+            return Ok(());
+        }
+        let last = journal.last_report(now - OPEN_REPORT)?;
+        let repeated =
+            last.filter(|(_, told)| findings.iter().all(|new| told.iter().any(|old| same(old, new))));
+        let draft = match repeated {
+            Some((report, told)) => {
+                let all: Vec<_> = told.iter().chain(&findings).collect();
+                Draft { target: Some(report), ..Draft::of(report_of(&all, speaking).message(now)) }
+            }
+            None => Draft::of(report_of(&findings.iter().collect::<Vec<_>>(), speaking).message(now)),
+        };
+        self.post(journal, &Draft { findings, ..draft }, now)?;
+        self.last = Some(now);
+        self.has_more = false;
+        Ok(())
+    }
+
+    /// Forgets when it last spoke, so that a test need not wait.
+    #[cfg(test)]
+    pub(in crate::janitor) fn hurry(&mut self) {
+        self.last = None;
+    }
+}
+
+fn report_of(findings: &[&Finding], speaking: &Speaking<'_>) -> Report {
+    let mut report = Report { long_expired: speaking.long_expired, ..Report::default() };
+    for finding in findings {
+        let Some(mut row) = row_of(finding) else { continue };
+        row.room_name = (speaking.name_of)(&finding.room);
+        report.add(finding.kind, row);
+    }
+    report
+}
+
+/// The line that a finding was written down with.
+pub(in crate::janitor) fn row_of(finding: &Finding) -> Option<Row> {
+    serde_json::from_value(finding.details.clone())
+        .inspect_err(|error| tracing::error!(event = %finding.event, "unreadable finding: {error}"))
+        .ok()
+}
+
+/// Whether the same was found of the same key.
+fn same(one: &Finding, other: &Finding) -> bool {
+    (one.kind, &one.room, &one.key) == (other.kind, &other.room, &other.key)
+}

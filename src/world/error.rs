@@ -1,0 +1,48 @@
+//! Why a neighbour gave no answer, as a value: what follows from it is for the janitor to say.
+
+use std::time::Duration;
+
+/// Why a neighbour gave no answer that can be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NeighbourError {
+    /// No connection, a time-out, a 5xx, or an answer that is not Matrix: it may heal by itself.
+    #[error("no usable answer: {0}")]
+    Unreachable(String),
+    /// 429. Nothing more is to be asked of it before `retry_after` has passed.
+    #[error("asked to slow down (429), again in {}", humantime::format_duration(*retry_after))]
+    RateLimited {
+        /// What the server asks for; a default where it names nothing.
+        retry_after: Duration,
+    },
+    /// The access token is not, or no longer, valid (`M_UNKNOWN_TOKEN`).
+    #[error("the sign-in is no longer valid: {0}")]
+    SignedOut(String),
+    /// The server understood and said no.
+    #[error("refused with {status} {errcode}: {message}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// Matrix error code, such as `M_FORBIDDEN`.
+        errcode: String,
+        /// The server's own words.
+        message: String,
+    },
+    /// The bot is not in the room that this is about; nothing was asked of the server.
+    #[error("not in the room: {0}")]
+    NotInRoom(String),
+    /// The room does not let the bot do it, by what its state says; nothing was asked of the server.
+    #[error("{0}")]
+    NotAllowed(String),
+    /// The request cannot even be made, so nothing was asked of the server.
+    #[error("this cannot be asked for: {0}")]
+    Invalid(String),
+    /// The address sends requests elsewhere. Nothing follows it there.
+    #[error("the homeserver's address redirects to {0}")]
+    Redirected(String),
+    /// The answer is larger than what is read of it.
+    #[error("the answer is larger than {limit} bytes")]
+    TooLarge {
+        /// How much would have been read.
+        limit: usize,
+    },
+}

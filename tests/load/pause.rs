@@ -1,0 +1,50 @@
+//! `pause` holds within a second of when the homeserver handed it over, whatever the bot is doing.
+
+use super::{situations::Situation, *};
+
+/// The promise to the person who types it.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+async fn is_obeyed_in(situation: Situation) -> Result<()> {
+    let busy = situation.come_about().await?;
+    let stage = &busy.stage;
+
+    let said = stage.say("!janitor pause");
+    let answer = stage.reply_to(&said, LIMIT).await.with_context(|| busy.bot.log())?;
+    // Something falls due that would be written if it were not paused.
+    let due = stage.expire(busy.living, Duration::ZERO).context("a living membership")?;
+    watch_for(Duration::from_secs(5)).await?;
+
+    let served = stage.served(&said).context("it was answered, so it was served")?;
+    let late = stage.clears().into_iter().filter(|clear| clear.at > served + AT_ONCE);
+    let late: Vec<Duration> = late.map(|clear| clear.at - served).collect();
+    assert!(late.is_empty(), "{} writes after the pause, the last after {:?}", late.len(), late.last());
+    assert!(stage.is_open(&due), "what fell due after the pause was cleared");
+    let posts = stage
+        .arrivals()
+        .into_iter()
+        .filter(|arrival| arrival.kind == "PUT send" && arrival.request.body.to_string().contains(&said.id));
+    let answered = posts.map(|arrival| arrival.at - served).min().context("the answer is a request")?;
+    assert!(answered <= AT_ONCE, "the answer came after {answered:?}: {}", answer.body);
+    Ok(())
+}
+
+#[tokio::test]
+async fn pause_is_obeyed_within_a_second_during_a_first_sweep() -> Result<()> {
+    is_obeyed_in(Situation::FirstSweep).await
+}
+
+#[tokio::test]
+async fn pause_is_obeyed_within_a_second_during_a_mass_clear() -> Result<()> {
+    is_obeyed_in(Situation::MassClear).await
+}
+
+#[tokio::test]
+async fn pause_is_obeyed_within_a_second_while_ten_joins_hang() -> Result<()> {
+    is_obeyed_in(Situation::HangingJoins).await
+}
+
+#[tokio::test]
+async fn pause_is_obeyed_within_a_second_while_a_query_of_device_lists_hangs() -> Result<()> {
+    is_obeyed_in(Situation::HangingDeviceLists).await
+}
