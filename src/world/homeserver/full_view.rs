@@ -47,7 +47,7 @@ pub(super) fn read(body: &[u8], room: &RoomId, me: &UserId) -> Result<RoomView, 
         return Err(NeighbourError::Unreachable("the state of a room has no m.room.create".to_owned()));
     }
     // A server may go on answering with the state of when the bot was there.
-    if !matches!(state.member(me), RoomMember::Joined) {
+    if !matches!(state.member(me), RoomMember::Joined | RoomMember::Unknown) {
         return Err(NeighbourError::NotInRoom(format!("{me} is not in {room} by its state")));
     }
     let owners = state.events.iter().filter(|event| event.event_type == CALL_MEMBER).flat_map(owners);
@@ -75,6 +75,8 @@ struct State<'a, 'r> {
 impl State<'_, '_> {
     fn member(&self, user: &UserId) -> RoomMember {
         match self.members.get(user.as_str()) {
+            // Where not even the bot's own event is named, not all members are.
+            None if !self.members.contains_key(self.me.as_str()) => RoomMember::Unknown,
             None => room_member(None),
             Some(text) => {
                 state_event(text, self.room).map_or(RoomMember::Unknown, |event| room_member(Some(&event)))
@@ -124,6 +126,18 @@ mod tests {
         ];
         state.extend_from_slice(more);
         read(Value::from(state).to_string().as_bytes(), &"!r".into(), &"@bot:hs".into())
+    }
+
+    #[test]
+    fn where_the_bot_is_not_named_whoever_is_not_named_either_is_unknown() {
+        let ghost = event(CALL_MEMBER, "_@gone:hs_D_m.call", "@gone:hs", json!({"a": 1}));
+        let left = event("m.room.member", "@left:hs", "@left:hs", json!({"membership": "leave"}));
+        let other = event(CALL_MEMBER, "_@left:hs_D_m.call", "@left:hs", json!({"a": 1}));
+        let create = event("m.room.create", "", "@a:hs", json!({"room_version": "12"}));
+        let state = Value::from(vec![create, ghost, left, other]).to_string();
+        let members = read(state.as_bytes(), &"!r".into(), &"@bot:hs".into()).unwrap().members;
+        assert!(matches!(members[&"@gone:hs".into()], RoomMember::Unknown));
+        assert!(matches!(members[&"@left:hs".into()], RoomMember::NotJoined { .. }));
     }
 
     #[test]
