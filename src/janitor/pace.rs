@@ -75,6 +75,8 @@ pub(in crate::janitor) struct Concurrency {
     limit: f64,
     /// The shortest that one write took lately, milliseconds.
     best: Option<f64>,
+    /// Whether more at once has cost time in this burst; until then their number doubles with each round.
+    is_strained: bool,
     /// How many writes have to be taken before the server no longer counts as limiting.
     to_be_taken: u32,
 }
@@ -93,7 +95,7 @@ const IN_A_ROW: u32 = 20;
 
 impl Default for Concurrency {
     fn default() -> Self {
-        Self { limit: AT_FIRST, best: None, to_be_taken: 0 }
+        Self { limit: AT_FIRST, best: None, is_strained: false, to_be_taken: 0 }
     }
 }
 
@@ -116,6 +118,11 @@ impl Concurrency {
         }
         // As long as the time beyond the best is small, more at once costs nobody anything.
         let strain = took / best;
+        self.is_strained |= strain >= 2.0 || self.is_limited();
+        if !self.is_strained {
+            self.limit = (self.limit + 1.0).min(AT_MOST);
+            return;
+        }
         let wanted = if strain < 2.0 { self.limit + 1.0 } else { self.limit * (2.0 / strain).max(0.5) };
         self.limit = (self.limit * 0.7 + wanted * 0.3).clamp(AT_LEAST, AT_MOST);
     }
@@ -123,6 +130,7 @@ impl Concurrency {
     /// Nothing is left to be written.
     pub(in crate::janitor) const fn rest(&mut self) {
         self.limit = AT_FIRST;
+        self.is_strained = false;
     }
 
     /// The server has asked for less: one at a time until it has taken some in a row.
