@@ -52,10 +52,14 @@ impl ReasonClock {
         self.running = true;
     }
 
-    /// When the grace is over if nothing changes, `None` while the clock is paused.
+    /// When the grace is over if nothing changes, or was; `None` while the clock is paused. What is over
+    /// stays over at the same instant, however often it is looked at.
     pub fn grace_ends(&self, grace: Duration) -> Option<Timestamp> {
-        let from = if self.held >= grace { self.last } else { self.last.max(self.counts_from) };
-        (self.running || self.held >= grace).then(|| from + grace.saturating_sub(self.held))
+        let beyond = self.held.saturating_sub(grace);
+        if self.held >= grace {
+            return Some(self.last.offset_millis(-i64::try_from(beyond.as_millis()).unwrap_or(i64::MAX)));
+        }
+        self.running.then(|| self.last.max(self.counts_from) + grace.saturating_sub(self.held))
     }
 }
 

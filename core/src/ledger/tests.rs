@@ -212,6 +212,17 @@ fn what_starts_stops_or_falls_due_is_written_at_once_and_what_runs_on_once_a_min
 }
 
 #[test]
+fn what_is_over_is_told_once_however_often_it_is_seen_again() {
+    let mut story = Story::new().see(GONE).after(6).see(GONE);
+    assert_eq!(story.ledger.take_due(story.now).len(), 1);
+    for _ in 0..3 {
+        story = story.after(1).see(GONE);
+        assert!(story.is_due());
+        assert!(story.ledger.take_due(story.now).is_empty(), "nothing has changed");
+    }
+}
+
+#[test]
 fn a_room_in_which_something_falls_due_is_named_once() {
     let mut ledger = Ledger::default();
     let look = |ledger: &mut Ledger, room: &str, now, finding| {
