@@ -38,7 +38,7 @@ async fn phantoms_of_a_forked_room_are_shown_to_nobody() -> Result<()> {
     for population in [Population::new().without_sliding_sync(), Population::new()] {
         let (stage, phantoms, real) = haunted_by_phantoms(&population)?;
         // As long as nothing is due, no read before a write finds out.
-        stage.program.set("grace.expired", "1h");
+        stage.program.set("grace.default", "1h");
 
         let bot = stage.start().await?;
         let calls = stage.ask("!janitor calls", LIMIT).await?;
