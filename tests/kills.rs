@@ -26,17 +26,17 @@ async fn each_is_cleared_and_reported_once(
     setup: &BotSetup<'_>,
     bot: &Bot,
     host: &Device,
-    room: &str,
-    ghosts: &[&Device],
+    ghosts: &[(&str, &Device)],
 ) -> Result<()> {
-    for ghost in ghosts {
+    for (room, ghost) in ghosts {
         setup.wait_until_cleared(room, &call_key(ghost)).await?;
         setup.hear(&ghost.device_id).await?;
     }
+    let (room, _) = ghosts[0];
     let control = setup.caller(bot, host, room).await?;
     setup.synapse.logout(&control).await?;
     setup.hear(&control.device_id).await?;
-    for ghost in ghosts {
+    for (room, ghost) in ghosts {
         assert_eq!(setup.times_emptied(room, ghost).await?, 1, "{}", ghost.device_id);
         assert_eq!(setup.times_said(&ghost.device_id).await?, 1, "{}", ghost.device_id);
     }
@@ -70,7 +70,7 @@ async fn killed_between_sweeps_it_does_nothing_twice_and_shortens_no_grace() -> 
         "cleared {rest:?} after the start, when {passed:?} at the most of {GRACE:?} had passed"
     );
     assert!(rest < GRACE + Duration::from_secs(5), "what had passed was lost: {rest:?}");
-    each_is_cleared_and_reported_once(&setup, &bot, &host, &room, &[&cleared, &pending]).await?;
+    each_is_cleared_and_reported_once(&setup, &bot, &host, &[(&room, &cleared), (&room, &pending)]).await?;
     assert!(bot.stop().await?.success());
     Ok(())
 }
@@ -78,8 +78,10 @@ async fn killed_between_sweeps_it_does_nothing_twice_and_shortens_no_grace() -> 
 #[tokio::test]
 async fn killed_in_the_middle_of_a_sweep_it_clears_and_reports_the_rest_once() -> Result<()> {
     let (Scene { synapse, setup, bot, host, room }, proxy) = Scene::proxied(PROGRAM).await?;
+    // In two rooms: writes into one room wait for each other.
+    let aside = setup.watched_room(&host, RoomOptions::new()).await?;
     let (written, unwritten) =
-        (setup.caller(&bot, &host, &room).await?, setup.caller(&bot, &host, &room).await?);
+        (setup.caller(&bot, &host, &room).await?, setup.caller(&bot, &host, &aside).await?);
 
     let held = proxy.hold(writes_of(&unwritten));
     synapse.logout(&written).await?;
@@ -88,10 +90,11 @@ async fn killed_in_the_middle_of_a_sweep_it_clears_and_reports_the_rest_once() -
     setup.wait_until_cleared(&room, &call_key(&written)).await?;
     bot.kill()?;
     held.lift();
-    assert!(synapse.is_open(&room, &call_key(&unwritten)).await?);
+    assert!(synapse.is_open(&aside, &call_key(&unwritten)).await?);
 
     let bot = setup.start().await?;
-    each_is_cleared_and_reported_once(&setup, &bot, &host, &room, &[&written, &unwritten]).await?;
+    each_is_cleared_and_reported_once(&setup, &bot, &host, &[(&room, &written), (&aside, &unwritten)])
+        .await?;
     assert!(bot.stop().await?.success());
     Ok(())
 }
@@ -109,7 +112,7 @@ async fn killed_between_a_write_and_its_record_it_neither_writes_again_nor_forge
     assert_eq!(setup.times_said(&ghost.device_id).await?, 0);
 
     let bot = setup.start().await?;
-    each_is_cleared_and_reported_once(&setup, &bot, &host, &room, &[&ghost]).await?;
+    each_is_cleared_and_reported_once(&setup, &bot, &host, &[(&room, &ghost)]).await?;
     assert!(bot.stop().await?.success());
     Ok(())
 }
@@ -121,7 +124,7 @@ async fn a_write_whose_answer_is_lost_is_not_repeated_and_is_reported() -> Resul
     let lost = proxy.lose_answers(writes_of(&ghost));
     synapse.logout(&ghost).await?;
     lost.first(PATIENCE).await?;
-    each_is_cleared_and_reported_once(&setup, &bot, &host, &room, &[&ghost]).await?;
+    each_is_cleared_and_reported_once(&setup, &bot, &host, &[(&room, &ghost)]).await?;
     assert!(bot.stop().await?.success());
     Ok(())
 }
@@ -140,7 +143,7 @@ async fn killed_between_a_report_and_its_record_it_does_not_report_again() -> Re
     assert_eq!(setup.times_said(&ghost.device_id).await?, 1);
 
     let bot = setup.start().await?;
-    each_is_cleared_and_reported_once(&setup, &bot, &host, &room, &[&ghost]).await?;
+    each_is_cleared_and_reported_once(&setup, &bot, &host, &[(&room, &ghost)]).await?;
     assert!(bot.stop().await?.success());
     Ok(())
 }
@@ -172,7 +175,7 @@ async fn it_finishes_the_write_in_flight_after(signal: &str) -> Result<()> {
     assert!(!synapse.is_open(&room, &call_key(&ghost)).await?);
 
     let bot = setup.start().await?;
-    each_is_cleared_and_reported_once(&setup, &bot, &host, &room, &[&ghost]).await?;
+    each_is_cleared_and_reported_once(&setup, &bot, &host, &[(&room, &ghost)]).await?;
     assert!(bot.stop().await?.success());
     Ok(())
 }
@@ -199,7 +202,7 @@ async fn asked_to_end_it_does_not_wait_for_a_server_that_hangs() -> Result<()> {
         held.lift();
 
         let bot = setup.start().await?;
-        each_is_cleared_and_reported_once(&setup, &bot, &host, &room, &[&ghost]).await?;
+        each_is_cleared_and_reported_once(&setup, &bot, &host, &[(&room, &ghost)]).await?;
         assert!(bot.stop().await?.success());
     }
     Ok(())
@@ -218,7 +221,7 @@ async fn a_second_process_on_the_same_store_exits_with_2_and_the_first_goes_on()
         assert!(output.stdout.is_empty(), "{arguments:?}");
     }
     synapse.logout(&ghost).await?;
-    each_is_cleared_and_reported_once(&setup, &bot, &host, &room, &[&ghost]).await?;
+    each_is_cleared_and_reported_once(&setup, &bot, &host, &[(&room, &ghost)]).await?;
     assert!(bot.stop().await?.success());
     Ok(())
 }

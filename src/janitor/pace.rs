@@ -81,9 +81,9 @@ pub(in crate::janitor) struct Concurrency {
     to_be_taken: u32,
 }
 
-/// The bounds of [`Concurrency`].
+/// The bounds of what [`Concurrency`] finds.
 const AT_LEAST: f64 = 1.0;
-const AT_MOST: f64 = 16.0;
+const AT_MOST: f64 = Concurrency::AT_MOST as f64;
 /// By how much the shortest time is taken to have grown with each write, so that a server that became slower
 /// is learned anew.
 const DRIFT: f64 = 1.0005;
@@ -100,6 +100,9 @@ impl Default for Concurrency {
 }
 
 impl Concurrency {
+    /// Never more at once than this.
+    pub(in crate::janitor) const AT_MOST: u8 = 16;
+
     /// How many writes may be under way.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and 16")]
     pub(in crate::janitor) fn limit(&self) -> usize {

@@ -138,7 +138,7 @@ impl Janitor {
             return Ok(());
         }
         let mut beginning = Vec::new();
-        while beginning.len() < self.writes.room_for() {
+        while beginning.len() < self.writes.room_for(now) {
             let Some(outgoing) = self.writes.next(now) else { break };
             let room = outgoing.write.room().clone();
             if self.still_stands(&outgoing, now) {

@@ -357,7 +357,7 @@ impl Janitor {
             agenda.add(Why::DeviceLists, self.evidence.lists.next_question(interval, now));
         }
         agenda.add(Why::Read, self.reads.next_at(now));
-        agenda.add(Why::Write, self.writes.held_until(now).filter(|_| !self.writes.is_empty()));
+        agenda.add(Why::Write, self.writes.next_at(now));
         agenda.add(Why::Join, self.joins.next_at(now));
         if self.first_sync_is_over() {
             agenda.add(Why::Plan, self.plans.next_step(self.presence.is_heard(), now));

@@ -28,6 +28,10 @@ use crate::{
 /// After a failure that may heal, nothing is written for this long.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
+/// A write that takes this long holds up nobody but its own room: one more may begin beside it, for a
+/// request that hangs says nothing about the rest. All in all there are never more than the most at once.
+const OVERDUE: Duration = Duration::from_secs(2);
+
 /// On whose behalf a key is emptied.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::janitor) enum Errand {
@@ -175,14 +179,27 @@ impl Writes {
 
     /// Whether something more may begin now.
     pub(in crate::janitor) fn may_begin(&self, now: Timestamp) -> bool {
-        self.hold.ends(now).is_none()
-            && !self.ready.is_empty()
-            && self.under_way.len() < self.concurrency.limit()
+        self.hold.ends(now).is_none() && !self.ready.is_empty() && self.room_for(now) > 0
     }
 
     /// How many more may be under way.
-    pub(in crate::janitor) fn room_for(&self) -> usize {
-        self.concurrency.limit().saturating_sub(self.under_way.len())
+    pub(in crate::janitor) fn room_for(&self, now: Timestamp) -> usize {
+        let in_time = self.under_way.values().filter(|one| now.since(one.began) < OVERDUE).count();
+        let by_pace = self.concurrency.limit().saturating_sub(in_time);
+        by_pace.min(usize::from(Concurrency::AT_MOST).saturating_sub(self.under_way.len()))
+    }
+
+    /// When there is something to be done again that waits now: the server is to be asked no sooner, or what
+    /// is under way leaves no room yet.
+    pub(in crate::janitor) fn next_at(&self, now: Timestamp) -> Option<Timestamp> {
+        if let Some(held) = self.held_until(now) {
+            return (!self.is_empty()).then_some(held);
+        }
+        if self.ready.is_empty() {
+            return None;
+        }
+        let overdue = self.under_way.values().map(|one| one.began + OVERDUE);
+        overdue.filter(|at| *at > now).min()
     }
 
     /// The next write to begin; [`Self::begin`] is to follow.
@@ -304,5 +321,79 @@ impl Writes {
             .filter(|outgoing| outgoing.is_of_plan(plan))
             .map(|outgoing| outgoing.write.event().clone())
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rtc_janitor_core::plan::{Approval, Proposal, Route};
+
+    use super::*;
+
+    const START: Timestamp = Timestamp::from_millis(1_000_000);
+
+    /// A write of the only key of a room.
+    fn outgoing(room: &str) -> Outgoing {
+        let proposal = Proposal {
+            room: room.into(),
+            room_name: None,
+            key: "_@a:b_D_m.call".into(),
+            event: EventId::from(format!("$of{room}").as_str()),
+            owners: Vec::new(),
+            reason: None,
+            since: START,
+            is_shown: true,
+            is_alive: true,
+            is_unknown: false,
+            why: String::new(),
+            reservation: None,
+        };
+        let approval = Approval {
+            is_paused: false,
+            is_excluded: false,
+            made: START,
+            route: Some(Ok(Route::OwnPower)),
+            now: START,
+        };
+        let write = PlannedWrite::approved(&proposal, &approval).expect("it is approved");
+        let errand = Errand::Plan(PlanId::numbered(1), "@boss:b".into());
+        Outgoing { write, errand, evidence: Value::Null }
+    }
+
+    /// Begins all that may begin; how many there were.
+    fn begin(writes: &mut Writes, now: Timestamp) -> usize {
+        let before = writes.under_way.len();
+        while writes.may_begin(now) {
+            let next = writes.next(now).expect("one is ready");
+            writes.begin(next, 0, now);
+        }
+        writes.under_way.len() - before
+    }
+
+    #[test]
+    fn a_write_that_hangs_holds_up_its_own_room_alone() {
+        let mut writes = Writes::default();
+        for room in 0..40 {
+            writes.put(outgoing(&format!("!{room}:hs")));
+        }
+        assert_eq!(begin(&mut writes, START), 1);
+        assert_eq!(writes.next_at(START), Some(START + OVERDUE));
+        let mut now = START;
+        for _ in 1..Concurrency::AT_MOST {
+            assert_eq!(begin(&mut writes, now + OVERDUE - Duration::from_millis(1)), 0);
+            now = now + OVERDUE;
+            assert_eq!(begin(&mut writes, now), 1);
+        }
+        assert_eq!(begin(&mut writes, now + OVERDUE * 9), 0, "never more at once than the most");
+        assert_eq!(writes.next_at(now + OVERDUE * 9), None);
+    }
+
+    #[test]
+    fn the_keys_of_one_room_are_written_one_after_the_other_whatever_hangs() {
+        let mut writes = Writes::default();
+        writes.put(outgoing("!one:hs"));
+        writes.put(outgoing("!one:hs"));
+        assert_eq!(begin(&mut writes, START), 1);
+        assert_eq!(begin(&mut writes, START + OVERDUE * 9), 0);
     }
 }
