@@ -143,6 +143,8 @@ pub struct Janitor {
     has_announced_start: bool,
     /// When the journal is pruned next.
     next_prune: Timestamp,
+    /// When what was put off is to be on disk.
+    flush_at: Option<Timestamp>,
     /// When the last digest was due.
     last_digest: Timestamp,
 }

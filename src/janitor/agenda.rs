@@ -25,6 +25,7 @@ pub(super) enum Why {
     Word,
     Digest,
     Prune,
+    Flush,
 }
 
 /// The instants at which something is to be done.

@@ -35,6 +35,10 @@ const PRUNE_SLICE: Duration = Duration::from_secs(1);
 /// How many inputs are taken in before the journal is written: one commit is enough for all of them.
 const BATCH: usize = 64;
 
+/// What is only seen again when it is lost is put on disk this long after it was seen, unless something else
+/// has to be on disk before.
+const FLUSH: Duration = Duration::from_mins(1);
+
 /// How long writes under way may take when the program is to end. What is not answered by then stays an
 /// open intent; the next start looks it up.
 const LAST_WRITES: Duration = Duration::from_secs(3);
@@ -67,7 +71,7 @@ impl Janitor {
                 replies.extend(self.take_in_input(input)?);
             }
             self.step()?;
-            self.commit()?;
+            self.commit_or_put_off()?;
             for reply in replies {
                 reply();
             }
@@ -94,13 +98,39 @@ impl Janitor {
 
     /// Puts on disk what was decided, and then lets it happen.
     pub(super) fn commit(&mut self) -> Result<(), JournalError> {
+        self.save_breakers()?;
+        self.journal.commit_unit()?;
+        self.flush_at = None;
+        self.let_happen();
+        Ok(())
+    }
+
+    /// The same, but what could wait is put on disk later.
+    fn commit_or_put_off(&mut self) -> Result<(), JournalError> {
+        self.save_breakers()?;
+        let now = self.now();
+        let may_wait = self.flush_at.is_none_or(|at| now < at);
+        if !may_wait || !self.journal.put_off_unit() {
+            return self.commit();
+        }
+        if self.journal.is_put_off() {
+            self.flush_at.get_or_insert(now + FLUSH);
+        }
+        self.let_happen();
+        Ok(())
+    }
+
+    fn save_breakers(&mut self) -> Result<(), JournalError> {
         if self.sweep.breakers.take_changes() {
             self.journal.save_breakers(&self.sweep.breakers)?;
         }
-        self.journal.commit_unit()?;
+        Ok(())
+    }
+
+    /// Starts what waited for the commit.
+    fn let_happen(&mut self) {
         self.voice.release();
         self.background.release();
-        Ok(())
     }
 
     fn take_in_input(&mut self, input: Input) -> Result<Option<Reply>, JournalError> {
@@ -367,6 +397,7 @@ impl Janitor {
         let (may_speak, writes_wait) = (self.presence.may_speak(), !self.writes.is_empty());
         agenda.add(Why::Word, self.voice.next(may_speak, writes_wait, now));
         agenda.add(Why::Prune, Some(self.next_prune));
+        agenda.add(Why::Flush, self.flush_at);
         agenda
     }
 

@@ -70,6 +70,7 @@ impl Janitor {
             has_seen_all: watch::Sender::new(false),
             has_announced_start: false,
             next_prune: now,
+            flush_at: None,
             last_digest,
             settings: overrides.over(&settings),
             file: settings,

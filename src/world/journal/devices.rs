@@ -37,7 +37,7 @@ impl Journal {
         if owners.peek().is_none() {
             return Ok(());
         }
-        self.write(|db| {
+        self.write_behind(|db| {
             let mut query = db.statement(
                 "INSERT INTO devices (user, device, last_listed_ms) VALUES (?1, ?2, ?3)
                  ON CONFLICT (user, device) DO UPDATE SET last_listed_ms = ?3

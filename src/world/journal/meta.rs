@@ -6,7 +6,7 @@ use rtc_janitor_core::{
     render::Message,
     time::Timestamp,
 };
-use rusqlite::OptionalExtension as _;
+use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{Journal, JournalError, Result, Stored, statement::Statements as _, statement::to_json};
 
@@ -28,13 +28,7 @@ impl Journal {
         if self.meta(key)?.as_deref() == Some(value) {
             return Ok(());
         }
-        self.write(|db| {
-            db.statement(
-                "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
-            )?
-            .execute([key, value])?;
-            Ok(())
-        })
+        self.write(|db| put_meta(db, key, value))
     }
 
     fn time_of(&self, key: &str, what: &str) -> Result<Stored<Timestamp>> {
@@ -90,7 +84,10 @@ impl Journal {
 
     /// Notes where the watch goes on.
     pub fn set_since(&self, token: &str) -> Result<()> {
-        self.set_meta(SINCE, token)
+        if self.since()?.as_deref() == Some(token) {
+            return Ok(());
+        }
+        self.write_behind(|db| put_meta(db, SINCE, token))
     }
 
     /// Drops it: the server no longer takes it, and everything is read anew.
@@ -165,4 +162,10 @@ impl Journal {
     pub(super) fn set_last_pruned(&self, at: Timestamp) -> Result<()> {
         self.set_meta(PRUNED, &at.as_millis().to_string())
     }
+}
+
+fn put_meta(db: &Connection, key: &str, value: &str) -> Result<()> {
+    db.statement("INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2")?
+        .execute([key, value])?;
+    Ok(())
 }

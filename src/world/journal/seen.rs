@@ -30,7 +30,7 @@ impl Journal {
         if let Some(earlier) = earlier {
             return Ok(earlier);
         }
-        self.write(|db| {
+        self.write_behind(|db| {
             // One membership per key is open: what stood there before is over.
             db.statement("DELETE FROM seen WHERE room = ?1 AND key = ?2")?
                 .execute([room.as_str(), key.as_str()])?;
@@ -48,7 +48,7 @@ impl Journal {
 
     /// Forgets a key that is no longer open.
     pub fn forget_key(&self, room: &RoomId, key: &StateKey) -> Result<()> {
-        self.write(|db| {
+        self.write_behind(|db| {
             db.statement("DELETE FROM seen WHERE room = ?1 AND key = ?2")?
                 .execute([room.as_str(), key.as_str()])?;
             Ok(())

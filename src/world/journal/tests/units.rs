@@ -134,3 +134,44 @@ fn a_unit_whose_first_write_cannot_begin_has_failed_as_any_other() {
     journal.commit_unit().expect_err("nothing to commit");
     assert_eq!(journal.last_digest().expect("SQLite"), None);
 }
+
+#[test]
+fn a_unit_of_what_could_wait_is_put_off_and_goes_to_disk_with_the_next_that_cannot() {
+    let (store, journal) = on_disk();
+    for number in 1..=2 {
+        journal.begin_unit();
+        see(&journal, number);
+        assert!(journal.put_off_unit() && journal.is_put_off());
+    }
+    journal.set_since("s1").expect("SQLite");
+    assert!(!journal.is_put_off(), "a call outside of a unit is on disk when it returns");
+    assert_eq!(count(&open(&store), "seen"), 2);
+
+    journal.begin_unit();
+    see(&journal, 3);
+    assert!(journal.put_off_unit());
+    assert_eq!(count(&open(&store), "seen"), 2);
+    journal.begin_unit();
+    journal.set_last_digest(NOW).expect("SQLite");
+    see(&journal, 4);
+    assert!(!journal.put_off_unit(), "that has to be on disk");
+    journal.commit_unit().expect("SQLite");
+    assert_eq!(count(&open(&store), "seen"), 4);
+    assert!(journal.db.is_autocommit());
+}
+
+#[test]
+fn what_was_put_off_is_lost_when_the_program_is_killed_and_nothing_else() {
+    let (store, journal) = on_disk();
+    journal.begin_unit();
+    see(&journal, 1);
+    journal.commit_unit().expect("SQLite");
+    journal.begin_unit();
+    see(&journal, 2);
+    assert!(journal.put_off_unit());
+    drop(journal);
+    let journal = open(&store);
+    assert_eq!(count(&journal, "seen"), 1);
+    journal.begin_unit();
+    assert!(journal.put_off_unit() && !journal.is_put_off(), "nothing was written");
+}
