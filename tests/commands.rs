@@ -17,6 +17,8 @@ mod bad_input;
 mod every_command;
 #[path = "commands/restarts.rs"]
 mod restarts;
+#[path = "commands/sticky.rs"]
+mod sticky;
 #[path = "commands/talker.rs"]
 mod talker;
 

@@ -15,7 +15,7 @@ use rtc_janitor_core::{
     rtc::{
         membership::{Content, FirstSeen, Focus, Membership, Owner, read},
         state_event::StateEvent,
-        sticky::{SLOT, STICKY_MEMBER, Sticky, is_closed_slot, sticky},
+        sticky::{Beside, SLOT, STICKY_MEMBER, Sticky, StickyEvent, StickyEvents, is_closed_slot, sticky},
     },
     time::Timestamp,
 };
@@ -223,17 +223,74 @@ fn what_stands_beside_the_memberships_of_a_room_is_counted() {
     let slot = json!({"type": "m.rtc.slot", "state_key": "m.call#ROOM", "sender": "@a:hs", "event_id": "$s",
         "origin_server_ts": 0, "content": {"status": "closed"}});
     let export = Export::from_state(json!([slot])).expect("a state");
-    assert_eq!(export.beside().closed_slots, ["m.call#ROOM".into()]);
+    assert_eq!(export.beside().closed_slots, ["m.call#ROOM".into()].into());
     let mut beside = export.beside().clone();
+    let mut events = StickyEvents::default();
     for event in [
-        json!({"type": "m.rtc.member", "content": {"application": {"type": "m.call"}}}),
-        json!({"type": "m.rtc.member", "content": {"msc4354_sticky_key": "k"}}),
-        json!({"type": "m.room.encrypted", "content": {}, "msc4354_sticky": {"duration_ms": 1}}),
-        json!({"type": "m.room.message", "content": {}}),
+        sent("m.rtc.member", "@a:hs", &json!({"application": {"type": "m.call"}, "msc4354_sticky_key": "k"})),
+        sent("m.rtc.member", "@b:hs", &json!({"application": {"type": "m.call"}, "msc4354_sticky_key": "k"})),
+        sent("m.rtc.member", "@b:hs", &json!({"msc4354_sticky_key": "k"})),
+        sent("m.room.encrypted", "@c:hs", &json!({})),
+        sent("m.room.message", "@d:hs", &json!({})),
     ] {
-        beside.add_sticky(&event);
+        if let Some(event) = StickyEvent::read(&event) {
+            events.take_in(&event, NOW);
+        }
     }
+    beside.add_sticky(&events, NOW);
     assert_eq!((beside.members, beside.encrypted), (1, 1));
+    assert!(beside.may_be_in_a_call());
+}
+
+/// A sticky event that was sent now, for half an hour.
+fn sent(kind: &str, sender: &str, content: &Value) -> Value {
+    json!({"type": kind, "sender": sender, "event_id": format!("$of{sender}"), "origin_server_ts": NOW_MS,
+        "content": content, "msc4354_sticky": {"duration_ms": 30 * MIN}})
+}
+
+#[test]
+fn a_sticky_event_ends_when_the_server_says_or_when_it_says_itself_and_within_the_hour() {
+    let member = json!({"member": {"id": "x"}, "sticky_key": "k"});
+    let ends_after = |change: &dyn Fn(&mut Value)| {
+        let mut event = sent("m.rtc.member", "@a:hs", &member);
+        change(&mut event);
+        let mut events = StickyEvents::default();
+        events.take_in(&StickyEvent::read(&event).expect("a member"), NOW);
+        let is_there = |minutes: &u64| {
+            let mut beside = Beside::default();
+            beside.add_sticky(&events, NOW + Duration::from_mins(*minutes));
+            beside.members == 1
+        };
+        (0..200).take_while(is_there).count()
+    };
+    assert_eq!(ends_after(&|_| ()), 30);
+    assert_eq!(ends_after(&|event| event["unsigned"]["msc4354_sticky_duration_ttl_ms"] = json!(7 * MIN)), 7);
+    assert_eq!(ends_after(&|event| event["msc4354_sticky"]["duration_ms"] = json!(9 * HOUR)), 60);
+    assert_eq!(ends_after(&|event| event["origin_server_ts"] = json!(NOW_MS + 9 * HOUR)), 30, "a fast clock");
+    assert_eq!(ends_after(&|event| event["origin_server_ts"] = json!(NOW_MS - 20 * MIN)), 10);
+}
+
+#[test]
+fn only_so_many_sticky_events_are_remembered_and_one_that_ended_makes_room() {
+    let mut events = StickyEvents::default();
+    let mut beside = Beside::default();
+    let take_in = |events: &mut StickyEvents, number: usize, now| {
+        let event = sent("m.room.encrypted", &format!("@u{number}:hs"), &json!({}));
+        events.take_in(&StickyEvent::read(&event).expect("encrypted"), now);
+    };
+    for number in 0..5_000 {
+        take_in(&mut events, number, NOW);
+    }
+    beside.add_sticky(&events, NOW);
+    assert_eq!(beside.encrypted, 1_000);
+    // Those have ended by then; one that is listed yet makes the count 1 again.
+    let later = NOW + Duration::from_mins(31);
+    let mut event = sent("m.room.encrypted", "@late:hs", &json!({}));
+    event["unsigned"] = json!({"msc4354_sticky_duration_ttl_ms": MIN});
+    events.take_in(&StickyEvent::read(&event).expect("encrypted"), later);
+    let mut beside = Beside::default();
+    beside.add_sticky(&events, later);
+    assert_eq!(beside.encrypted, 1);
 }
 
 #[test]

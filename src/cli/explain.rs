@@ -11,7 +11,7 @@ use rtc_janitor_core::{
     export::{BadExport, Export},
     ids::UserId,
     judge::policy::Policy,
-    render::explained,
+    render::{answer::beside, explained},
     time::Timestamp,
 };
 use serde_json::Value;
@@ -109,6 +109,10 @@ pub fn main(args: &Args) -> Result<ExitCode, CliError> {
         let mut text = explained::table(&rows, now);
         if rows.iter().any(|row| matches!(row.verdict, "active" | "stale" | "unknown")) {
             text.push_str(&not_checked(args));
+        }
+        for sentence in beside(export.beside()) {
+            text.push_str(&sentence.plain);
+            text.push('\n');
         }
         super::print(&text)?;
     }

@@ -99,7 +99,8 @@ impl Janitor {
     }
 
     fn take_in_room(&mut self, update: RoomUpdate, ingest: &Ingest) -> Result<(), JournalError> {
-        let RoomUpdate { room_id: room, events, redacted, limited, had_memberships, joined_members } = update;
+        let RoomUpdate { room_id: room, events, redacted, sticky, limited, had_memberships, joined_members } =
+            update;
         let is_new = self.memory.add_room(&room);
         if is_new {
             self.journal.add_rooms([&room])?;
@@ -133,6 +134,11 @@ impl Janitor {
                 CALL_MEMBER => self.take_in_membership(&room, event, seen)?,
                 "m.room.member" => self.take_in_member(&room, event),
                 _ => self.take_in_info(&room, event, ingest.is_current, seen.live)?,
+            }
+        }
+        if let Some(info) = self.memory.info_mut(&room) {
+            for event in &sticky {
+                info.take_in_sticky(event, ingest.seen.at);
             }
         }
         for event in redacted {

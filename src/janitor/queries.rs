@@ -19,6 +19,7 @@ use rtc_janitor_core::{
         message, report,
         report::Digest,
     },
+    rtc::sticky::Beside,
     time::Timestamp,
 };
 
@@ -131,18 +132,31 @@ impl Janitor {
                 blocked,
             });
         }
+        let now = self.now();
+        for (room, info, _) in self.memory.rooms() {
+            let beside = info.beside(now);
+            if beside.may_be_in_a_call() || (only == Some(room) && !beside.is_empty()) {
+                calls.entry(room.clone()).or_default();
+            }
+        }
         let calls = calls.into_iter().filter(|(room, _)| only.is_none_or(|only| only == room));
         let calls = calls.map(|(room, callers)| Call {
             name: self.name_of(&room),
             is_excluded: !self.settings.covers(&room),
+            beside: self.beside(&room),
             room,
             callers,
         });
         Calls {
             calls: calls.collect(),
             only: only.map(|room| message::room(room, self.name_of(room).as_deref())),
-            now: self.now(),
+            now,
         }
+    }
+
+    /// What stands in a room beside its memberships.
+    fn beside(&self, room: &RoomId) -> Beside {
+        self.memory.info(room).map(|info| info.beside(self.now())).unwrap_or_default()
     }
 
     /// `explain`, of a room that was looked up.
@@ -190,6 +204,7 @@ impl Janitor {
             user: user.cloned(),
             memberships: memberships.collect(),
             malformed: looked_up.malformed,
+            beside: self.beside(room),
             now: self.now(),
         })
     }

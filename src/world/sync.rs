@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use matrix_sdk::bytes::Bytes;
 use rtc_janitor_core::{
     ids::{EventId, RoomId, UserId},
-    rtc::state_event::StateEvent,
+    rtc::{state_event::StateEvent, sticky::StickyEvent},
 };
 
 /// What one answer says, reduced to what the janitor watches.
@@ -36,6 +36,8 @@ pub struct RoomUpdate {
     pub events: Vec<StateEvent>,
     /// Events that were redacted; redaction is no state change, so the membership comes no other way.
     pub redacted: Vec<EventId>,
+    /// Sticky events that may put somebody into a call, oldest first.
+    pub sticky: Vec<StickyEvent>,
     /// Whether something between the last answer and this one was left out: the state that is given may
     /// not be the whole change.
     pub limited: bool,
@@ -52,6 +54,7 @@ impl RoomUpdate {
             room_id,
             events,
             redacted: Vec::new(),
+            sticky: Vec::new(),
             limited: false,
             had_memberships: false,
             joined_members: None,
@@ -60,7 +63,7 @@ impl RoomUpdate {
 
     /// Whether it can have no bearing on any call.
     pub fn is_quiet(&self) -> bool {
-        self.events.is_empty() && self.redacted.is_empty() && !self.limited
+        self.events.is_empty() && self.redacted.is_empty() && self.sticky.is_empty() && !self.limited
     }
 }
 

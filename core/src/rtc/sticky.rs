@@ -3,9 +3,15 @@
 //! Sticky members (MSC4354) end by themselves within the hour and nobody else can write them. They are
 //! only shown, so that nobody reads "no call" while people talk.
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
 use serde_json::Value;
 
-use super::state_event::StateEvent;
+use super::state_event::{StateEvent, saturating_integer};
+use crate::{ids::UserId, time::Timestamp};
 
 /// The types of sticky members: the one in use, and the stable one that the Rust crates read.
 pub const STICKY_MEMBER: [&str; 2] = ["org.matrix.msc4143.rtc.member", "m.rtc.member"];
@@ -53,6 +59,84 @@ pub fn sticky(event: &Value) -> Option<Sticky> {
     Some(if is_member { Sticky::Member } else { Sticky::Left })
 }
 
+/// The longest that an event is sticky (MSC4354).
+const LONGEST: Duration = Duration::from_hours(1);
+
+/// The most sticky events that are remembered of one room: anybody can send them.
+const MOST: usize = 1_000;
+
+/// A sticky event that may put somebody into a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StickyEvent {
+    /// Who sent it; nobody else can replace it.
+    sender: UserId,
+    /// What a later one of the same sender replaces it by: its sticky key, or nothing that is known.
+    key: Box<str>,
+    what: Sticky,
+    sent: Timestamp,
+    lasts: Duration,
+    /// How long it lasts yet, where the server says so.
+    rest: Option<Duration>,
+}
+
+impl StickyEvent {
+    /// Reads a timeline event that a server lists as sticky; `None` where it is neither a sticky member nor
+    /// encrypted.
+    ///
+    /// `event` is in the client format.
+    pub fn read(event: &Value) -> Option<Self> {
+        let what = sticky(event)?;
+        let millis = |value: &Value| {
+            let millis = saturating_integer(value)?;
+            Some(Duration::from_millis(u64::try_from(millis).ok()?).min(LONGEST))
+        };
+        let key = match what {
+            // What it replaces is encrypted with it.
+            Sticky::Encrypted => &event["event_id"],
+            Sticky::Member | Sticky::Left => &event["content"]["msc4354_sticky_key"],
+        };
+        Some(Self {
+            sender: event["sender"].as_str()?.into(),
+            key: key.as_str().or_else(|| event["content"]["sticky_key"].as_str()).unwrap_or_default().into(),
+            what,
+            sent: Timestamp::from_millis(saturating_integer(&event["origin_server_ts"])?),
+            lasts: STICKY.iter().find_map(|field| millis(&event[field]["duration_ms"])).unwrap_or(LONGEST),
+            rest: millis(&event["unsigned"]["msc4354_sticky_duration_ttl_ms"]),
+        })
+    }
+
+    /// When it ends, seen from `now`, when it came.
+    fn ends(&self, now: Timestamp) -> Timestamp {
+        self.rest.map_or(self.sent.min(now) + self.lasts, |rest| now + rest)
+    }
+}
+
+/// The sticky events of one room.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StickyEvents(BTreeMap<(UserId, Box<str>), (Sticky, Timestamp)>);
+
+impl StickyEvents {
+    /// Takes in one that came now.
+    pub fn take_in(&mut self, event: &StickyEvent, now: Timestamp) {
+        self.0.retain(|_, (_, ends)| *ends > now);
+        let slot = (event.sender.clone(), event.key.clone());
+        if event.what == Sticky::Left {
+            self.0.remove(&slot);
+        } else if self.0.len() < MOST || self.0.contains_key(&slot) {
+            self.0.insert(slot, (event.what, event.ends(now)));
+        }
+    }
+
+    /// Whether there is none, not even one that has ended.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn count(&self, kind: Sticky, now: Timestamp) -> usize {
+        self.0.values().filter(|(what, ends)| *what == kind && *ends > now).count()
+    }
+}
+
 /// What stands in one room beside its membership events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Beside {
@@ -61,23 +145,30 @@ pub struct Beside {
     /// Encrypted sticky events, which may be members.
     pub encrypted: usize,
     /// The ids of closed slots.
-    pub closed_slots: Vec<Box<str>>,
+    pub closed_slots: BTreeSet<Box<str>>,
 }
 
 impl Beside {
-    /// Takes in a timeline event that the server lists as sticky.
-    pub fn add_sticky(&mut self, event: &Value) {
-        match sticky(event) {
-            Some(Sticky::Member) => self.members += 1,
-            Some(Sticky::Encrypted) => self.encrypted += 1,
-            Some(Sticky::Left) | None => {}
-        }
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
     }
 
-    /// Takes in a state event; all but slots is passed over.
+    /// Whether people may be in a call there that no membership event tells of.
+    pub fn may_be_in_a_call(&self) -> bool {
+        self.members + self.encrypted > 0
+    }
+
+    /// Counts the sticky events that have not ended.
+    pub fn add_sticky(&mut self, events: &StickyEvents, now: Timestamp) {
+        self.members += events.count(Sticky::Member, now);
+        self.encrypted += events.count(Sticky::Encrypted, now);
+    }
+
+    /// Takes in a state event, the newest of its key; all but slots is passed over.
     pub fn add_state(&mut self, event: &StateEvent) {
         if is_closed_slot(event) {
-            self.closed_slots.push(event.state_key.as_str().into());
+            self.closed_slots.insert(event.state_key.as_str().into());
         }
     }
 }

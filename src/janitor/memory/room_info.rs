@@ -1,12 +1,13 @@
 //! What is known of a room beside its calls, in as few bytes as will do: there may be 100,000 rooms.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use rtc_janitor_core::{
     ids::{RoomId, StateKey, UserId},
     rtc::{
         power::{Blocked, Creation, RoomPower},
         state_event::StateEvent,
+        sticky::{Beside, SLOT, StickyEvent, StickyEvents, is_closed_slot},
     },
     time::Timestamp,
 };
@@ -27,6 +28,15 @@ pub(in crate::janitor) struct RoomInfo {
     /// When the power levels were last read from the current state, and not by sync.
     power_read: Option<Timestamp>,
     successor: Option<RoomId>,
+    /// What stands beside the memberships; almost nowhere is there anything.
+    beside: Option<Box<Neighbours>>,
+}
+
+/// What stands beside the membership events of a room: it is shown, and never written.
+#[derive(Clone, Debug, Default)]
+struct Neighbours {
+    closed_slots: BTreeSet<Box<str>>,
+    sticky: StickyEvents,
 }
 
 /// What a state event said about a room.
@@ -77,6 +87,9 @@ impl RoomInfo {
             let text = event.content.get(field)?.as_str()?.trim();
             (!text.is_empty()).then(|| Box::from(text))
         };
+        if SLOT.contains(&event.event_type.as_str()) {
+            self.take_in_slot(event);
+        }
         if !event.state_key.as_str().is_empty() {
             return Told::Nothing;
         }
@@ -98,6 +111,30 @@ impl RoomInfo {
             _ => return Told::Nothing,
         }
         Told::Name
+    }
+
+    fn take_in_slot(&mut self, event: &StateEvent) {
+        let slot = event.state_key.as_str();
+        if is_closed_slot(event) {
+            self.beside.get_or_insert_default().closed_slots.insert(slot.into());
+        } else if let Some(beside) = &mut self.beside {
+            beside.closed_slots.remove(slot);
+        }
+    }
+
+    /// Takes in a sticky event that came now.
+    pub(in crate::janitor) fn take_in_sticky(&mut self, event: &StickyEvent, now: Timestamp) {
+        self.beside.get_or_insert_default().sticky.take_in(event, now);
+    }
+
+    /// What stands beside the memberships.
+    pub(in crate::janitor) fn beside(&self, now: Timestamp) -> Beside {
+        let mut told = Beside::default();
+        if let Some(beside) = &self.beside {
+            told.closed_slots.clone_from(&beside.closed_slots);
+            told.add_sticky(&beside.sticky, now);
+        }
+        told
     }
 
     /// Takes in power levels; `None` where the room has none. `is_current` when they were read from the

@@ -43,14 +43,14 @@ const PATIENCE_FOR_A_FULL_VIEW: Duration = Duration::from_mins(5);
 #[derive(Debug)]
 pub struct HomeserverWatch {
     homeserver: Homeserver,
-    /// Whether the server has sliding sync; `None` before it was asked.
-    has_sliding_sync: Option<bool>,
+    /// What the server says that it has; `None` before it was asked.
+    offer: Option<sliding::Offer>,
 }
 
 impl Homeserver {
     /// The stream of changes that this connection sees.
     pub fn watch(&self) -> HomeserverWatch {
-        HomeserverWatch { homeserver: self.clone(), has_sliding_sync: None }
+        HomeserverWatch { homeserver: self.clone(), offer: None }
     }
 }
 
@@ -66,25 +66,26 @@ impl Watch for HomeserverWatch {
 
 impl HomeserverWatch {
     async fn everything(&mut self) -> Result<SyncBatch, NeighbourError> {
-        let has_sliding_sync = match self.has_sliding_sync {
+        let offer = match self.offer {
             Some(known) => known,
-            None => sliding::is_offered(&self.homeserver).await?,
+            None => sliding::offer(&self.homeserver).await?,
         };
-        self.has_sliding_sync = Some(has_sliding_sync);
-        if has_sliding_sync {
+        let go_on_with = |sliding_sync| Some(sliding::Offer { sliding_sync, ..offer });
+        self.offer = Some(offer);
+        if offer.sliding_sync {
             let next_batch = v2::token(&self.homeserver).await?;
-            match sliding::everything(&self.homeserver).await {
+            match sliding::everything(&self.homeserver, offer).await {
                 Ok(Some(view)) => return Ok(SyncBatch { next_batch, ..view }),
                 Ok(None) => {
                     tracing::warn!(
                         "the server's sliding sync does not tell of all rooms: going on without it"
                     );
-                    self.has_sliding_sync = Some(false);
+                    self.offer = go_on_with(false);
                 }
                 Err(NeighbourError::Refused { status, errcode, message }) => {
                     tracing::warn!("the server refuses sliding sync with {status} {errcode}: {message}");
                     // It may have been switched off; anything else is tried again with the next full view.
-                    self.has_sliding_sync = Some(status != 404 && errcode != "M_UNRECOGNIZED");
+                    self.offer = go_on_with(status != 404 && errcode != "M_UNRECOGNIZED");
                 }
                 Err(other) => return Err(other),
             }

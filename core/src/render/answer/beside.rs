@@ -1,19 +1,16 @@
 //! What `calls` and `explain` say of what stands beside the membership events of a room.
 
-use super::page::count;
+use super::page::{count, words};
 use crate::{
-    render::{
-        Message,
-        message::{harmless, sentences},
-    },
+    render::{Message, message::harmless},
     rtc::sticky::Beside,
 };
 
 /// The most closed slots that are named.
 const MOST_SLOTS: usize = 5;
 
-/// One sentence on each kind; `None` where there is nothing.
-pub fn beside(beside: &Beside) -> Option<Message> {
+/// One sentence or more on each kind; none where there is nothing.
+pub fn beside(beside: &Beside) -> Vec<Message> {
     let mut lines = Vec::new();
     if beside.members > 0 {
         lines.push(format!(
@@ -36,6 +33,5 @@ pub fn beside(beside: &Beside) -> Option<Message> {
     if beside.closed_slots.len() > MOST_SLOTS {
         lines.push(format!("And {} more are closed.", beside.closed_slots.len() - MOST_SLOTS));
     }
-    let lines: Vec<_> = lines.iter().map(String::as_str).collect();
-    (!lines.is_empty()).then(|| sentences(&lines))
+    lines.iter().map(|line| words(line)).collect()
 }

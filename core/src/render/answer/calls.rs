@@ -1,6 +1,9 @@
 //! `calls`: who is in which call, or seems to be.
 
-use super::page::{Page, count, join, words};
+use super::{
+    beside,
+    page::{Page, count, join, words},
+};
 use crate::{
     ids::{RoomId, UserId},
     judge::verdict::Verdict,
@@ -9,7 +12,7 @@ use crate::{
         message::{self, harmless},
         words as say,
     },
-    rtc::state_key::Blocked,
+    rtc::{state_key::Blocked, sticky::Beside},
     time::Timestamp,
 };
 
@@ -39,8 +42,10 @@ pub struct Call {
     pub name: Option<String>,
     /// Whether it is left alone by wish.
     pub is_excluded: bool,
-    /// Who is in it.
+    /// Who is in it by membership events.
     pub callers: Vec<Caller>,
+    /// What else stands there.
+    pub beside: Beside,
 }
 
 /// What `calls` says.
@@ -68,9 +73,13 @@ impl Calls {
         for call in &self.calls {
             let room = message::room(&call.room, call.name.as_deref());
             let excluded = if call.is_excluded { " (left alone by wish)" } else { "" };
-            let callers = count(call.callers.len(), "membership", "memberships");
+            let callers = match call.callers.len() {
+                0 => "no membership".to_owned(),
+                number => count(number, "membership", "memberships"),
+            };
             let heading = join(&[&room, &words(&format!(": {callers}{excluded}"))]);
-            let entries: Vec<_> = call.callers.iter().map(|caller| self.caller(caller)).collect();
+            let callers = call.callers.iter().map(|caller| self.caller(caller));
+            let entries: Vec<_> = beside(&call.beside).into_iter().chain(callers).collect();
             let rest = if self.only.is_some() {
                 format!("Ask about one user: `{prefix} explain <room> <user>`.")
             } else {

@@ -1,6 +1,7 @@
 //! `explain`: every membership of a room with what speaks for and against it.
 
 use super::{
+    beside,
     calls::device,
     page::{Page, join, words},
 };
@@ -15,7 +16,7 @@ use crate::{
         message::{self, harmless},
         words as say,
     },
-    rtc::membership::Membership,
+    rtc::{membership::Membership, sticky::Beside},
     time::Timestamp,
 };
 
@@ -54,6 +55,8 @@ pub struct Explanation {
     pub memberships: Vec<Explained>,
     /// Keys that hold something no client would show.
     pub malformed: Vec<(StateKey, &'static str)>,
+    /// What else stands there.
+    pub beside: Beside,
     /// Now.
     pub now: Timestamp,
 }
@@ -68,15 +71,18 @@ impl Explanation {
                 Some(user) => join(&[&words(" of "), &message::user(user)]),
                 None => Message::default(),
             };
+            let then = if self.beside.may_be_in_a_call() {
+                ": there is nothing that I could clear."
+            } else {
+                ": the state is clean. If a client still shows a call there, it is the client's own memory: \
+                 clearing its cache or signing in anew helps."
+            };
             page.paragraph(&join(&[
                 &words("There is no open membership"),
                 &of,
                 &words(" in "),
                 &room,
-                &words(
-                    ": the state is clean. If a client still shows a call there, it is the client's own memory: \
-                     clearing its cache or signing in anew helps.",
-                ),
+                &words(then),
             ]));
         }
         for (at, one) in self.memberships.iter().enumerate() {
@@ -103,6 +109,9 @@ impl Explanation {
                 &words(&format!(": {verdict}")),
             ]);
             page.list(&heading, &self.lines(one), "");
+        }
+        for sentence in beside(&self.beside) {
+            page.paragraph(&sentence);
         }
         let malformed: Vec<_> = self
             .malformed

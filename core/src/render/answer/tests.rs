@@ -23,6 +23,7 @@ use crate::{
         membership::{Content, FirstSeen, Owner, read},
         state_event::StateEvent,
         state_key::Blocked,
+        sticky::Beside,
     },
     time::Timestamp,
 };
@@ -146,12 +147,21 @@ fn calls_says_who_seems_to_be_in_which_call() {
                     Caller { due: None, blocked: Some(Blocked::NotInTheRoom), ..expired("YOUNG") },
                     caller("REMOTE", Verdict::Unknown(UnknownWhy::DeviceListUnavailable), None),
                 ],
+                beside: Beside::default(),
             },
             Call {
                 room: "!kiosk:example.org".into(),
                 name: None,
                 is_excluded: true,
                 callers: vec![Caller { verdict: None, ..caller("A", Verdict::Active, None) }],
+                beside: Beside { closed_slots: ["m.call#ROOM".into()].into(), ..Beside::default() },
+            },
+            Call {
+                room: "!sticky:example.org".into(),
+                name: None,
+                is_excluded: false,
+                callers: Vec::new(),
+                beside: Beside { members: 2, ..Beside::default() },
             },
         ],
         only: None,
@@ -169,13 +179,19 @@ fn calls_says_who_seems_to_be_in_which_call() {
 #[test]
 fn a_long_list_is_cut_with_a_count_and_the_way_to_the_rest() {
     let callers = (0..500).map(|n| caller(&format!("DEVICE{n}"), Verdict::Active, None)).collect();
-    let call = Call { room: room(), name: None, is_excluded: false, callers };
+    let call = Call { room: room(), name: None, is_excluded: false, callers, beside: Beside::default() };
     let text = Calls { calls: vec![call], only: None, now: NOW }.message(PREFIX);
     assert!(text.plain.len() + text.html.len() < message::MOST_BYTES + 1000);
     assert!(text.plain.contains(" more. Ask about one room: `!janitor calls <room>`."), "{}", text.plain);
     let wide = "\"".repeat(300);
     let callers = (0..50).map(|_| caller(&wide, Verdict::Active, None)).collect::<Vec<_>>();
-    let call = Call { room: wide.as_str().into(), name: Some(wide.clone()), is_excluded: false, callers };
+    let call = Call {
+        room: wide.as_str().into(),
+        name: Some(wide.clone()),
+        is_excluded: false,
+        callers,
+        beside: Beside::default(),
+    };
     let text = Calls { calls: vec![call; 20], only: None, now: NOW }.message(PREFIX);
     assert!(
         text.plain.len() + text.html.len() < message::MOST_BYTES + 1000,
@@ -244,11 +260,15 @@ fn explain_says_what_speaks_for_and_against_each() {
             },
         ],
         malformed: vec![("_odd <key>".into(), "no device_id")],
+        beside: Beside::default(),
         now: NOW,
     };
     let clean = Explanation { memberships: Vec::new(), malformed: Vec::new(), ..explanation.clone() };
     let clean_of = Explanation { user: Some(alice()), ..clean.clone() };
-    insta::assert_snapshot!(all(&[explanation.message(), clean.message(), clean_of.message()]));
+    let sticky = Beside { members: 1, encrypted: 2, closed_slots: ["m.call#ROOM".into()].into() };
+    let sticky = Explanation { beside: sticky, ..clean.clone() };
+    let all_of_them = [explanation, clean, clean_of, sticky].map(|one| one.message());
+    insta::assert_snapshot!(all(&all_of_them));
 }
 
 fn proposal(device: &str, reason: Option<Reason>, is_alive: bool) -> Proposal {
@@ -593,10 +613,10 @@ fn every_short_answer() {
 
 #[test]
 fn what_stands_beside_the_memberships_is_told() {
-    use crate::rtc::sticky::Beside;
-    assert_eq!(beside(&Beside::default()), None);
-    let one = Beside { members: 1, encrypted: 1, closed_slots: vec!["m.call#ROOM".into()] };
-    let many = Beside { members: 3, encrypted: 40, closed_slots: vec!["<b>@room\u{202e}".into(); 7] };
-    let messages = [one, many].map(|one| beside(&one).expect("something to tell"));
+    assert_eq!(beside(&Beside::default()), []);
+    let one = Beside { members: 1, encrypted: 1, closed_slots: ["m.call#ROOM".into()].into() };
+    let slots = (0..7).map(|number| format!("{number}<b>@room\u{202e}").into());
+    let many = Beside { members: 3, encrypted: 40, closed_slots: slots.collect() };
+    let messages = [one, many].map(|one| beside(&one)).concat();
     insta::assert_snapshot!(all(&messages));
 }

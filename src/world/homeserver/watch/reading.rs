@@ -6,7 +6,10 @@ use std::{borrow::Cow, fmt};
 use matrix_sdk::bytes::Bytes;
 use rtc_janitor_core::{
     ids::{EventId, RoomId, UserId},
-    rtc::state_event::{CALL_MEMBER, StateEvent},
+    rtc::{
+        state_event::{CALL_MEMBER, StateEvent},
+        sticky::StickyEvent,
+    },
 };
 use serde::{
     Deserialize, Deserializer,
@@ -96,6 +99,11 @@ pub(super) fn from_value(event: Value, room: &RoomId) -> Option<StateEvent> {
     StateEvent::from_json(event)
         .inspect_err(|error| tracing::debug!(%room, %error, "an event is skipped"))
         .ok()
+}
+
+/// The sticky events that may put somebody into a call.
+pub(super) fn sticky(events: &[&RawValue], room: &RoomId) -> Vec<StickyEvent> {
+    events.iter().filter_map(|event| StickyEvent::read(&value(event, room)?)).collect()
 }
 
 /// What a redaction redacts: in the content from room version 11 on, beside it before. Servers may

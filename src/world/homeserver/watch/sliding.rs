@@ -2,6 +2,8 @@
 //!
 //! Only ever asked for everything, see [`super`].
 
+mod sticky;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use matrix_sdk::bytes::Bytes;
@@ -11,6 +13,8 @@ use rtc_janitor_core::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
+
+use sticky::Sticky;
 
 use super::{
     PATIENCE_FOR_A_FULL_VIEW,
@@ -30,37 +34,60 @@ const CONNECTION: &str = "rtc-janitor";
 /// More rooms than anybody is in.
 const LAST_ROOM: u32 = 9_999_999;
 
-/// Whether the server says that it has it.
-pub(super) async fn is_offered(homeserver: &Homeserver) -> Result<bool, NeighbourError> {
+/// The feature that sticky events belong to (MSC4354).
+const STICKY_FEATURE: &str = "org.matrix.msc4354";
+
+/// What the server says that it has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Offer {
+    /// Sliding sync at all.
+    pub(super) sliding_sync: bool,
+    /// Sticky events.
+    pub(super) sticky_events: bool,
+}
+
+/// What the server says that it has.
+pub(super) async fn offer(homeserver: &Homeserver) -> Result<Offer, NeighbourError> {
     let request = JsonRequest::get(&["_matrix", "client", "versions"]);
     let versions: Versions = request.send(homeserver.transport()).await?.json("the server's versions")?;
-    Ok(versions.unstable_features.get(FEATURE) == Some(&Value::Bool(true)))
+    let has = |feature| versions.unstable_features.get(feature) == Some(&Value::Bool(true));
+    Ok(Offer { sliding_sync: has(FEATURE), sticky_events: has(STICKY_FEATURE) })
 }
 
 /// Everything, with no token to go on from; `None` where the answer is not of everything after all.
-pub(super) async fn everything(homeserver: &Homeserver) -> Result<Option<SyncBatch>, NeighbourError> {
+pub(super) async fn everything(
+    homeserver: &Homeserver,
+    offer: Offer,
+) -> Result<Option<SyncBatch>, NeighbourError> {
+    let required_state = json!([
+        [CALL_MEMBER, "*"],
+        ["m.room.member", "$ME"],
+        ["m.room.create", ""],
+        ["m.room.power_levels", ""],
+        ["m.room.name", ""],
+        ["m.room.canonical_alias", ""],
+        ["m.room.tombstone", ""],
+        ["org.matrix.msc4143.rtc.slot", "*"],
+        ["m.rtc.slot", "*"],
+    ]);
+    let extensions = if offer.sticky_events { sticky::extension(None) } else { json!({}) };
+    let answer = request(&required_state, &extensions).send(homeserver.transport()).await?;
+    let sticky = sticky::all(homeserver, answer.body()).await;
+    read(answer.body(), homeserver.user_id(), sticky)
+}
+
+/// Asks for all rooms.
+fn request(required_state: &Value, extensions: &Value) -> JsonRequest {
     let list = json!({
         "ranges": [[0, LAST_ROOM]],
         "timeline_limit": 0,
-        "required_state": [
-            [CALL_MEMBER, "*"],
-            ["m.room.member", "$ME"],
-            ["m.room.create", ""],
-            ["m.room.power_levels", ""],
-            ["m.room.name", ""],
-            ["m.room.canonical_alias", ""],
-            ["m.room.tombstone", ""],
-            ["org.matrix.msc4143.rtc.slot", "*"],
-            ["m.rtc.slot", "*"],
-        ],
+        "required_state": required_state,
     });
-    let path = ["_matrix", "client", "unstable", FEATURE, "sync"];
-    let request = JsonRequest::post(&path, &json!({"conn_id": CONNECTION, "lists": {"all": list}}))
+    let body = json!({"conn_id": CONNECTION, "lists": {"all": list}, "extensions": extensions});
+    JsonRequest::post(&["_matrix", "client", "unstable", FEATURE, "sync"], &body)
         .query("timeout", "0")
         .query("set_presence", "offline")
-        .patience(PATIENCE_FOR_A_FULL_VIEW);
-    let answer = request.send(homeserver.transport()).await?;
-    read(answer.body(), homeserver.user_id())
+        .patience(PATIENCE_FOR_A_FULL_VIEW)
 }
 
 #[derive(Deserialize)]
@@ -92,7 +119,7 @@ struct Room<'a> {
     joined_count: Option<u64>,
 }
 
-fn read(body: &Bytes, me: &UserId) -> Result<Option<SyncBatch>, NeighbourError> {
+fn read(body: &Bytes, me: &UserId, sticky: Sticky) -> Result<Option<SyncBatch>, NeighbourError> {
     let unreadable =
         |error| NeighbourError::Unreachable(format!("the answer to sliding sync could not be read: {error}"));
     let answer: Answer<'_> = serde_json::from_slice(body).map_err(unreadable)?;
@@ -117,7 +144,10 @@ fn read(body: &Bytes, me: &UserId) -> Result<Option<SyncBatch>, NeighbourError> 
         }
     }
     let me = me.clone();
-    let reader = Arc::new(move |room, text: &[u8]| read_room(room, text, &me));
+    let reader = Arc::new(move |room, text: &[u8]| {
+        let sticky = sticky.get(&room).cloned().unwrap_or_default();
+        RoomUpdate { sticky, ..read_room(room, text, &me) }
+    });
     batch.joined = JoinedRooms::unread(joined.in_body(body), reader);
     Ok(Some(batch))
 }
@@ -173,7 +203,7 @@ mod tests {
 
     fn read_all(count: usize, rooms: &str) -> Option<SyncBatch> {
         let body = format!(r#"{{"pos":"1","lists":{{"all":{{"count":{count}}}}},"rooms":{{{rooms}}}}}"#);
-        read(&Bytes::from(body), &ME.into()).unwrap()
+        read(&Bytes::from(body), &ME.into(), Sticky::new()).unwrap()
     }
 
     #[test]
@@ -223,6 +253,10 @@ mod tests {
         let own = event("m.room.member", ME, ME, r#"{"membership":"join"}"#);
         assert_eq!(read_all(1, &format!(r#""!j":{{"required_state":[{own}]}}"#)), None, "no create event");
         assert_eq!(read_all(1, r#""!j":{"required_state":7}"#), None, "it cannot be read");
-        assert_eq!(read(&Bytes::from(r#"{"rooms":{}}"#), &ME.into()).unwrap(), None, "no list");
+        assert_eq!(
+            read(&Bytes::from(r#"{"rooms":{}}"#), &ME.into(), Sticky::new()).unwrap(),
+            None,
+            "no list"
+        );
     }
 }

@@ -136,6 +136,9 @@ struct Room<'a> {
     timeline: Events<'a>,
     #[serde(borrow, alias = "org.matrix.msc4222.state_after")]
     state_after: Events<'a>,
+    /// Sticky events (MSC4354) that are not in the timeline: with our filter, all of them.
+    #[serde(borrow, rename = "msc4354_sticky", alias = "sticky")]
+    sticky: Events<'a>,
     summary: Summary,
 }
 
@@ -218,6 +221,7 @@ fn read_room(room_id: RoomId, text: &[u8], full: bool, me: &UserId) -> RoomUpdat
     };
     update.limited = room.timeline.limited && !full;
     update.joined_members = room.summary.joined_members;
+    update.sticky = reading::sticky(&room.sticky.events, &update.room_id);
     for event in room.into_events() {
         if full && Head::of(event).is_some_and(|head| head.is_emptied_by_others(me)) {
             update.had_memberships = true;
@@ -301,6 +305,18 @@ mod tests {
         assert_eq!(first(&batch).joined_members, Some(3));
         assert_eq!(batch.joined.ids().map(RoomId::as_str).collect::<Vec<_>>(), ["!a", "!b", "!c"]);
         assert!(!first(&batch).is_quiet());
+    }
+
+    #[test]
+    fn sticky_events_come_in_a_section_of_their_own() {
+        let sticky = r#"{"type":"m.rtc.member","sender":"@a:hs","origin_server_ts":1,"event_id":"$s","content":{"application":{}}}"#;
+        for section in ["msc4354_sticky", "sticky"] {
+            let batch = reduce(&format!(
+                r#"{{"next_batch":"s","rooms":{{"join":{{"!a":{{"{section}":{{"events":[7,{sticky}]}}}}}}}}}}"#
+            ));
+            assert_eq!(first(&batch).sticky.len(), 1, "{section}");
+            assert!(!first(&batch).is_quiet());
+        }
     }
 
     #[test]
