@@ -301,6 +301,8 @@ impl Janitor {
         };
         let message = start.message();
         self.say(&message, None)?;
+        // Whoever has started it looks for this; a word on its keys may have gone before.
+        self.voice.hurry();
         match self.settings.writes_forbidden_because() {
             Some(why) => self.alarm(&report::writes_forbidden(&why), None),
             None => Ok(()),

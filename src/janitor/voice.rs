@@ -190,8 +190,7 @@ impl Voice {
         Ok(())
     }
 
-    /// Forgets when it last spoke, so that a test need not wait.
-    #[cfg(test)]
+    /// The next word need not wait for the pause after the last one.
     pub(in crate::janitor) fn hurry(&mut self) {
         self.last = None;
     }
