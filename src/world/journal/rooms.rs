@@ -30,7 +30,7 @@ impl Journal {
         if rooms.peek().is_none() {
             return Ok(());
         }
-        self.write(|db| {
+        self.write_behind(|db| {
             let mut query = db.statement("INSERT OR IGNORE INTO rooms (room) VALUES (?1)")?;
             for room in rooms {
                 query.execute([room.as_str()])?;
@@ -41,7 +41,7 @@ impl Journal {
 
     /// Notes a room's name.
     pub fn name_room(&self, room: &RoomId, name: Option<&str>) -> Result<()> {
-        self.write(|db| {
+        self.write_behind(|db| {
             db.statement("UPDATE rooms SET name = ?2 WHERE room = ?1 AND name IS NOT ?2")?
                 .execute(params![room.as_str(), name])?;
             Ok(())
