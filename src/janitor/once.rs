@@ -187,10 +187,11 @@ impl Janitor {
                     outcome = outcome.or(was_found.then_some(kind));
                 }
             }
+            let (room, key) = (&judged.subject.room, &judged.subject.key);
             let route = if outcome == Some(FindingKind::Cleared) {
-                Some(Route::OwnPower.as_str())
+                self.journal.route_of_clear(room, key, event)?.map(Route::as_str)
             } else {
-                match self.route(&judged.subject.room, &judged.subject.key) {
+                match self.route(room, key) {
                     Some(Ok(route)) => Some(route.as_str()),
                     Some(Err(_)) => Some("none"),
                     // Where that could not be read, nothing is said.

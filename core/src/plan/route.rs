@@ -17,6 +17,13 @@ pub enum Route {
 }
 
 impl Route {
+    const ALL: [Self; 3] = [Self::OwnPower, Self::Appservice, Self::Redaction];
+
+    /// The route of that name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|route| route.as_str() == name)
+    }
+
     /// The name in JSON, the journal and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {

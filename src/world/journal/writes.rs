@@ -4,10 +4,11 @@ use rtc_janitor_core::{
     command::PlanId,
     ids::{EventId, RoomId, StateKey, UserId},
     judge::policy::Reason,
+    plan::Route,
     rtc::membership::Owner,
     time::Timestamp,
 };
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::Value;
 
 use super::{
@@ -62,6 +63,19 @@ impl Journal {
             return Ok(Vec::new());
         }
         self.write(|db| intents.iter().map(|intent| insert(db, intent)).collect())
+    }
+
+    /// By which route an event was cleared; `None` where it was not, or by one that this program does not
+    /// know.
+    pub fn route_of_clear(&self, room: &RoomId, key: &StateKey, event: &EventId) -> Result<Option<Route>> {
+        let name: Option<String> = self
+            .db
+            .statement(
+                "SELECT route FROM writes WHERE room = ?1 AND key = ?2 AND event = ?3 AND outcome = 'cleared'",
+            )?
+            .query_row([room.as_str(), key.as_str(), event.as_str()], |row| row.get("route"))
+            .optional()?;
+        Ok(name.and_then(|name| Route::of_name(&name)))
     }
 
     /// Writes down what came of an intent, and what is to be said of it, together.
