@@ -4,7 +4,7 @@
 use std::{future::Future, time::Duration};
 
 use tokio::{
-    task::{Id, JoinError, JoinSet},
+    task::{AbortHandle, Id, JoinError, JoinSet},
     time::timeout,
 };
 
@@ -40,7 +40,7 @@ pub type TaskResult = Result<(), String>;
 #[derive(Debug, Default)]
 pub struct Supervisor {
     tasks: JoinSet<TaskResult>,
-    names: Vec<(Id, &'static str)>,
+    handles: Vec<(&'static str, AbortHandle)>,
     shutdown: Shutdown,
 }
 
@@ -53,7 +53,12 @@ impl Supervisor {
     /// Starts a task.
     pub fn spawn(&mut self, name: &'static str, task: impl Future<Output = TaskResult> + Send + 'static) {
         let handle = self.tasks.spawn(task);
-        self.names.push((handle.id(), name));
+        self.handles.push((name, handle));
+    }
+
+    /// The tasks by name, each with what ends it at once.
+    pub fn handles(&self) -> &[(&'static str, AbortHandle)] {
+        &self.handles
     }
 
     /// Waits until shutdown is asked for or a task ends unasked, then for the others to end.
@@ -85,7 +90,7 @@ impl Supervisor {
         })
         .await;
         if rest.is_err() {
-            let left: Vec<_> = self.names.iter().map(|(_, name)| *name).collect();
+            let left: Vec<_> = self.handles.iter().map(|(name, _)| *name).collect();
             tracing::warn!(?left, "tasks did not end in time; left behind");
         }
         self.tasks.abort_all();
@@ -120,8 +125,8 @@ impl Supervisor {
     }
 
     fn name_of(&mut self, id: Id) -> &'static str {
-        let place = self.names.iter().position(|(known, _)| *known == id);
-        place.map_or("unknown", |place| self.names.swap_remove(place).1)
+        let place = self.handles.iter().position(|(_, handle)| handle.id() == id);
+        place.map_or("unknown", |place| self.handles.swap_remove(place).0)
     }
 }
 

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use rtc_janitor::{
+    cli::{self, run::Running},
+    config::Config,
+    shutdown::Shutdown,
+};
 use rtc_janitor_test_support::{
     Bot, BotSetup, CALL_MEMBER, Device, PATIENCE, ProxiedRequest, RoomOptions, Scene, Synapse, call_key,
     matching, wait_until,
@@ -223,5 +228,32 @@ async fn a_second_process_on_the_same_store_exits_with_2_and_the_first_goes_on()
     synapse.logout(&ghost).await?;
     each_is_cleared_and_reported_once(&setup, &bot, &host, &[(&room, &ghost)]).await?;
     assert!(bot.stop().await?.success());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whichever_of_its_tasks_is_gone_the_bot_ends_within_5_s_and_names_it() -> Result<()> {
+    let setup = BotSetup::new(Synapse::shared().await?, PROGRAM).await?;
+    let config = Config::load(Some(&setup.write_config()?))?;
+    let mut names: Vec<&str> = Vec::new();
+    loop {
+        let started = cli::run::start(config.clone(), Shutdown::new()).await.map_err(anyhow::Error::msg)?;
+        let Running { supervisor, .. } = started.context("nobody asked it to end")?;
+        let Some((name, victim)) = supervisor.handles().get(names.len()).cloned() else { break };
+        let running = tokio::spawn(supervisor.run());
+        // It is well under way.
+        let hellos = names.len() + 1;
+        wait_until("it to say hello", PATIENCE, async || {
+            Ok::<_, anyhow::Error>(setup.times_said("is watching").await? >= hellos)
+        })
+        .await?;
+        victim.abort();
+        let error = tokio::time::timeout(GOODBYE, running).await.context(name)??.expect_err(name);
+        assert!(error.to_string().contains(&format!("“{name}”")), "{name}: {error}");
+        names.push(name);
+    }
+    names.sort_unstable();
+    let all = ["chat", "commands", "janitor", "other watch devices", "posting", "reachability", "watch"];
+    assert_eq!(names, all);
     Ok(())
 }

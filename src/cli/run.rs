@@ -71,9 +71,30 @@ pub async fn main(_args: Args, config: Config) -> Result<ExitCode, CliError> {
 /// # Errors
 /// What cannot heal while it runs.
 pub async fn run(config: Config, shutdown: Shutdown) -> Result<ExitCode, CliError> {
+    let Some(Running { supervisor, _store }) = Box::pin(start(config, shutdown)).await? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    supervisor.run().await.map_err(|error| CliError::Unexpected(error.to_string()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A bot whose tasks have begun.
+#[derive(Debug)]
+pub struct Running {
+    /// The tasks; to be run to their end.
+    pub supervisor: Supervisor,
+    /// Held as long as the bot runs: one process for each store.
+    _store: Store,
+}
+
+/// Signs in and starts every task; `None` when `shutdown` is requested meanwhile.
+///
+/// # Errors
+/// What cannot heal while it runs.
+pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>, CliError> {
     let patience = Patience { shutdown: &shutdown, longest: None };
-    let Some(signed_in) = Box::pin(sign_in(&config, patience)).await? else { return Ok(ExitCode::SUCCESS) };
-    let SignedIn { _store, journal, homeserver, settings, chat, admin_room } = signed_in;
+    let Some(signed_in) = Box::pin(sign_in(&config, patience)).await? else { return Ok(None) };
+    let SignedIn { store, journal, homeserver, settings, chat, admin_room } = signed_in;
 
     let (updates, sync) = mpsc::channel(SYNC_UPDATES);
     let (outbox, mail) = Outbox::new();
@@ -169,14 +190,12 @@ pub async fn run(config: Config, shutdown: Shutdown) -> Result<ExitCode, CliErro
         dispatcher.serve(deliveries, shutdown).await;
         Ok(())
     });
-    supervisor.run().await.map_err(|error| CliError::Unexpected(error.to_string()))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Some(Running { supervisor, _store: store }))
 }
 
 /// Everything that is there before the first task starts.
 struct SignedIn {
-    /// Held as long as the bot runs: one process for each store.
-    _store: Store,
+    store: Store,
     journal: Journal,
     homeserver: Homeserver,
     settings: Settings,
@@ -204,7 +223,7 @@ async fn sign_in(config: &Config, patience: Patience<'_>) -> Result<Option<Signe
     };
     let admin_room = chat.admin_room(&room).map_err(|error| CliError::mistake(error.to_string()))?;
     tracing::info!(user = %homeserver.user_id(), mode = %config.janitor.mode, %room, "signed in");
-    Ok(Some(SignedIn { _store: store, journal, homeserver, settings, chat, admin_room }))
+    Ok(Some(SignedIn { store, journal, homeserver, settings, chat, admin_room }))
 }
 
 /// A new sign-in begins with a new start, which is for whoever supervises this process to make.
