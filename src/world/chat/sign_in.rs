@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use matrix_sdk::{Client, Error, encryption::EncryptionSettings};
+use matrix_sdk::{
+    Client, Error, SqliteCryptoStore, SqliteStateStore, SqliteStoreConfig, config::StoreConfig,
+    cross_process_lock::CrossProcessLockConfig, encryption::EncryptionSettings,
+};
 
 use super::{ChatConnection, ChatSettings, sdk};
 use crate::world::{
@@ -138,9 +141,20 @@ impl KeyStore {
     async fn open(&self, sign_in: &SignIn) -> Result<Client, SignInError> {
         private_file::create_directory(&self.directory)
             .map_err(|error| not_usable(&self.directory, &error))?;
+        let config = SqliteStoreConfig::new(&self.directory).passphrase(self.passphrase.as_deref());
+        let not_opened = |error: &dyn std::error::Error| {
+            SignInError::Mistake(format!(
+                "the chat store cannot be opened ({error}): is store.passphrase_file the one it was made with?"
+            ))
+        };
+        // Of what the SDK can keep, only who is in the room and the keys are needed: no history and no media.
+        let state = SqliteStateStore::open_with_config(&config).await.map_err(|error| not_opened(&error))?;
+        let keys = SqliteCryptoStore::open_with_config(&config).await.map_err(|error| not_opened(&error))?;
+        let stores = StoreConfig::new(CrossProcessLockConfig::SingleProcess);
         // Cross-signing and recovery are set up in `keys`, where the password is at hand.
         let builder = Client::builder()
-            .sqlite_store(&self.directory, self.passphrase.as_deref())
+            .store_config(stores.state_store(state).crypto_store(keys))
+            .cross_process_store_config(CrossProcessLockConfig::SingleProcess)
             .with_encryption_settings(EncryptionSettings::default());
         connect::build(builder, &sign_in.homeserver).await
     }

@@ -56,9 +56,6 @@ pub(crate) async fn build(builder: ClientBuilder, address: &Address) -> Result<C
 fn of_build(error: &ClientBuildError, url: &str) -> SignInError {
     match error {
         ClientBuildError::Http(error) => failure::of_http(error).into(),
-        ClientBuildError::SqliteStore(error) => SignInError::Mistake(format!(
-            "the chat store cannot be opened ({error}): is store.passphrase_file the one it was made with?"
-        )),
         other => SignInError::Mistake(format!("{url:?} is not the address of a homeserver: {other}")),
     }
 }
