@@ -143,6 +143,8 @@ impl PlannedWrite {
 pub struct Circumstances<'a> {
     /// Paused by command.
     pub is_paused: bool,
+    /// It is not known which room the settings exclude.
+    pub exclusion_is_unknown: bool,
     /// The first full sync after the start is over.
     pub first_sync_is_over: bool,
     /// Our clock and the server's differ too much.
@@ -272,6 +274,7 @@ fn pass(
 ) -> Result<Passed, HeldBack> {
     let Circumstances { now, .. } = *circumstances;
     refuse_if(circumstances.is_paused, HeldBack::Paused)?;
+    refuse_if(circumstances.exclusion_is_unknown, HeldBack::ExclusionUnknown)?;
     refuse_if(candidate.is_excluded, HeldBack::Excluded)?;
     refuse_if(!circumstances.first_sync_is_over, HeldBack::FirstSync)?;
     let is_due = |entry: &Option<Entry>| entry.as_ref().is_some_and(|entry| !entry.due.is_empty());

@@ -579,6 +579,7 @@ proptest! {
         let (breakers, quarantine) = (Breakers::default(), Quarantine::default());
         let circumstances = Circumstances {
             is_paused: false,
+            exclusion_is_unknown: false,
             first_sync_is_over: true,
             clock_is_skewed: false,
             minimum_age,
@@ -629,13 +630,14 @@ proptest! {
 
     #[test]
     fn nothing_is_planned_while_any_general_condition_fails(
-        candidates in prop::collection::vec(candidate(), 0..6), which in 0..3_u8,
+        candidates in prop::collection::vec(candidate(), 0..6), which in 0..4_u8,
     ) {
         let (breakers, quarantine) = (Breakers::default(), Quarantine::default());
         let circumstances = Circumstances {
             is_paused: which == 0,
             first_sync_is_over: which != 1,
             clock_is_skewed: which == 2,
+            exclusion_is_unknown: which == 3,
             minimum_age: Duration::ZERO,
             remote_device_lists: true,
             breakers: &breakers,

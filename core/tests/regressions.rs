@@ -203,6 +203,7 @@ fn an_array_event_that_rests_on_a_half_open_neighbour_is_its_one_probe() {
         vec![c("a"), c("b"), c("c")],
         Circumstances {
             is_paused: false,
+            exclusion_is_unknown: false,
             first_sync_is_over: true,
             clock_is_skewed: false,
             minimum_age: mins(2),
@@ -512,6 +513,7 @@ fn a_neighbour_that_comes_back_wrong_after_a_long_silence_opens_the_breaker() {
 fn circumstances<'a>(breakers: &'a Breakers, quarantine: &'a Quarantine) -> Circumstances<'a> {
     Circumstances {
         is_paused: false,
+        exclusion_is_unknown: false,
         first_sync_is_over: true,
         clock_is_skewed: false,
         minimum_age: mins(2),

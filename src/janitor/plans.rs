@@ -74,6 +74,7 @@ impl Janitor {
         let mut circumstances = self.circumstances();
         // A plan is for later; whether it may be written is asked again then.
         circumstances.is_paused = false;
+        circumstances.exclusion_is_unknown = false;
         let plan = Plan::make(candidates.clone(), circumstances, Budget::new(no_limit, 0));
         let shown = |candidate: &Candidate| self.proposal(candidate, &index, true);
         let by_event: HashMap<_, _> =

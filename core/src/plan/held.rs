@@ -13,6 +13,8 @@ use crate::{
 pub enum HeldBack {
     /// The janitor is paused.
     Paused,
+    /// It is not known which room the settings exclude: it may be this one.
+    ExclusionUnknown,
     /// The room or the owner is excluded.
     Excluded,
     /// Not everything has been read since the start.
@@ -70,6 +72,7 @@ impl HeldBack {
             // The next look is all it takes.
             Self::OneSighting | Self::NotRefreshed => Some(circumstances.now),
             Self::Paused
+            | Self::ExclusionUnknown
             | Self::Excluded
             | Self::FirstSync
             | Self::ClockSkew

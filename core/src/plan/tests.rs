@@ -68,6 +68,7 @@ impl World {
     fn circumstances(&self, now: Timestamp) -> Circumstances<'_> {
         let mut circumstances = Circumstances {
             is_paused: false,
+            exclusion_is_unknown: false,
             first_sync_is_over: true,
             clock_is_skewed: false,
             minimum_age: Duration::from_mins(2),
@@ -108,6 +109,8 @@ fn ghost_with(change: impl FnOnce(&mut Candidate)) -> Candidate {
 fn condition_1_nothing_is_written_while_paused() {
     let paused = World { tweak: |c| c.is_paused = true, ..World::default() };
     assert_eq!(paused.held(ghost()), Some(HeldBack::Paused));
+    let unknown = World { tweak: |c| c.exclusion_is_unknown = true, ..World::default() };
+    assert_eq!(unknown.held(ghost()), Some(HeldBack::ExclusionUnknown));
     assert_eq!(World::default().held(ghost()), None);
 }
 

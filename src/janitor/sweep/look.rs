@@ -275,7 +275,8 @@ impl Janitor {
     pub(in crate::janitor) fn circumstances(&self) -> Circumstances<'_> {
         let now = self.now();
         Circumstances {
-            is_paused: self.overrides.is_paused(now) || self.settings.writes_forbidden_because().is_some(),
+            is_paused: self.overrides.is_paused(now),
+            exclusion_is_unknown: self.settings.writes_forbidden_because().is_some(),
             first_sync_is_over: self.first_sync_is_over(),
             clock_is_skewed: !self.sweep.clocks_agree(now),
             minimum_age: self.settings.minimum_age,

@@ -281,6 +281,9 @@ pub fn unsettled() -> String {
 pub fn held_back(why: HeldBack) -> String {
     match why {
         HeldBack::Paused => "I am paused".into(),
+        HeldBack::ExclusionUnknown => {
+            "nobody can tell which room an alias in rooms.exclude means, and it may be this one".into()
+        }
         HeldBack::Excluded => "it is left alone by wish, set by command or in the settings".into(),
         HeldBack::FirstSync => "I have not seen everything yet since my start".into(),
         HeldBack::OneSighting => "I have seen it only once so far".into(),

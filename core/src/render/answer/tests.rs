@@ -436,6 +436,7 @@ fn every_reason_to_hold_back_is_a_sentence() {
     use crate::guard::limits::Limit;
     let whys = [
         HeldBack::Paused,
+        HeldBack::ExclusionUnknown,
         HeldBack::Excluded,
         HeldBack::FirstSync,
         HeldBack::OneSighting,
