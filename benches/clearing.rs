@@ -4,6 +4,10 @@
 //! janitor, and a loop of plain PUTs at concurrency 1 and at 4. The figures to quote are the ratios.
 //!
 //! `cargo bench --bench clearing` (release), or quicker to build `cargo bench --profile dev --bench clearing`.
+//!
+//! Most servers keep PostgreSQL, not `SQLite`: `CLEARING_DATABASE` is Synapse's `database` section as JSON, such as
+//! `{"name": "psycopg2", "args": {"host": "127.0.0.1", "port": 5432, "user": "synapse", "dbname": "synapse"}}`, of an
+//! empty database with the locale C; `psycopg2` has to be in Synapse's environment (`target/synapse/installed-*`).
 
 #![expect(clippy::cast_precision_loss, reason = "milliseconds and counts")]
 
@@ -32,7 +36,14 @@ type Latencies = Vec<u64>;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let synapse = Synapse::start(SynapseOptions::default()).await?;
+    let extra = match std::env::var("CLEARING_DATABASE") {
+        Ok(database) => {
+            println!("database: {database}");
+            json!({"database": serde_json::from_str::<Value>(&database).context("CLEARING_DATABASE")?})
+        }
+        Err(_) => json!({}),
+    };
+    let synapse = Synapse::start(SynapseOptions { extra, ..SynapseOptions::default() }).await?;
     let program = env!("CARGO_BIN_EXE_rtc-janitor");
     let setup = BotSetup::new(&synapse, program).await?;
     let proxy = FaultProxy::start(synapse.url())?;
