@@ -1,6 +1,10 @@
 //! Who may give commands: members of the admin room with enough power, or those whom the settings name.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use rtc_janitor_core::{
     ids::UserId,
@@ -11,12 +15,14 @@ use tokio::time::timeout;
 use crate::world::{Chat, NeighbourError, Standing};
 
 /// Who may give commands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Authority {
     /// From which power level on; not asked for where `admins` names anybody.
-    pub(super) power_level: i64,
+    power_level: i64,
     /// Only these; empty: whoever has the power.
-    pub(super) admins: BTreeSet<UserId>,
+    admins: BTreeSet<UserId>,
+    /// How those who gave a command stood when that was last read.
+    known: Mutex<HashMap<UserId, Standing>>,
 }
 
 /// Why somebody may not give a command.
@@ -70,6 +76,10 @@ const READ: Duration = Duration::from_secs(10);
 const READ_FOR_LESS: Duration = Duration::from_millis(300);
 
 impl Authority {
+    pub(super) fn new(power_level: i64, admins: impl IntoIterator<Item = UserId>) -> Self {
+        Self { power_level, admins: admins.into_iter().collect(), known: Mutex::default() }
+    }
+
     /// Whether somebody may give commands, by the room's state and their keys as they are now.
     ///
     /// # Errors
@@ -77,8 +87,7 @@ impl Authority {
     /// Why not, or that it could not be read.
     pub(super) async fn check(&self, chat: &dyn Chat, user: &UserId, effect: Effect) -> Result<(), Refusal> {
         let late = || NeighbourError::Unreachable("the homeserver does not answer".to_owned());
-        let standing = timeout(READ, chat.standing(user)).await.unwrap_or_else(|_| Err(late()));
-        self.allows(standing.map_err(Refusal::Unknown)?, user)?;
+        self.allows(self.standing(chat, user, effect).await.map_err(Refusal::Unknown)?, user)?;
         let patience = if effect == Effect::Less { READ_FOR_LESS } else { READ };
         match timeout(patience, chat.is_somebody_else_now(user)).await.unwrap_or_else(|_| Err(late())) {
             Ok(true) => Err(Refusal::SomebodyElse(user.clone())),
@@ -88,6 +97,36 @@ impl Authority {
                 Ok(())
             }
             Err(error) => Err(Refusal::Unknown(error)),
+        }
+    }
+
+    /// How somebody stands in the room now. For what can only make the janitor do less, how they stood before is
+    /// enough where that cannot be read at once.
+    async fn standing(
+        &self,
+        chat: &dyn Chat,
+        user: &UserId,
+        effect: Effect,
+    ) -> Result<Standing, NeighbourError> {
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = known().get(user).copied().filter(|_| effect == Effect::Less);
+        let patience = if before.is_some() { READ_FOR_LESS } else { READ };
+        let late = || NeighbourError::Unreachable("the homeserver does not answer".to_owned());
+        match (timeout(patience, chat.standing(user)).await.unwrap_or_else(|_| Err(late())), before) {
+            (Ok(standing), _) => {
+                // Strangers need not be remembered.
+                if self.allows(standing, user).is_ok() {
+                    known().insert(user.clone(), standing);
+                } else {
+                    known().remove(user);
+                }
+                Ok(standing)
+            }
+            (Err(error), Some(before)) => {
+                tracing::warn!(%user, "taken without a fresh look at who may give commands: {error}");
+                Ok(before)
+            }
+            (Err(error), None) => Err(error),
         }
     }
 
@@ -110,14 +149,14 @@ mod tests {
 
     #[test]
     fn a_say_has_who_is_inside_and_has_the_power_or_is_named() {
-        let by_power = Authority { power_level: 50, admins: BTreeSet::new() };
+        let by_power = Authority::new(50, []);
         let alice = UserId::from("@alice:hs");
         assert_eq!(by_power.allows(Standing::Inside(50), &alice), Ok(()));
         assert_eq!(by_power.allows(Standing::Inside(i64::MAX), &alice), Ok(()));
         assert!(by_power.allows(Standing::Inside(49), &alice).is_err());
         assert!(by_power.allows(Standing::Outside, &alice).is_err());
 
-        let by_name = Authority { power_level: 50, admins: BTreeSet::from([alice.clone()]) };
+        let by_name = Authority::new(50, [alice.clone()]);
         assert_eq!(by_name.allows(Standing::Inside(0), &alice), Ok(()));
         assert!(by_name.allows(Standing::Inside(100), &"@bob:hs".into()).is_err());
         assert!(by_name.allows(Standing::Outside, &alice).is_err());

@@ -1,6 +1,9 @@
 //! Which command is carried out where.
 
-use rtc_janitor_core::command::{Command, HistoryFilter, RoomName, Target};
+use rtc_janitor_core::{
+    command::{Command, HistoryFilter, RoomName, Target},
+    mode::Mode,
+};
 
 use super::request::{Reply, Request, Stopped};
 
@@ -60,20 +63,31 @@ pub(super) fn needs_full_view(command: &Command) -> bool {
     }
 }
 
-/// Whether a command takes effect, or is answered, without asking the homeserver for anything.
-pub(super) fn takes_effect_at_once(command: &Command) -> bool {
+/// When a command is carried out, beside others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Course {
+    /// At once, whatever else hangs: it can only make the janitor do less.
+    Now,
+    /// After those before it: it changes how the janitor behaves, or tells of it.
+    InTurn,
+    /// Beside all others: it asks the homeserver for something.
+    Beside,
+}
+
+/// The course of a command.
+pub(super) fn course(command: &Command) -> Course {
     match command {
+        Command::Pause { .. } | Command::Mode { mode: Mode::Report } => Course::Now,
         Command::Status
         | Command::Help { .. }
         | Command::Apply { .. }
-        | Command::Mode { .. }
-        | Command::Pause { .. }
+        | Command::Mode { mode: Mode::Clean }
         | Command::Resume
         | Command::Grace { .. }
         | Command::Config { .. }
         | Command::Rooms { .. }
         | Command::Breaker { .. }
-        | Command::Version => true,
+        | Command::Version => Course::InTurn,
         Command::Calls { .. }
         | Command::Explain { .. }
         | Command::Sweep { .. }
@@ -82,6 +96,19 @@ pub(super) fn takes_effect_at_once(command: &Command) -> bool {
         | Command::Include { .. }
         | Command::History { .. }
         | Command::Join { .. }
-        | Command::Leave { .. } => false,
+        | Command::Leave { .. } => Course::Beside,
     }
+}
+
+/// Whether a command can make the janitor write more than before.
+pub(super) fn can_do_more(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Apply { .. }
+            | Command::Mode { mode: Mode::Clean }
+            | Command::Resume
+            | Command::Grace { .. }
+            | Command::Include { .. }
+            | Command::Breaker { .. }
+    )
 }

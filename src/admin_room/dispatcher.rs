@@ -5,10 +5,14 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
+use futures_util::future::BoxFuture;
 use rtc_janitor_core::{
     command::{self, Command},
     ids::{EventId, RoomId, UserId},
@@ -25,7 +29,7 @@ use tokio::{
 use super::{
     apply::approve,
     authority::{Authority, Effect, Refusal},
-    commands::{needs_full_view, run, takes_effect_at_once},
+    commands::{Course, can_do_more, course, needs_full_view, run},
     request::{CommandContext, Reply, Request, Stopped},
 };
 use crate::{
@@ -57,13 +61,15 @@ pub struct CommandDispatcher {
     authority: Arc<Authority>,
     /// Who was told that a message could not be decrypted, and when.
     asked_again: Arc<Mutex<HashMap<UserId, Timestamp>>>,
+    /// Which of all was the last that made the janitor do less.
+    last_less: Arc<AtomicU64>,
 }
 
 impl CommandDispatcher {
     /// A dispatcher. `admins` empty: whoever has the power level in the room may give commands.
     pub fn new(context: CommandContext, power_level: i64, admins: impl IntoIterator<Item = UserId>) -> Self {
-        let authority = Authority { power_level, admins: admins.into_iter().collect() };
-        Self { context, authority: Arc::new(authority), asked_again: Arc::default() }
+        let authority = Arc::new(Authority::new(power_level, admins));
+        Self { context, authority, asked_again: Arc::default(), last_less: Arc::default() }
     }
 
     /// Serves until told to stop.
@@ -77,31 +83,26 @@ impl CommandDispatcher {
         let mut full_view = full_view.await.ok_or(Stopped)?;
         let mut upgrade: Option<Upgrade> = None;
         let mut early = VecDeque::new();
-        // Those that ask the homeserver for something; none of them holds up another.
-        let mut slow = JoinSet::new();
+        let mut under_way = UnderWay::default();
         loop {
             let at = upgrade.as_ref().map_or_else(Instant::now, |upgrade| upgrade.at);
             let patience_ends = early.front().map_or_else(Instant::now, |early: &Early| early.until);
             let delivery = tokio::select! {
                 biased;
                 delivery = events.recv() => delivery.ok_or(Stopped)?,
-                Some(done) = slow.join_next() => {
-                    match done {
-                        Ok(done) => done?,
-                        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-                        Err(_) => {}
-                    }
+                done = under_way.next(), if !under_way.is_idle() => {
+                    done?;
                     continue;
                 }
                 () = all_seen(&mut full_view), if !early.is_empty() => {
                     for Early { heard, .. } in early.drain(..) {
-                        self.begin(heard, &full_view, &mut slow).await?;
+                        self.begin(heard, &full_view, &mut under_way).await;
                     }
                     continue;
                 }
                 () = sleep_until(patience_ends), if !early.is_empty() => {
                     if let Some(Early { heard, .. }) = early.pop_front() {
-                        self.begin(heard, &full_view, &mut slow).await?;
+                        self.begin(heard, &full_view, &mut under_way).await;
                     }
                     continue;
                 }
@@ -121,38 +122,46 @@ impl CommandDispatcher {
                 } else if self.is_early(&heard, &full_view).await {
                     early.push_back(Early { heard, until: Instant::now() + FULL_VIEW });
                 } else {
-                    self.begin(heard, &full_view, &mut slow).await?;
+                    self.begin(heard, &full_view, &mut under_way).await;
                 }
             }
         }
     }
 
-    /// Deals with one event: at once where it changes how the janitor behaves, so that
-    /// such commands take effect in the order in which they were given; beside the others where it needs
-    /// the homeserver, which may hang.
-    async fn begin(
-        &self,
-        heard: Heard,
-        full_view: &watch::Receiver<bool>,
-        slow: &mut JoinSet<Result<(), Stopped>>,
-    ) -> Result<(), Stopped> {
-        if self.takes_effect_at_once(&heard).await {
-            return Box::pin(self.deal_with(heard, full_view)).await;
+    /// Deals with one event: at once where it can only make the janitor do less; in turn where it changes how
+    /// the janitor behaves, so that such commands take effect in the order in which they were given; beside
+    /// the others where it needs the homeserver, which may hang.
+    async fn begin(&self, heard: Heard, full_view: &watch::Receiver<bool>, under_way: &mut UnderWay) {
+        let course = self.course_of(&heard).await;
+        under_way.count += 1;
+        let (dispatcher, full_view, number) = (self.clone(), full_view.clone(), under_way.count);
+        let work = Box::pin(async move { dispatcher.deal_with(heard, number, &full_view).await });
+        match course {
+            Course::InTurn => under_way.in_turn.push_back(work),
+            Course::Now | Course::Beside => {
+                under_way.beside.spawn(work);
+            }
         }
-        let (dispatcher, full_view) = (self.clone(), full_view.clone());
-        slow.spawn(async move { Box::pin(dispatcher.deal_with(heard, &full_view)).await });
-        Ok(())
     }
 
-    async fn takes_effect_at_once(&self, heard: &Heard) -> bool {
+    async fn course_of(&self, heard: &Heard) -> Course {
         match &heard.what {
-            What::Reaction { .. } => true,
+            What::Reaction { .. } => Course::InTurn,
             What::Text { .. } => {
                 let text = self.command_in(&heard.what).await.unwrap_or_default();
-                Command::parse(&text).is_ok_and(|command| takes_effect_at_once(&command))
+                Command::parse(&text).map_or(Course::Beside, |command| course(&command))
             }
-            What::Undecryptable | What::Upgrade { .. } => false,
+            What::Undecryptable | What::Upgrade { .. } => Course::Beside,
         }
+    }
+
+    /// Notes that a command may be carried out; false where one that came later has made the janitor do less
+    /// since, which this could undo.
+    fn may_still(&self, number: u64, effect: Effect, can_do_more: bool) -> bool {
+        if effect == Effect::Less {
+            self.last_less.fetch_max(number, Ordering::SeqCst);
+        }
+        !can_do_more || self.last_less.load(Ordering::SeqCst) < number
     }
 
     /// Commands that an earlier run took up and did not answer.
@@ -219,7 +228,12 @@ impl CommandDispatcher {
         text.is_some_and(|text| Command::parse(&text).is_ok_and(|command| needs_full_view(&command)))
     }
 
-    async fn deal_with(&self, heard: Heard, full_view: &watch::Receiver<bool>) -> Result<(), Stopped> {
+    async fn deal_with(
+        &self,
+        heard: Heard,
+        number: u64,
+        full_view: &watch::Receiver<bool>,
+    ) -> Result<(), Stopped> {
         let Heard { event, sender, what, .. } = &heard;
         let age = self.context.clock.now().since(heard.at);
         if matches!(what, What::Undecryptable) {
@@ -261,10 +275,17 @@ impl CommandDispatcher {
             return self.say(event, refusal.message(), None).await;
         }
         if let What::Reaction { to, .. } = what {
+            if !self.may_still(number, effect, true) {
+                return self.say(event, answer::overtaken(), None).await;
+            }
             return self.carry_out(event, sender, Wanted::Plan(Which::ShownIn(to.clone()))).await;
         }
         let text = self.command_in(what).await.unwrap_or_default();
         match Command::parse(&text) {
+            Ok(command) if !self.may_still(number, effect, can_do_more(&command)) => {
+                tracing::info!(%sender, ?command, "a command was overtaken");
+                self.say(event, answer::overtaken(), None).await
+            }
             Ok(command) if needs_full_view(&command) && !*full_view.borrow() => {
                 self.say(event, answer::has_not_seen_all(), None).await
             }
@@ -386,6 +407,42 @@ impl CommandDispatcher {
     async fn ignore(&self, event: &EventId) -> Result<(), Stopped> {
         let event = event.clone();
         self.context.janitor.ask(move |janitor| janitor.ignore(&event)).await.ok_or(Stopped)
+    }
+}
+
+/// What is being done for the admin room. None of what is beside holds up another.
+#[derive(Default)]
+struct UnderWay {
+    /// How many there have been.
+    count: u64,
+    beside: JoinSet<Result<(), Stopped>>,
+    /// One after the other, the first of them now.
+    in_turn: VecDeque<BoxFuture<'static, Result<(), Stopped>>>,
+}
+
+impl UnderWay {
+    fn is_idle(&self) -> bool {
+        self.beside.is_empty() && self.in_turn.is_empty()
+    }
+
+    /// Waits until one is done.
+    async fn next(&mut self) -> Result<(), Stopped> {
+        tokio::select! {
+            done = async {
+                match self.in_turn.front_mut() {
+                    Some(first) => first.await,
+                    None => std::future::pending().await,
+                }
+            } => {
+                self.in_turn.pop_front();
+                done
+            }
+            Some(done) = self.beside.join_next() => match done {
+                Ok(done) => done,
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                Err(_) => Ok(()),
+            },
+        }
     }
 }
 

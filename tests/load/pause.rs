@@ -1,6 +1,9 @@
 //! `pause` holds within a second of when the homeserver handed it over, whatever the bot is doing.
 
-use super::{situations::Situation, *};
+use super::{
+    situations::{Busy, Situation},
+    *,
+};
 
 /// The promise to the person who types it.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -47,4 +50,29 @@ async fn pause_is_obeyed_within_a_second_while_ten_joins_hang() -> Result<()> {
 #[tokio::test]
 async fn pause_is_obeyed_within_a_second_while_a_query_of_device_lists_hangs() -> Result<()> {
     is_obeyed_in(Situation::HangingDeviceLists).await
+}
+
+#[tokio::test]
+async fn pause_is_obeyed_within_a_second_while_it_hangs_who_may_give_commands() -> Result<()> {
+    is_obeyed_in(Situation::HangingAuthority).await
+}
+
+#[tokio::test]
+async fn a_command_that_hung_does_not_undo_a_pause_that_came_after_it() -> Result<()> {
+    let Busy { stage, bot, living, hanging } = Situation::HangingAuthority.come_about().await?;
+    let pause = stage.say("!janitor pause");
+    stage.reply_to(&pause, LIMIT).await.with_context(|| bot.log())?;
+    hanging.context("something hangs")?.lift();
+    wait_until("the earlier command to be answered", LIMIT, async || {
+        stage.posts().iter().any(|post| post.body.contains("I was told to do less"))
+    })
+    .await
+    .with_context(|| bot.log())?;
+    let due = stage.expire(living, Duration::ZERO).context("a living membership")?;
+    watch_for(Duration::from_secs(5)).await?;
+    assert!(stage.is_open(&due), "it is paused yet");
+    // Said after it, it holds.
+    let resume = stage.say("!janitor resume");
+    stage.reply_to(&resume, LIMIT).await?;
+    stage.wait_until_cleared(&due).await
 }

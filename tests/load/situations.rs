@@ -13,6 +13,8 @@ pub(crate) enum Situation {
     HangingJoins,
     /// A query of device lists hangs.
     HangingDeviceLists,
+    /// Another command was given, and reading who may give commands hangs.
+    HangingAuthority,
 }
 
 /// A bot in such a situation.
@@ -22,7 +24,7 @@ pub(crate) struct Busy {
     /// A number of the population whose membership lives.
     pub(crate) living: usize,
     /// What hangs, until this goes.
-    _hanging: Option<rtc_janitor_test_support::Rule>,
+    pub(crate) hanging: Option<rtc_janitor_test_support::Rule>,
 }
 
 impl Situation {
@@ -32,6 +34,7 @@ impl Situation {
             Self::MassClear => mass_clear().await,
             Self::HangingJoins => hanging_joins().await,
             Self::HangingDeviceLists => hanging_device_lists().await,
+            Self::HangingAuthority => hanging_authority().await,
         }
     }
 }
@@ -42,7 +45,7 @@ async fn first_sweep() -> Result<Busy> {
     stage.program.set("grace.expired", "1s");
     stage.be_slow(Duration::from_millis(30));
     let bot = stage.connect().await?;
-    Ok(Busy { stage, bot, living: 0, _hanging: None })
+    Ok(Busy { stage, bot, living: 0, hanging: None })
 }
 
 async fn mass_clear() -> Result<Busy> {
@@ -52,7 +55,7 @@ async fn mass_clear() -> Result<Busy> {
     stage.be_slow(Duration::from_millis(30));
     let bot = stage.connect().await?;
     stage.wait_for_clears(50, LIMIT).await?;
-    Ok(Busy { stage, bot, living: 0, _hanging: None })
+    Ok(Busy { stage, bot, living: 0, hanging: None })
 }
 
 async fn hanging_joins() -> Result<Busy> {
@@ -63,7 +66,7 @@ async fn hanging_joins() -> Result<Busy> {
         stage.invite(&format!("gone{number}"));
     }
     hanging.first(LIMIT).await?;
-    Ok(Busy { stage, bot, living: 0, _hanging: Some(hanging) })
+    Ok(Busy { stage, bot, living: 0, hanging: Some(hanging) })
 }
 
 async fn hanging_device_lists() -> Result<Busy> {
@@ -73,5 +76,17 @@ async fn hanging_device_lists() -> Result<Busy> {
         request.path.ends_with("/keys/query") && request.body["device_keys"].to_string().contains("@user")
     });
     hanging.first(LIMIT).await?;
-    Ok(Busy { stage, bot, living: 0, _hanging: Some(hanging) })
+    Ok(Busy { stage, bot, living: 0, hanging: Some(hanging) })
+}
+
+async fn hanging_authority() -> Result<Busy> {
+    let stage = Stage::new(PROGRAM, &Population::new().rooms(10).open(20))?.without_limits();
+    stage.program.set("grace.expired", "1s");
+    let bot = stage.start().await?;
+    let known = stage.say("!janitor version");
+    stage.reply_to(&known, LIMIT).await?;
+    let hanging = stage.hang(matching("GET", "/state/m.room.member/@admin:"));
+    stage.say("!janitor resume");
+    hanging.first(LIMIT).await?;
+    Ok(Busy { stage, bot, living: 0, hanging: Some(hanging) })
 }

@@ -55,6 +55,13 @@ pub fn too_old(age: Duration) -> Message {
     ))
 }
 
+/// While it was looked at who gives a command, a later one made the janitor do less.
+pub fn overtaken() -> Message {
+    one(
+        "Not done: while I was looking at who says so, I was told to do less. Say it again if it still holds.",
+    )
+}
+
 /// The sender's identity has changed since it was verified.
 pub fn identity_violated(user: &UserId) -> Message {
     let user = message::user(user);

@@ -563,6 +563,7 @@ fn every_short_answer() {
         no_say(None, 50),
         not_here(),
         too_old(Duration::from_mins(7)),
+        overtaken(),
         identity_violated(&alice()),
         unattributable(),
         in_the_clear(),
