@@ -94,7 +94,8 @@ pub(super) enum Input {
 }
 
 impl Inbox {
-    /// The next thing, the most urgent first: shutdown, then what people ask, then answers, then sync.
+    /// The next thing, the most urgent first: shutdown, then what people ask, then whether it can speak, then
+    /// answers, then sync.
     /// While a sync answer is being taken in (`is_ingesting`) that goes on in between, and no other is
     /// fetched.
     pub(super) async fn next(
@@ -108,11 +109,12 @@ impl Inbox {
             biased;
             () = shutdown.requested() => Input::Shutdown,
             Some(request) = self.requests.0.recv() => Input::Request(request),
-            outcome = background.next() => Input::Outcome(outcome),
+            // Where it cannot speak it may not write: that is not to wait behind a hundred answers.
             Ok(()) = self.admin_room.changed() => {
                 Input::AdminRoom(self.admin_room.borrow_and_update().clone())
             }
             Ok(()) = self.posts.changed() => Input::Posts(self.posts.borrow_and_update().clone()),
+            outcome = background.next() => Input::Outcome(outcome),
             Some(posted) = self.posted.recv() => Input::Posted(posted),
             Some(announcement) = self.announcements.recv() => Input::Announcement(announcement),
             () = std::future::ready(()), if is_ingesting => Input::Ingest,
@@ -125,6 +127,12 @@ impl Inbox {
     pub(super) fn try_next(&mut self, background: &mut Background, is_ingesting: bool) -> Option<Input> {
         if let Ok(request) = self.requests.0.try_recv() {
             return Some(Input::Request(request));
+        }
+        if self.admin_room.has_changed().unwrap_or(false) {
+            return Some(Input::AdminRoom(self.admin_room.borrow_and_update().clone()));
+        }
+        if self.posts.has_changed().unwrap_or(false) {
+            return Some(Input::Posts(self.posts.borrow_and_update().clone()));
         }
         if let Some(outcome) = background.try_next() {
             return Some(Input::Outcome(outcome));

@@ -64,6 +64,10 @@ impl Janitor {
             }
             self.journal.begin_unit();
             let mut replies = Vec::new();
+            if !matches!(input, Input::Ingest) {
+                // However many answers there are, what sync brought goes on.
+                self.go_on_ingesting()?;
+            }
             replies.extend(self.take_in_input(input)?);
             for _ in 1..BATCH {
                 let is_ingesting = self.ingesting.is_some();
