@@ -91,6 +91,8 @@ struct Room {
     /// dead one.
     has_had_calls: bool,
     joined_members: Option<u64>,
+    /// Whether its state was once too much to be read, however many members it has.
+    is_too_large: bool,
 }
 
 /// What an event changed.
@@ -180,7 +182,16 @@ impl Memory {
 
     /// What a room's state names as the number of its members, and whether that makes it large.
     pub(in crate::janitor) fn is_large(&self, room: &RoomId) -> bool {
-        self.rooms.get(room).and_then(|room| room.joined_members).is_some_and(|number| number > LARGE_ROOM)
+        self.rooms.get(room).is_some_and(|room| {
+            room.is_too_large || room.joined_members.is_some_and(|number| number > LARGE_ROOM)
+        })
+    }
+
+    /// Notes that a room's state was too much to be read.
+    pub(in crate::janitor) fn is_too_large(&mut self, room: &RoomId) {
+        if let Some(room) = self.rooms.get_mut(room) {
+            room.is_too_large = true;
+        }
     }
 
     pub(in crate::janitor) fn count_members(&mut self, room: &RoomId, joined: Option<u64>) {

@@ -89,7 +89,7 @@ impl Janitor {
             }
             Err(NeighbourError::TooLarge { .. }) => {
                 // From now on it is read key by key.
-                self.memory.count_members(room, Some(u64::MAX));
+                self.memory.is_too_large(room);
                 self.reads.want(Read::View(room.clone()), Urgency::Needed);
                 return Ok(());
             }

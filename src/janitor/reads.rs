@@ -2,7 +2,7 @@
 //! only after a pause.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 
@@ -58,7 +58,8 @@ pub(in crate::janitor) enum Urgency {
 pub(in crate::janitor) struct Reads {
     queue: BTreeSet<(Urgency, u64, Read)>,
     wanted: BTreeMap<Read, (Urgency, u64)>,
-    under_way: HashSet<Read>,
+    /// With how urgent it was.
+    under_way: HashMap<Read, Urgency>,
     /// What failed, and when it may be tried again.
     failed: HashMap<Read, (Backoff, Timestamp)>,
     hold: Hold,
@@ -89,12 +90,12 @@ impl Reads {
     /// Whether something is to be read or being read, and may still come.
     pub(in crate::janitor) fn is_expected(&self, read: &Read, now: Timestamp) -> bool {
         let is_put_off = self.failed.get(read).is_some_and(|(_, at)| now < *at);
-        (self.wanted.contains_key(read) && !is_put_off) || self.under_way.contains(read)
+        (self.wanted.contains_key(read) && !is_put_off) || self.under_way.contains_key(read)
     }
 
     /// Whether something is being read.
     pub(in crate::janitor) fn is_under_way(&self, read: &Read) -> bool {
-        self.under_way.contains(read)
+        self.under_way.contains_key(read)
     }
 
     /// Whether something is to be read, once more if it is being read.
@@ -118,13 +119,19 @@ impl Reads {
         self.failed.retain(|read, _| !is_of(read));
     }
 
+    /// Forgets failures of what nobody has wanted for long.
+    pub(in crate::janitor) fn forget_failures(&mut self, before: Timestamp) {
+        let wanted = &self.wanted;
+        self.failed.retain(|read, (_, at)| *at >= before || wanted.contains_key(read));
+    }
+
     /// The next thing that may be read now; it is under way from here on.
     pub(in crate::janitor) fn next(&mut self, now: Timestamp) -> Option<Read> {
         if self.under_way.len() >= READS || self.hold.ends(now).is_some() {
             return None;
         }
         let may_begin = |(.., read): &&(Urgency, u64, Read)| {
-            !self.under_way.contains(read) && self.failed.get(read).is_none_or(|(_, at)| *at <= now)
+            !self.under_way.contains_key(read) && self.failed.get(read).is_none_or(|(_, at)| *at <= now)
         };
         let may_be_background = self.next_background.is_none_or(|at| at <= now);
         // What may be in the background may be long, and stands at the end.
@@ -137,13 +144,13 @@ impl Reads {
             self.next_background = Some(now + BACKGROUND);
         }
         self.wanted.remove(&read);
-        self.under_way.insert(read.clone());
+        self.under_way.insert(read.clone(), urgency);
         Some(read)
     }
 
     /// A read came back. One that failed is wanted again, after a pause.
     pub(in crate::janitor) fn done(&mut self, read: Read, error: Option<&NeighbourError>, now: Timestamp) {
-        self.under_way.remove(&read);
+        let urgency = self.under_way.remove(&read).unwrap_or(Urgency::Needed);
         let Some(error) = error else {
             self.failed.remove(&read);
             return;
@@ -153,7 +160,7 @@ impl Reads {
         let again = match error {
             NeighbourError::RateLimited { .. } => {
                 self.hold.until(now + pause);
-                self.want(read, Urgency::Needed);
+                self.want(read, urgency);
                 return;
             }
             NeighbourError::Unreachable(_) | NeighbourError::SignedOut(_) => now + pause,
@@ -162,7 +169,8 @@ impl Reads {
         };
         self.failed.insert(read.clone(), (backoff, again));
         if matches!(error, NeighbourError::Unreachable(_)) {
-            self.want(read, Urgency::Needed);
+            // Whoever asked is told so; only then it may be asked for again before the pause is over.
+            self.want(read, urgency.max(Urgency::Due));
         }
     }
 
@@ -180,7 +188,7 @@ impl Reads {
             failed.max(background.unwrap_or(now))
         };
         // What is more urgent is at the front; all else is looked at again when that is done.
-        self.queue.iter().filter(|(.., read)| !self.under_way.contains(read)).take(64).map(at).min()
+        self.queue.iter().filter(|(.., read)| !self.under_way.contains_key(read)).take(64).map(at).min()
     }
 
     /// Until when the server wants to be asked for nothing.
@@ -255,5 +263,32 @@ mod tests {
         assert_eq!(reads.next(now()), None);
         assert_eq!(reads.next_at(now()), Some(now() + BACKGROUND));
         assert!(reads.next(now() + BACKGROUND).is_some());
+    }
+
+    #[test]
+    fn what_waits_for_nothing_is_paced_also_after_a_failure() {
+        let mut reads = Reads::default();
+        for room in ["!a", "!b"] {
+            reads.want(view(room), Urgency::Background);
+        }
+        let first = reads.next(now()).expect("one");
+        reads.done(first, Some(&NeighbourError::RateLimited { retry_after: Duration::from_secs(9) }), now());
+        let then = now() + Duration::from_secs(9);
+        assert!(reads.next(then).is_some());
+        assert_eq!(reads.next(then), None);
+    }
+
+    #[test]
+    fn failures_are_forgotten_once_nobody_wants_it_for_long() {
+        let mut reads = Reads::default();
+        let no =
+            NeighbourError::Refused { status: 403, errcode: "M_FORBIDDEN".into(), message: String::new() };
+        reads.want(view("!a"), Urgency::Needed);
+        let read = reads.next(now()).expect("one");
+        reads.done(read, Some(&no), now());
+        reads.forget_failures(now());
+        assert_eq!(reads.failed.len(), 1);
+        reads.forget_failures(now() + REFUSED + Duration::from_secs(1));
+        assert_eq!(reads.failed.len(), 0);
     }
 }

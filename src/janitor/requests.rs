@@ -1,7 +1,7 @@
 //! Starts what is wanted of the homeserver: reads, writes and joins. Each runs in the background and
 //! comes back as an [`Outcome`].
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use rtc_janitor_core::{
@@ -11,6 +11,7 @@ use rtc_janitor_core::{
     rtc::state_event::CALL_MEMBER,
     time::Timestamp,
 };
+use tokio::time::timeout;
 
 use super::{
     Janitor,
@@ -27,6 +28,9 @@ use crate::world::{
 
 /// How many keys of one large room are read at once.
 const KEYS: usize = 4;
+
+/// How long reading one large room may take in all: the first sweep of everything waits for it.
+const LARGE_ROOM: Duration = Duration::from_mins(2);
 
 impl Janitor {
     /// Starts as much as may be under way.
@@ -50,8 +54,10 @@ impl Janitor {
                         })
                         .collect();
                     self.background.start(async move {
-                        let view = view_by_key(&*rooms, &room, keys).await;
-                        Outcome::Viewed(room, view)
+                        let late =
+                            || NeighbourError::Unreachable("a large room was not read in time".to_owned());
+                        let view = timeout(LARGE_ROOM, view_by_key(&*rooms, &room, keys)).await;
+                        Outcome::Viewed(room, view.unwrap_or_else(|_| Err(late())))
                     });
                 }
                 Read::View(room) => self.background.start(async move {
@@ -134,7 +140,7 @@ impl Janitor {
         }
         if self.writes.is_limited() && self.voice.is_awaited() {
             // Somebody waits for an answer: that goes first where the server takes few events.
-            self.writes.step_back(now + std::time::Duration::from_secs(1));
+            self.writes.step_back(now + Duration::from_secs(1));
             return Ok(());
         }
         let mut beginning = Vec::new();
@@ -228,7 +234,8 @@ async fn view_by_key(
     let mut view = RoomView::default();
     view.events.extend(create);
     view.events.extend(levels);
-    for read in reads.buffer_unordered(KEYS).collect::<Vec<_>>().await {
+    let mut reads = std::pin::pin!(reads.buffer_unordered(KEYS));
+    while let Some(read) = reads.next().await {
         let (event, members) = read?;
         view.events.extend(event);
         view.members.extend(members);

@@ -376,6 +376,11 @@ impl Janitor {
         let is_more = self.journal.prune_if_due(now, self.settings.retention)?;
         self.next_prune = now + if is_more { PRUNE_SLICE } else { PRUNE };
         self.memory.forget_over(now - REMEMBER_OVER);
+        self.reads.forget_failures(now - REMEMBER_OVER);
+        self.sweep.quarantine.prune(now);
+        if !is_more {
+            self.evidence.lists.remember(self.journal.devices()?);
+        }
         Ok(())
     }
 
