@@ -17,6 +17,12 @@ const LONG_POLL: Duration = Duration::from_secs(30);
 /// The pauses after a failure.
 const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(1));
 
+/// The pauses after a token was refused: each leads to a view of everything.
+const REFUSALS: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(10));
+
+/// So often it is asked what happened while nobody looked.
+const TRIES_TO_CATCH_UP: u32 = 3;
+
 /// Follows one account's sync.
 pub struct Watcher {
     watch: Box<dyn Watch>,
@@ -24,6 +30,7 @@ pub struct Watcher {
     reread_interval: Duration,
     updates: mpsc::Sender<SyncUpdate>,
     backoff: Backoff,
+    refusals: Backoff,
 }
 
 /// Why following ended.
@@ -43,7 +50,7 @@ impl Watcher {
         reread_interval: Duration,
         updates: mpsc::Sender<SyncUpdate>,
     ) -> Self {
-        Self { watch, clock, reread_interval, updates, backoff: PAUSES }
+        Self { watch, clock, reread_interval, updates, backoff: PAUSES, refusals: REFUSALS }
     }
 
     /// Follows until told to stop. First what happened since the token of the journal, which says who
@@ -82,13 +89,23 @@ impl Watcher {
 
     /// What happened while nobody looked. A token that the server no longer knows is no matter.
     async fn catch_up(&mut self, since: &str) -> Result<(), Ended> {
-        match self.watch.sync(Some(since), Duration::ZERO).await {
-            Ok(batch) => self.tell(SyncUpdate::Batch { batch, live: false }).await,
-            Err(error) => {
+        for tries in 1..=TRIES_TO_CATCH_UP {
+            let error = match self.watch.sync(Some(since), Duration::ZERO).await {
+                Ok(batch) => {
+                    self.backoff.reset();
+                    return self.tell(SyncUpdate::Batch { batch, live: false }).await;
+                }
+                Err(error) => error,
+            };
+            let may_heal =
+                matches!(error, NeighbourError::Unreachable(_) | NeighbourError::RateLimited { .. });
+            if !may_heal || tries == TRIES_TO_CATCH_UP {
                 tracing::warn!("what happened while I was away cannot be read: {error}");
-                Ok(())
+                break;
             }
+            sleep(self.backoff.after(&error)).await;
         }
+        Ok(())
     }
 
     /// Everything, and what came while it was read: the server may answer from a cache, and what
@@ -110,6 +127,9 @@ impl Watcher {
             match self.watch.sync(since, timeout).await {
                 Ok(batch) => {
                     self.backoff.reset();
+                    if since.is_some() {
+                        self.refusals.reset();
+                    }
                     let SyncBatch { next_batch, .. } = &batch;
                     let next = next_batch.clone();
                     self.tell(SyncUpdate::Batch { batch, live }).await?;
@@ -117,15 +137,16 @@ impl Watcher {
                 }
                 Err(NeighbourError::SignedOut(why)) => return Err(Ended::SignedOut(why)),
                 Err(error) => {
-                    let pause = self.backoff.after(&error);
                     let is_refused = matches!(error, NeighbourError::Refused { .. });
                     if is_refused && since.is_some() {
+                        let pause = self.refusals.after(&error);
                         tracing::warn!(
                             "the homeserver does not take the sync token: reading everything ({error})"
                         );
                         sleep(pause).await;
                         return Ok(Answer::TokenRefused);
                     }
+                    let pause = self.backoff.after(&error);
                     // A server that asks for patience is there.
                     if matches!(error, NeighbourError::RateLimited { .. }) {
                         tracing::warn!("sync: {error}");
@@ -153,3 +174,44 @@ enum Answer {
 
 /// Following ends with a reason only.
 type Never = std::convert::Infallible;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::world::clock::SystemClock;
+
+    /// A server that gives tokens and takes none.
+    struct Forgetful(Arc<AtomicU32>);
+
+    #[async_trait]
+    impl Watch for Forgetful {
+        async fn sync(&mut self, since: Option<&str>, _: Duration) -> Result<SyncBatch, NeighbourError> {
+            if since.is_some() {
+                let (errcode, message) = ("M_UNKNOWN".to_owned(), "no such token".to_owned());
+                return Err(NeighbourError::Refused { status: 400, errcode, message });
+            }
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Ok(SyncBatch { full: true, next_batch: "t".to_owned(), ..SyncBatch::default() })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_takes_no_token_is_asked_for_everything_less_and_less_often() {
+        let views = Arc::new(AtomicU32::new(0));
+        let (updates, mut taken) = mpsc::channel(4);
+        tokio::spawn(async move { while taken.recv().await.is_some() {} });
+        let watch = Box::new(Forgetful(Arc::clone(&views)));
+        let watcher = Watcher::new(watch, Arc::new(SystemClock), Duration::from_hours(6), updates);
+        let shutdown = Shutdown::new();
+        let task = tokio::spawn(watcher.follow(None, shutdown.clone()));
+        sleep(Duration::from_hours(2)).await;
+        shutdown.request();
+        task.await.expect("it ends");
+        let views = views.load(Ordering::SeqCst);
+        assert!((10..=25).contains(&views), "{views} views of everything in 2 h");
+    }
+}
