@@ -9,7 +9,7 @@ use crate::world::NeighbourError;
 
 /// The longest that a server's `retry_after` is obeyed: a proxy's `Retry-After: 86400` would blind the
 /// bot for a day.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(10);
+pub(in crate::janitor) const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(10);
 
 /// How many reads may be under way at once.
 pub(in crate::janitor) const READS: usize = 16;

@@ -17,7 +17,13 @@ use rtc_janitor_core::{
 };
 
 use super::source::{Fact, Health, Source};
-use crate::world::device_lists::{DeviceAnswers, DeviceList, UnknownDevices};
+use crate::{
+    janitor::pace::LONGEST_RETRY_AFTER,
+    world::{
+        NeighbourError,
+        device_lists::{DeviceAnswers, DeviceList, UnknownDevices},
+    },
+};
 
 /// The least time between two questions: what arises meanwhile is put together.
 const GATHER: Duration = Duration::from_secs(1);
@@ -182,6 +188,11 @@ impl DeviceListEvidence {
         Some(ListQuestion { users })
     }
 
+    /// Keeps of earlier devices what the journal has kept of them; all that is known is there.
+    pub(in crate::janitor) fn remember(&mut self, history: HashMap<Owner, DeviceHistory>) {
+        self.history = history;
+    }
+
     /// Takes answers in. When a device vanished, everybody else is asked before any of it counts: only
     /// when all lists are looked at together does it show that everybody vanished, and the breaker can
     /// tell a wrong list from a dead device.
@@ -220,6 +231,14 @@ impl DeviceListEvidence {
             self.health.failed(now);
             self.not_before = Some(now + self.pause);
             self.pause = (self.pause * 2).min(Duration::from_mins(5));
+        }
+        // A server that asks for patience gets it, whomever else it has answered for.
+        let retry_after = answers.values().filter_map(|answer| match answer {
+            Err(UnknownDevices::NoAnswer(NeighbourError::RateLimited { retry_after })) => Some(*retry_after),
+            _ => None,
+        });
+        if let Some(pause) = retry_after.max() {
+            self.not_before = self.not_before.max(Some(now + pause.min(LONGEST_RETRY_AFTER)));
         }
         let mut taken = ListsTaken::default();
         for (user, answer) in answers {
@@ -297,4 +316,40 @@ fn known(list: DeviceList, owners: &BTreeMap<DeviceId, OpenDevice>) -> KnownList
     let is_empty = list.devices.is_empty();
     let devices = list.devices.into_iter().filter(|(device, _)| owners.contains_key(device)).collect();
     KnownList { devices, is_empty }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Timestamp = Timestamp::from_millis(1_000_000_000);
+    const INTERVAL: Duration = Duration::from_mins(5);
+
+    fn limited(seconds: u64) -> Result<DeviceList, UnknownDevices> {
+        let retry_after = Duration::from_secs(seconds);
+        Err(UnknownDevices::NoAnswer(NeighbourError::RateLimited { retry_after }))
+    }
+
+    /// After these answers for two users, when somebody's list is asked for next.
+    fn next_after(answers: [Result<DeviceList, UnknownDevices>; 2]) -> Timestamp {
+        let mut lists = DeviceListEvidence::new(HashMap::new());
+        let users: [UserId; 2] = ["@a:hs".into(), "@b:hs".into()];
+        for user in &users {
+            lists.opened(&Owner { user: user.clone(), device: "D".into() }, START);
+        }
+        lists.question(INTERVAL, START).expect("two are doubted");
+        let answers = users.iter().cloned().zip(answers).collect();
+        lists.take_in(answers, START, START).expect("nobody vanished");
+        lists.doubt(&users[0]);
+        lists.next_question(INTERVAL, START).expect("one is doubted")
+    }
+
+    #[test]
+    fn a_server_that_limits_is_asked_for_no_list_until_then_whomever_it_has_answered_for() {
+        let has_it = || Ok(DeviceList { devices: [("D".into(), None)].into() });
+        assert_eq!(next_after([has_it(), has_it()]), START + GATHER);
+        assert_eq!(next_after([has_it(), limited(77)]), START + Duration::from_secs(77));
+        assert_eq!(next_after([limited(77), limited(9)]), START + Duration::from_secs(77));
+        assert_eq!(next_after([limited(86_400), has_it()]), START + LONGEST_RETRY_AFTER);
+    }
 }
