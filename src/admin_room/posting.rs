@@ -127,8 +127,11 @@ impl Posting {
     /// takes others.
     async fn post(&self, stored: &StoredMessage, post: &Post) -> Result<Option<EventId>, NeighbourError> {
         match self.send(&stored.txn, post).await {
-            // A room may allow no reactions; what there is to press can be said as well.
-            Err(NeighbourError::Refused { message: why, .. }) if stored.reaction.is_some() => {
+            // A room may allow no reactions; what there is to press can be said as well. Anything else that is
+            // refused, such as terms that are to be agreed to, may be over soon.
+            Err(NeighbourError::Refused { status, errcode, message: why })
+                if stored.reaction.is_some() && (errcode == "M_FORBIDDEN" || matches!(status, 400 | 413)) =>
+            {
                 tracing::warn!("the homeserver takes no reaction in the admin room: {why}");
                 Ok(None)
             }
@@ -195,24 +198,34 @@ mod tests {
     use super::*;
     use crate::{janitor::Outbox, world::Standing};
 
-    /// A room that takes everything but what is too long, and nothing while it is slow.
-    #[derive(Default)]
+    /// A room that takes everything but what is too long, once it has failed in these ways.
     struct Narrow {
         posted: Mutex<Vec<(String, Post)>>,
-        slow: Mutex<u32>,
+        failures: Mutex<Vec<NeighbourError>>,
+        /// Which posts they are for.
+        fails: fn(&Post) -> bool,
+    }
+
+    impl Narrow {
+        fn new(failures: Vec<NeighbourError>) -> Self {
+            Self { posted: Mutex::default(), failures: Mutex::new(failures), fails: |_| true }
+        }
+    }
+
+    fn refused(status: u16, errcode: &str) -> NeighbourError {
+        NeighbourError::Refused { status, errcode: errcode.to_owned(), message: "event too large".to_owned() }
     }
 
     #[async_trait]
     impl Chat for Narrow {
         async fn post(&self, transaction: &str, post: &Post) -> Result<EventId, NeighbourError> {
-            let mut slow = self.slow.lock().unwrap();
-            if *slow > 0 {
-                *slow -= 1;
-                return Err(NeighbourError::RateLimited { retry_after: Duration::from_millis(1) });
+            if (self.fails)(post)
+                && let Some(failure) = self.failures.lock().unwrap().pop()
+            {
+                return Err(failure);
             }
             if matches!(post, Post::Notice { message, .. } if message.plain == "too long") {
-                let (errcode, message) = ("M_TOO_LARGE".to_owned(), "event too large".to_owned());
-                return Err(NeighbourError::Refused { status: 413, errcode, message });
+                return Err(refused(413, "M_TOO_LARGE"));
             }
             let mut posted = self.posted.lock().unwrap();
             posted.push((transaction.to_owned(), post.clone()));
@@ -282,7 +295,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_that_the_server_will_never_take_does_not_keep_the_others_waiting() {
-        let posted = post_all(Narrow::default(), vec![notice("a", "too long"), notice("b", "hello")]).await;
+        let posted =
+            post_all(Narrow::new(Vec::new()), vec![notice("a", "too long"), notice("b", "hello")]).await;
         assert_eq!(posted[0].0, "a-short");
         assert!(posted[0].1.contains("event too large"), "{}", posted[0].1);
         assert_eq!(posted[1], ("b".to_owned(), "hello".to_owned()));
@@ -297,53 +311,30 @@ mod tests {
             reaction: Some("✅".into()),
             ..notice("tick", "")
         };
-        let slow = Narrow { slow: Mutex::new(3), ..Narrow::default() };
+        let limited = NeighbourError::RateLimited { retry_after: Duration::from_millis(1) };
+        let slow = Narrow::new(vec![limited; 3]);
         let posted = post_all(slow, vec![notice("first", "one"), edit, tick, answer]).await;
         let texts: Vec<_> = posted.iter().map(|(_, text)| text.as_str()).collect();
         assert_eq!(texts, ["yes", "one", "$2 is now better", "✅ on $2"]);
     }
 
-    /// A room that refuses everything with one error, for a number of times.
-    struct Deaf {
-        error: NeighbourError,
-        times: Mutex<u32>,
-        tried: Mutex<u32>,
-    }
-
-    #[async_trait]
-    impl Chat for Deaf {
-        async fn post(&self, transaction: &str, _: &Post) -> Result<EventId, NeighbourError> {
-            *self.tried.lock().unwrap() += 1;
-            let mut times = self.times.lock().unwrap();
-            if *times == 0 {
-                return Ok(transaction.into());
-            }
-            *times -= 1;
-            Err(self.error.clone())
-        }
-
-        async fn reachable(&self) -> Result<(), NeighbourError> {
-            Ok(())
-        }
-
-        async fn standing(&self, _: &UserId) -> Result<Standing, NeighbourError> {
-            Ok(Standing::Outside)
-        }
-
-        fn move_to(&self, _: &RoomId) -> Result<(), NeighbourError> {
-            Ok(())
-        }
-
-        async fn is_somebody_else_now(&self, _: &UserId) -> Result<bool, NeighbourError> {
-            Ok(false)
-        }
-
-        async fn own_name(&self) -> Option<String> {
-            None
-        }
-
-        async fn has_spoken_before(&self) -> Result<bool, NeighbourError> {
-            Ok(false)
+    #[tokio::test(start_paused = true)]
+    async fn a_reaction_is_given_up_where_the_room_allows_none_and_else_tried_again() {
+        let tick = || StoredMessage {
+            target: Some(("first".into(), None)),
+            reaction: Some("✅".into()),
+            ..notice("tick", "")
+        };
+        for (error, comes) in [
+            (refused(403, "M_FORBIDDEN"), false),
+            (refused(403, "M_CONSENT_NOT_GIVEN"), true),
+            (refused(403, "M_RESOURCE_LIMIT_EXCEEDED"), true),
+            (NeighbourError::NotInRoom("not there".to_owned()), true),
+        ] {
+            let fails = |post: &Post| matches!(post, Post::Reaction { .. });
+            let room = Narrow { fails, ..Narrow::new(vec![error.clone(); 3]) };
+            let posted = post_all(room, vec![notice("first", "a plan"), tick()]).await;
+            assert_eq!(posted.iter().any(|(_, text)| text == "✅ on $1"), comes, "{error}");
         }
     }
 
@@ -356,12 +347,7 @@ mod tests {
             (400, "M_UNKNOWN"),
             (413, "M_TOO_LARGE"),
         ] {
-            let error = NeighbourError::Refused {
-                status,
-                errcode: errcode.to_owned(),
-                message: "rejected".to_owned(),
-            };
-            let chat = Arc::new(Deaf { error, times: Mutex::new(8), tried: Mutex::new(0) });
+            let chat = Arc::new(Narrow::new(vec![refused(status, errcode); 8]));
             let (mut outbox, mail) = Outbox::new();
             let (posted, mut acknowledged) = mpsc::unbounded_channel();
             let posts = watch::Sender::new(None);

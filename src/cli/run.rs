@@ -1,6 +1,7 @@
 //! `rtc-janitor run`: the bot, until it is told to stop.
 
 mod other_watch;
+mod posting;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
@@ -10,7 +11,7 @@ use rtc_janitor_core::{
 };
 use tokio::{
     sync::{mpsc, watch},
-    time::{sleep, timeout},
+    time::timeout,
 };
 
 use super::{
@@ -21,7 +22,7 @@ use crate::{
     admin_room::{self, CommandContext, CommandDispatcher, Posting},
     config::{AdminRoom as AdminRoomSettings, Config, RoomRef},
     janitor::{
-        Announcement, Inbox, Janitor, Outbox, Settings,
+        Inbox, Janitor, Outbox, Settings,
         handle::JanitorHandle,
         watcher::{Ended, Watcher},
     },
@@ -29,7 +30,7 @@ use crate::{
     supervisor::Supervisor,
     world::{
         Chat, Post, Rooms,
-        chat::{AdminRoom, ChatConnection, KeySetUp},
+        chat::{AdminRoom, ChatConnection},
         clock::{Clock as _, SystemClock},
         homeserver::Homeserver,
         journal::{Journal, Stored},
@@ -52,9 +53,6 @@ const DELIVERIES: usize = 16;
 
 /// How long posting the last message may take.
 const LAST_WORD: Duration = Duration::from_secs(3);
-
-/// The pause before the keys of the chat device are tried again.
-const KEYS_AGAIN: Duration = Duration::from_secs(30);
 
 /// Runs the bot until it is told to stop.
 ///
@@ -176,13 +174,8 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>
     supervisor.spawn("posting", {
         let shutdown = shutdown.clone();
         async move {
-            let first = async {
-                set_up_keys(chat, admin_room, announce).await;
-                admin_room::settle_past(&*port, &handle).await;
-            };
-            if shutdown.or(first).await.is_some() {
-                posting.run(shutdown).await;
-            }
+            let keys = Box::pin(posting::set_up_keys(chat, admin_room, announce));
+            posting::run(posting, keys, handle, shutdown).await;
             Ok(())
         }
     });
@@ -267,27 +260,4 @@ async fn find_admin_room(
         journal.set_admin_room(&configured, id)?;
     }
     Ok(found)
-}
-
-/// Sets up the keys of the chat device, so that nobody sees it as unverified.
-async fn set_up_keys(chat: ChatConnection, room: AdminRoom, announce: mpsc::UnboundedSender<Announcement>) {
-    room.ready().await;
-    loop {
-        match chat.set_up_keys().await {
-            Ok(KeySetUp::Ready) => return,
-            Ok(KeySetUp::FirstStart { recovery_key_path }) => {
-                let message = report::first_start(&recovery_key_path.display().to_string());
-                let _ = announce.send(Announcement { subject: "first start".into(), message });
-                return;
-            }
-            Ok(KeySetUp::Incomplete(why)) => {
-                tracing::warn!("{why}");
-                let subject = format!("keys incomplete: {why}");
-                let _ = announce.send(Announcement { subject, message: report::keys_incomplete(&why) });
-                return;
-            }
-            Err(error) => tracing::warn!("the keys of the chat device are not set up yet: {error}"),
-        }
-        sleep(KEYS_AGAIN).await;
-    }
 }
