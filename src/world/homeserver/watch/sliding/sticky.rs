@@ -2,12 +2,16 @@
 //!
 //! Only what is sticky at the start is asked for here; what comes later, `/sync` v2 says.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use matrix_sdk::bytes::Bytes;
 use rtc_janitor_core::{ids::RoomId, rtc::sticky::StickyEvent};
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
+use tokio::time::timeout;
 
 use super::{
     super::reading::{self, Entries},
@@ -36,9 +40,19 @@ pub(super) fn extension(since: Option<&str>) -> Value {
     json!({NAME: extension})
 }
 
-/// Those that an answer names, and the rest of them. What cannot be read is not there.
+/// How long the rest of them may take: the view of everything waits for it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Those that an answer names, and the rest of them. What cannot be read, or not in time, is not there.
 pub(super) async fn all(homeserver: &Homeserver, first: &Bytes) -> Sticky {
     let mut all = Sticky::new();
+    if timeout(PATIENCE, read_all(homeserver, first, &mut all)).await.is_err() {
+        tracing::debug!("not all sticky events could be read in time");
+    }
+    all
+}
+
+async fn read_all(homeserver: &Homeserver, first: &Bytes, all: &mut Sticky) {
     let mut page = Page::read(first);
     for _ in 0..MOST_PAGES {
         let is_last = page.number < AT_ONCE;
@@ -55,7 +69,6 @@ pub(super) async fn all(homeserver: &Homeserver, first: &Bytes) -> Sticky {
             }
         };
     }
-    all
 }
 
 /// What one answer says of sticky events.
