@@ -1,23 +1,33 @@
 //! When each open membership event was first seen, and whether it was seen to arrive.
 
+use std::time::Duration;
+
 use rtc_janitor_core::{
     ids::{EventId, RoomId, StateKey},
     rtc::membership::FirstSeen,
+    time::Timestamp,
 };
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
     Journal, Result,
     statement::{Statements as _, time},
 };
 
+/// An event that comes this long after it says that it was sent is from a server with a slow clock, or was on
+/// its way for long.
+const LATE: Duration = Duration::from_mins(1);
+
 impl Journal {
-    /// Notes that an event was seen, unless it was before; returns the first time.
+    /// Notes that an event was seen, unless it was before; returns the first time. `sent` is what the event
+    /// itself says: where it came much later, and nobody but this journal would know, that is on disk with
+    /// the unit of work and not put off.
     pub fn see_event(
         &self,
         room: &RoomId,
         key: &StateKey,
         event: &EventId,
+        sent: Timestamp,
         seen: FirstSeen,
     ) -> Result<FirstSeen> {
         let earlier = self
@@ -30,7 +40,7 @@ impl Journal {
         if let Some(earlier) = earlier {
             return Ok(earlier);
         }
-        self.write_behind(|db| {
+        let note = |db: &Connection| {
             // One membership per key is open: what stood there before is over.
             db.statement("DELETE FROM seen WHERE room = ?1 AND key = ?2")?
                 .execute([room.as_str(), key.as_str()])?;
@@ -43,7 +53,9 @@ impl Journal {
                     seen.live
                 ])?;
             Ok(seen)
-        })
+        };
+        let is_late = seen.live && seen.at.since(sent) > LATE;
+        if is_late { self.write(note) } else { self.write_behind(note) }
     }
 
     /// Forgets a key that is no longer open.

@@ -94,5 +94,5 @@ fn count(journal: &Journal, table: &str) -> i64 {
 fn see(journal: &Journal, number: usize) {
     let (room, key): (RoomId, StateKey) = (format!("!{number}").into(), "k".into());
     let seen = FirstSeen { at: NOW, live: true };
-    journal.see_event(&room, &key, &EventId::from(format!("${number}")), seen).expect("SQLite");
+    journal.see_event(&room, &key, &EventId::from(format!("${number}")), NOW, seen).expect("SQLite");
 }

@@ -74,7 +74,7 @@ fn old_things(journal: &mut Journal, at: Timestamp) {
     journal.add_rooms([&"!here".into()]).expect("SQLite");
     for (room, event) in [("!here", "$here"), ("!gone", "$gone")] {
         let seen = FirstSeen { at, live: true };
-        journal.see_event(&room.into(), &"k".into(), &event.into(), seen).expect("SQLite");
+        journal.see_event(&room.into(), &"k".into(), &event.into(), seen.at, seen).expect("SQLite");
         let subject = rtc_janitor_core::ledger::Subject {
             room: room.into(),
             key: "k".into(),

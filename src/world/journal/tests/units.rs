@@ -110,7 +110,7 @@ fn without_a_unit_each_call_is_on_disk_as_a_whole_or_not_at_all() {
     journal.set_admin_room("#a:hs", &"!a".into()).expect("SQLite");
 
     let seen = FirstSeen { at: NOW, live: false };
-    journal.see_event(&"!1".into(), &"k".into(), &"$2".into(), seen).expect_err("refused");
+    journal.see_event(&"!1".into(), &"k".into(), &"$2".into(), NOW, seen).expect_err("refused");
     assert_eq!(count(&journal, "seen"), 1, "what was seen before is not lost");
     journal.move_admin_room(&"!b".into(), &message("moved"), NOW).expect_err("refused");
     let admin_room = journal.admin_room().expect("SQLite").read().expect("kept");
@@ -158,6 +158,23 @@ fn a_unit_of_what_could_wait_is_put_off_and_goes_to_disk_with_the_next_that_cann
     journal.commit_unit().expect("SQLite");
     assert_eq!(count(&open(&store), "seen"), 4);
     assert!(journal.db.is_autocommit());
+}
+
+#[test]
+fn that_an_event_came_long_after_it_was_sent_is_not_put_off() {
+    let (_store, journal) = on_disk();
+    let arrives = |number: u64, late: u64, live| {
+        journal.begin_unit();
+        let (room, event) = ("!1".into(), EventId::from(format!("${number}").as_str()));
+        let seen = FirstSeen { at: NOW + Duration::from_secs(late), live };
+        journal.see_event(&room, &"k".into(), &event, NOW, seen).expect("SQLite");
+        let may_wait = journal.put_off_unit();
+        journal.commit_unit().expect("SQLite");
+        may_wait
+    };
+    assert!(arrives(1, 60, true));
+    assert!(!arrives(2, 61, true));
+    assert!(arrives(3, 3600, false), "it was not seen to come: its own word is all there is");
 }
 
 #[test]
