@@ -5,7 +5,7 @@
 //!
 //! `cargo bench --bench clearing` (release), or quicker to build `cargo bench --profile dev --bench clearing`.
 //!
-//! Most servers keep PostgreSQL, not `SQLite`: `CLEARING_DATABASE` is Synapse's `database` section as JSON, such as
+//! Most servers keep `PostgreSQL`, not `SQLite`: `CLEARING_DATABASE` is Synapse's `database` section as JSON, such as
 //! `{"name": "psycopg2", "args": {"host": "127.0.0.1", "port": 5432, "user": "synapse", "dbname": "synapse"}}`, of an
 //! empty database with the locale C; `psycopg2` has to be in Synapse's environment (`target/synapse/installed-*`).
 

@@ -115,8 +115,7 @@ impl Janitor {
         })
     }
 
-    /// Takes the judgements into the ledger and the breakers. While a room is known by sync alone, no grace
-    /// runs there.
+    /// Has the rooms with calls read that are known by sync alone.
     fn want_views_of_hearsay(&mut self) {
         let hearsay: Vec<_> =
             self.memory.with_calls().iter().filter(|room| !self.memory.may_judge(room)).cloned().collect();

@@ -144,7 +144,9 @@ impl KeyStore {
         let config = SqliteStoreConfig::new(&self.directory).passphrase(self.passphrase.as_deref());
         let not_opened = |error: &dyn std::error::Error| {
             SignInError::Mistake(format!(
-                "the chat store cannot be opened ({error}): is store.passphrase_file the one it was made with?"
+                "the chat store in {} cannot be opened ({error}): where nothing is wrong with the disk, is \
+                 store.passphrase_file the one it was made with?",
+                self.directory.display()
             ))
         };
         // Of what the SDK can keep, only who is in the room and the keys are needed: no history and no media.
