@@ -2,8 +2,10 @@
 
 pub mod answer;
 pub mod explained;
+pub mod html;
 pub mod message;
 pub mod report;
 pub mod words;
 
+pub use html::Html;
 pub use message::Message;

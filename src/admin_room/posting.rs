@@ -192,7 +192,7 @@ mod tests {
     use async_trait::async_trait;
     use rtc_janitor_core::{
         ids::{RoomId, UserId},
-        render::Message,
+        render::{Html, Message},
     };
 
     use super::*;
@@ -260,7 +260,7 @@ mod tests {
     fn notice(txn: &str, plain: &str) -> StoredMessage {
         StoredMessage {
             txn: txn.to_owned(),
-            message: Message { plain: plain.to_owned(), html: plain.to_owned() },
+            message: Message { plain: plain.to_owned(), html: Html::escaped(plain) },
             reply_to: None,
             target: None,
             reaction: None,

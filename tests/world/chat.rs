@@ -12,7 +12,10 @@ use rtc_janitor::world::{
     chat::{self, AdminRoom, ChatConnection, ChatSettings, KeySetUp},
     homeserver::sign_in::SignIn,
 };
-use rtc_janitor_core::{ids::RoomId, render::Message};
+use rtc_janitor_core::{
+    ids::RoomId,
+    render::{Html, Message},
+};
 use rtc_janitor_test_support::{Device, Method, RoomOptions, Synapse, User, wait_until};
 use serde_json::{Value, json};
 use tempfile::tempdir;
@@ -70,7 +73,8 @@ impl Running {
 }
 
 pub(crate) fn message(text: &str) -> Post {
-    let message = Message { plain: text.to_owned(), html: format!("<b>{text}</b>") };
+    let message =
+        Message { plain: text.to_owned(), html: Html::markup("<b>{}</b>", &[&Html::escaped(text)]) };
     Post::Notice { message, reply_to: None, mentions: Vec::new() }
 }
 

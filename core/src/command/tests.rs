@@ -223,7 +223,7 @@ proptest! {
             let message = mistake.message(PREFIX);
             let is_raw = message.plain.contains('\u{202e}');
             prop_assert!(!is_raw);
-            prop_assert!(!message.html.replace("<p>", "").replace("</p>", "").replace("<code>", "").replace("</code>", "").contains('<'));
+            prop_assert!(!message.html.as_str().replace("<p>", "").replace("</p>", "").replace("<code>", "").replace("</code>", "").contains('<'));
         }
     }
 }

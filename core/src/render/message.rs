@@ -1,9 +1,8 @@
 //! A message in its two forms, and the escaping that keeps rooms from speaking through it.
 
-use std::fmt::Write;
-
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::html::Html;
 use crate::ids::{RoomId, UserId};
 
 /// The most bytes that both forms of a message have together: an event holds 64 KiB, of which JSON and
@@ -16,7 +15,7 @@ pub struct Message {
     /// `body`: as complete as the HTML.
     pub plain: String,
     /// `formatted_body`, in the subset that clients show.
-    pub html: String,
+    pub html: Html,
 }
 
 /// The longest name from outside that is shown; what is longer is cut with an ellipsis.
@@ -51,26 +50,6 @@ fn is_harmless(character: char) -> bool {
             '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{61c}')
 }
 
-/// [`harmless`] text with the five characters that mean something to HTML escaped.
-pub fn escaped(text: &str) -> String {
-    escape_html(&harmless(text))
-}
-
-fn escape_html(text: &str) -> String {
-    let mut html = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => html.push_str("&amp;"),
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '"' => html.push_str("&quot;"),
-            '\'' => html.push_str("&#39;"),
-            other => html.push(other),
-        }
-    }
-    html
-}
-
 /// Everything but the unreserved characters is percent-encoded in a matrix.to link.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -79,54 +58,72 @@ pub fn harmless_sentence(text: &str) -> String {
     text.chars().map(|character| if is_harmless(character) { character } else { '\u{fffd}' }).collect()
 }
 
-/// A sentence of ours in HTML, with `code` between backquotes; what is from outside was made harmless
-/// before.
-pub fn sentence_html(text: &str) -> String {
-    let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let mut html = String::with_capacity(escaped.len());
-    let mut rest = escaped.as_str();
-    while let Some((before, code, after)) = code_in(rest) {
-        let _ = write!(html, "{before}<code>{code}</code>");
-        rest = after;
-    }
-    html + rest
+/// Our own words in both forms, with `code` between backquotes; what is from outside was made harmless before.
+pub fn words(text: &str) -> Message {
+    Message { plain: text.to_owned(), html: Html::sentence(text) }
 }
 
-/// The first text between backquotes, with what is before and after.
-fn code_in(text: &str) -> Option<(&str, &str, &str)> {
-    let (before, rest) = text.split_once('`')?;
-    let (code, after) = rest.split_once('`')?;
-    Some((before, code, after))
+/// Our own words with a part in place of each `{}`.
+pub fn fill(template: &'static str, parts: &[&Message]) -> Message {
+    let mut filled = Message::default();
+    let mut parts = parts.iter();
+    for (index, literal) in template.split("{}").enumerate() {
+        if index > 0 {
+            let part = parts.next().copied().cloned().unwrap_or_default();
+            filled.push(&part);
+        }
+        filled.push(&words(literal));
+    }
+    debug_assert!(parts.next().is_none(), "a part without a place in {template}");
+    filled
+}
+
+impl Message {
+    /// Adds more at the end, on the same line.
+    pub fn push(&mut self, more: &Self) {
+        self.plain.push_str(&more.plain);
+        self.html.push(&more.html);
+    }
+
+    /// How many bytes both forms have together.
+    pub fn size(&self) -> usize {
+        self.plain.len() + self.html.len()
+    }
 }
 
 /// One paragraph after the other, all of it our own words or made harmless before.
 pub fn sentences(texts: &[&str]) -> Message {
-    Message {
-        plain: texts.join("\n"),
-        html: texts.iter().fold(String::new(), |html, text| html + "<p>" + &sentence_html(text) + "</p>"),
+    let mut html = Html::default();
+    for text in texts {
+        html.push(&Html::markup("<p>{}</p>", &[&Html::sentence(text)]));
     }
+    Message { plain: texts.join("\n"), html }
 }
 
 /// A room: its name with a link, and its id.
 pub fn room(id: &RoomId, name: Option<&str>) -> Message {
-    let link = utf8_percent_encode(id.as_str(), RESERVED);
+    const LINK: &str = r#"<a href="https://matrix.to/#/{}">{}</a>"#;
+    let target = Html::of_text(&utf8_percent_encode(id.as_str(), RESERVED).to_string());
     let shown_id = harmless(id.as_str());
-    let (plain, label) = match name {
-        Some(name) => (format!("{} ({shown_id})", harmless(name)), escaped(name)),
-        None => (shown_id.clone(), escape_html(&shown_id)),
+    let Some(name) = name else {
+        let html = Html::markup(LINK, &[&target, &Html::of_text(&shown_id)]);
+        return Message { plain: shown_id, html };
     };
-    let mut html = format!(r#"<a href="https://matrix.to/#/{link}">{label}</a>"#);
-    if name.is_some() {
-        let _ = write!(html, " <code>{}</code>", escape_html(&shown_id));
+    let link = Html::markup(LINK, &[&target, &Html::escaped(name)]);
+    Message {
+        plain: format!("{} ({shown_id})", harmless(name)),
+        html: Html::markup("{} <code>{}</code>", &[&link, &Html::of_text(&shown_id)]),
     }
-    Message { plain, html }
+}
+
+/// Text from outside, such as an id, as code.
+pub fn code(text: &str) -> Message {
+    Message { plain: harmless(text), html: Html::markup("<code>{}</code>", &[&Html::escaped(text)]) }
 }
 
 /// A user as text, not as a pill: nobody is pinged.
 pub fn user(id: &UserId) -> Message {
-    let plain = harmless(id.as_str());
-    let html = format!("<code>{}</code>", escape_html(&plain));
-    Message { plain, html }
+    code(id.as_str())
 }
 
 /// Several messages in one, and how many of them there was room for.
@@ -134,22 +131,22 @@ pub fn together(messages: &[&Message]) -> (Message, usize) {
     let mut text = Message::default();
     for (index, message) in messages.iter().enumerate() {
         if index > 0 {
-            let size = text.plain.len() + text.html.len() + message.plain.len() + message.html.len();
-            if size > MOST_BYTES {
+            if text.size() + message.size() > MOST_BYTES {
                 return (text, index);
             }
             text.plain.push_str("\n\n");
         }
-        text.plain.push_str(&message.plain);
-        text.html.push_str(&message.html);
+        text.push(message);
     }
     (text, messages.len())
 }
 
 /// A message with the count of those for which there was no room.
 pub fn and_more(text: Message, left_out: usize) -> Message {
-    let rest = sentences(&[&format!("… and {left_out} more such messages.")]);
-    Message { plain: format!("{}\n\n{}", text.plain, rest.plain), html: text.html + &rest.html }
+    let mut all = text;
+    all.plain.push_str("\n\n");
+    all.push(&sentences(&[&format!("… and {left_out} more such messages.")]));
+    all
 }
 
 #[cfg(test)]
@@ -158,7 +155,6 @@ mod tests {
 
     #[test]
     fn text_from_outside_is_shown_harmless() {
-        assert_eq!(escaped("<b>&\"'</b>"), "&lt;b&gt;&amp;&quot;&#39;&lt;/b&gt;");
         assert_eq!(harmless("a\nb\u{202e}c\u{0}d"), "a\u{fffd}b\u{fffd}c\u{fffd}d");
         assert!(!harmless("hello @room @ROOM").to_lowercase().contains("@room"));
         assert_eq!(harmless(&"x".repeat(60_000)).chars().count(), LONGEST_NAME + 1);
@@ -168,7 +164,7 @@ mod tests {
     fn a_link_cannot_be_broken_out_of() {
         let room = room(&r#"!a"><img src=x>:b"#.into(), Some("<i>"));
         assert_eq!(
-            room.html,
+            room.html.as_str(),
             r#"<a href="https://matrix.to/#/%21a%22%3E%3Cimg%20src%3Dx%3E%3Ab">&lt;i&gt;</a> <code>!a&quot;&gt;&lt;img src=x&gt;:b</code>"#
         );
     }

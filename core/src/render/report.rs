@@ -22,7 +22,8 @@ pub use self::{
     start::Start,
 };
 use super::{
-    message::{self, MOST_BYTES, Message, escaped, sentence_html},
+    html::Html,
+    message::{self, MOST_BYTES, Message},
     words,
 };
 pub use crate::finding::{FindingKind, Row};
@@ -79,10 +80,12 @@ impl Report {
             }
             let _ = writeln!(text.plain, "{heading}");
             // What needs a person stands open, what was done folds away.
-            let open = if rows.iter().any(|row| row.obstacle.is_some()) { " open" } else { "" };
-            let _ = write!(text.html, "<details{open}><summary>{heading}</summary>");
+            let needs_a_person = rows.iter().any(|row| row.obstacle.is_some());
+            let open = if needs_a_person { "<details open>" } else { "<details>" };
+            text.html.push_markup(open);
+            text.html.push(&Html::markup("<summary>{}</summary>", &[&Html::sentence(heading)]));
             add_rows(&mut text, rows, now);
-            text.html.push_str("</details>");
+            text.html.push_markup("</details>");
         }
         if self.long_expired > 0 {
             let line = format!(
@@ -90,7 +93,7 @@ impl Report {
                 memberships(self.long_expired)
             );
             let _ = writeln!(text.plain, "{line}");
-            let _ = write!(text.html, "<p>{line}</p>");
+            text.html.push(&Html::markup("<p>{}</p>", &[&Html::sentence(&line)]));
         }
         text.plain.truncate(text.plain.trim_end().len());
         text
@@ -144,22 +147,22 @@ fn in_order(rows: &[Row]) -> Vec<&Row> {
 
 /// As many rows as a message has room for, and how many more there are.
 fn add_rows(text: &mut Message, rows: &[Row], now: Timestamp) {
-    text.html.push_str("<table><thead><tr><th>Room</th><th>Who</th><th>Why</th></tr></thead><tbody>");
+    text.html.push_markup("<table><thead><tr><th>Room</th><th>Who</th><th>Why</th></tr></thead><tbody>");
     let mut shown = 0;
     for row in in_order(rows).into_iter().take(MOST_ROWS) {
-        let Message { plain, html } = one_row(row, now);
-        if text.plain.len() + text.html.len() + plain.len() + html.len() > MOST_BYTES {
+        let row = one_row(row, now);
+        if text.size() + row.size() > MOST_BYTES {
             break;
         }
-        text.plain.push_str(&plain);
-        text.html.push_str(&html);
+        text.push(&row);
         shown += 1;
     }
-    text.html.push_str("</tbody></table>");
+    text.html.push_markup("</tbody></table>");
     if rows.len() > shown {
         let rest = rows.len() - shown;
-        let _ = writeln!(text.plain, "- and {rest} more");
-        let _ = write!(text.html, "<p>and {rest} more</p>");
+        let rest = format!("and {rest} more");
+        let _ = writeln!(text.plain, "- {rest}");
+        text.html.push(&Html::markup("<p>{}</p>", &[&Html::sentence(&rest)]));
     }
 }
 
@@ -168,31 +171,41 @@ fn one_row(row: &Row, now: Timestamp) -> Message {
     let user = message::user(&row.user);
     let times = if row.times > 1 { format!(", {} times", row.times) } else { String::new() };
     let (reason, since) = (words::reason(row.reason), format!("{}{times}", words::ago(row.since, now)));
-    let sentence = row.obstacle.as_deref();
+    let devices = devices(&row.devices);
+    let why = message::words(&format!("{reason}, seen {since}"));
+    let obstacle = row.obstacle.as_deref().map(message::words).unwrap_or_default();
+    let has_obstacle = row.obstacle.is_some();
+    let (stop, line) = if has_obstacle { (". ", "<br>") } else { ("", "") };
     Message {
         plain: format!(
-            "- {}: {} on {}: {reason}, seen {since}{}\n",
-            room.plain,
-            user.plain,
-            devices(&row.devices, message::harmless),
-            sentence.map_or_else(String::new, |text| format!(". {text}")),
+            "- {}: {} on {}: {}{stop}{}\n",
+            room.plain, user.plain, devices.plain, why.plain, obstacle.plain
         ),
-        html: format!(
-            "<tr><td>{}</td><td>{} on <code>{}</code></td><td>{reason}, seen {since}{}</td></tr>",
-            room.html,
-            user.html,
-            devices(&row.devices, escaped),
-            sentence.map_or_else(String::new, |text| format!("<br>{}", sentence_html(text))),
+        html: Html::markup(
+            "<tr><td>{}</td><td>{} on {}</td><td>{}{}{}</td></tr>",
+            &[&room.html, &user.html, &devices.html, &why.html, &Html::markup(line, &[]), &obstacle.html],
         ),
     }
 }
 
-fn devices(all: &[String], show: fn(&str) -> String) -> String {
-    let mut shown: Vec<_> = all.iter().take(MOST_DEVICES).map(|device| show(device)).collect();
-    if all.len() > MOST_DEVICES {
-        shown.push(format!("and {} more", all.len() - MOST_DEVICES));
+/// Device ids, which may be any text.
+fn devices(all: &[String]) -> Message {
+    let shown = all.iter().take(MOST_DEVICES);
+    let (mut plain, mut html) = (String::new(), Html::default());
+    for (index, device) in shown.enumerate() {
+        if index > 0 {
+            plain.push_str(", ");
+            html.push_markup(", ");
+        }
+        plain.push_str(&message::harmless(device));
+        html.push(&Html::escaped(device));
     }
-    shown.join(", ")
+    if all.len() > MOST_DEVICES {
+        let rest = format!(", and {} more", all.len() - MOST_DEVICES);
+        plain.push_str(&rest);
+        html.push(&Html::sentence(&rest));
+    }
+    Message { plain, html: Html::markup("<code>{}</code>", &[&html]) }
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ impl Journal {
             .execute(params![
                 txn,
                 message.plain,
-                message.html,
+                message.html.as_str(),
                 at.as_millis(),
                 command.as_str(),
                 event.as_str()

@@ -2,7 +2,7 @@
 
 use rtc_janitor_core::{
     ids::{EventId, UserId},
-    render::Message,
+    render::{Html, Message},
     time::Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -99,7 +99,7 @@ impl Journal {
             let mentions: String = row.get("mentions")?;
             Ok(StoredMessage {
                 txn: row.get("txn")?,
-                message: Message { plain: row.get("plain")?, html: row.get("html")? },
+                message: Message { plain: row.get("plain")?, html: Html::stored(row.get("html")?) },
                 reply_to: maybe_text(row, "reply_to")?,
                 target: target.map(|txn| (txn, event)),
                 reaction: row.get("reaction")?,
@@ -125,7 +125,7 @@ pub(super) fn insert(db: &Connection, draft: &Draft, at: Timestamp) -> Result<St
     .execute(params![
         txn,
         message.plain,
-        message.html,
+        message.html.as_str(),
         at.as_millis(),
         reply_to.as_ref().map(EventId::as_str),
         target,

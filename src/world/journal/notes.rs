@@ -1,6 +1,9 @@
 //! What nobody asked for and waits to be put into a message.
 
-use rtc_janitor_core::{render::Message, time::Timestamp};
+use rtc_janitor_core::{
+    render::{Html, Message},
+    time::Timestamp,
+};
 use rusqlite::{Connection, params};
 
 use super::{Journal, Result, statement::Statements as _};
@@ -40,7 +43,7 @@ impl Journal {
             .db
             .statement("SELECT id, plain, html, alarm FROM notes WHERE message IS NULL ORDER BY id")?;
         let rows = query.query_map([], |row| {
-            let message = Message { plain: row.get("plain")?, html: row.get("html")? };
+            let message = Message { plain: row.get("plain")?, html: Html::stored(row.get("html")?) };
             Ok(Note { id: row.get("id")?, message, is_alarm: row.get("alarm")? })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -63,6 +66,6 @@ fn insert(
     at: Timestamp,
 ) -> Result<()> {
     db.statement("INSERT INTO notes (subject, plain, html, alarm, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![subject, message.plain, message.html, is_alarm, at.as_millis()])?;
+        .execute(params![subject, message.plain, message.html.as_str(), is_alarm, at.as_millis()])?;
     Ok(())
 }

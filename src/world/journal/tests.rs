@@ -16,7 +16,7 @@ use rtc_janitor_core::{
     ids::{EventId, RoomId, StateKey},
     judge::policy::Reason,
     plan::Proposal,
-    render::{Message, answer::PlanKind},
+    render::{Html, Message, answer::PlanKind},
     rtc::membership::{FirstSeen, Owner},
 };
 use serde_json::json;
@@ -31,7 +31,7 @@ fn journal() -> Journal {
 }
 
 fn message(text: &str) -> Message {
-    Message { plain: text.into(), html: text.into() }
+    Message { plain: text.into(), html: Html::escaped(text) }
 }
 
 fn owner() -> Owner {

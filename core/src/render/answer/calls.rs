@@ -7,11 +7,7 @@ use super::{
 use crate::{
     ids::{RoomId, UserId},
     judge::verdict::Verdict,
-    render::{
-        Message,
-        message::{self, harmless},
-        words as say,
-    },
+    render::{Message, message, words as say},
     rtc::{state_key::Blocked, sticky::Beside},
     time::Timestamp,
 };
@@ -123,5 +119,5 @@ impl Calls {
 
 /// A device id, which may be any text.
 pub(super) fn device(id: &str) -> Message {
-    Message { plain: harmless(id), html: format!("<code>{}</code>", message::escaped(id)) }
+    message::code(id)
 }

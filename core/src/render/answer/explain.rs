@@ -116,13 +116,7 @@ impl Explanation {
         let malformed: Vec<_> = self
             .malformed
             .iter()
-            .map(|(key, why)| {
-                let key = harmless(key.as_str());
-                Message {
-                    plain: format!("{key}: {why}"),
-                    html: format!("<code>{}</code>: {}", message::escaped(&key), message::sentence_html(why)),
-                }
-            })
+            .map(|(key, why)| message::fill("{}: {}", &[&device(key.as_str()), &words(why)]))
             .collect();
         page.list(&words("Keys that no client shows, and that I never clear by myself"), &malformed, "");
         page.done()

@@ -1,10 +1,9 @@
 //! A message as it grows: paragraphs and lists, in both forms at once.
 
-use std::fmt::Write;
-
+pub(super) use crate::render::message::words;
 use crate::render::{
-    Message,
-    message::{MOST_BYTES, sentence_html, sentences},
+    Html, Message,
+    message::{MOST_BYTES, sentences},
 };
 
 /// The most entries that one list shows.
@@ -26,7 +25,7 @@ impl Page {
 
     /// A paragraph in both forms.
     pub(super) fn paragraph(&mut self, text: &Message) -> &mut Self {
-        let html = format!("<p>{}</p>", text.html);
+        let html = Html::markup("<p>{}</p>", &[&text.html]);
         self.add(&Message { plain: text.plain.clone(), html })
     }
 
@@ -36,28 +35,29 @@ impl Page {
         if entries.is_empty() {
             return 0;
         }
-        if self.size() + heading.plain.len() + heading.html.len() > MOST_BYTES {
+        if self.text.size() + heading.size() > MOST_BYTES {
             self.left_out = (self.left_out.0 + entries.len(), rest.to_owned());
             return 0;
         }
         if !heading.plain.is_empty() {
             self.add(&Message {
                 plain: heading.plain.clone(),
-                html: format!("<p><strong>{}</strong></p>", heading.html),
+                html: Html::markup("<p><strong>{}</strong></p>", &[&heading.html]),
             });
         }
-        self.text.html.push_str("<ul>");
+        self.text.html.push_markup("<ul>");
         let mut shown = 0;
         for entry in entries.iter().take(MOST_ENTRIES) {
-            if self.size() + entry.plain.len() + entry.html.len() > MOST_BYTES {
+            if self.text.size() + entry.size() > MOST_BYTES {
                 break;
             }
             self.break_line();
-            let _ = write!(self.text.plain, "- {}", entry.plain);
-            let _ = write!(self.text.html, "<li>{}</li>", entry.html);
+            self.text.plain.push_str("- ");
+            self.text.plain.push_str(&entry.plain);
+            self.text.html.push(&Html::markup("<li>{}</li>", &[&entry.html]));
             shown += 1;
         }
-        self.text.html.push_str("</ul>");
+        self.text.html.push_markup("</ul>");
         if entries.len() > shown {
             self.say(format!("… and {} more. {rest}", entries.len() - shown).trim_end());
         }
@@ -66,8 +66,7 @@ impl Page {
 
     fn add(&mut self, text: &Message) -> &mut Self {
         self.break_line();
-        self.text.plain.push_str(&text.plain);
-        self.text.html.push_str(&text.html);
+        self.text.push(text);
         self
     }
 
@@ -75,10 +74,6 @@ impl Page {
         if !self.text.plain.is_empty() {
             self.text.plain.push('\n');
         }
-    }
-
-    fn size(&self) -> usize {
-        self.text.plain.len() + self.text.html.len()
     }
 
     pub(super) fn done(&mut self) -> Message {
@@ -89,17 +84,13 @@ impl Page {
     }
 }
 
-/// Our own words in both forms.
-pub(super) fn words(text: &str) -> Message {
-    Message { plain: text.to_owned(), html: sentence_html(text) }
-}
-
 /// Texts one after the other.
 pub(super) fn join(parts: &[&Message]) -> Message {
-    Message {
-        plain: parts.iter().map(|part| part.plain.as_str()).collect(),
-        html: parts.iter().map(|part| part.html.as_str()).collect(),
+    let mut joined = Message::default();
+    for part in parts {
+        joined.push(part);
     }
+    joined
 }
 
 /// `1 room`, `3 rooms`.

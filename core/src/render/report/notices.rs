@@ -9,7 +9,8 @@ use crate::{
     judge::policy::{Neighbour, Reason},
     render::{
         Message,
-        message::{self, escaped, sentence_html, sentences},
+        html::Html,
+        message::{self, harmless, sentences},
         words,
     },
     rtc::state_key::Blocked,
@@ -19,9 +20,8 @@ use crate::{
 /// The bot lost the power to clear a room's keys.
 pub fn lost_power(room: &RoomId, name: Option<&str>, blocked: Blocked) -> Message {
     let room = message::room(room, name);
-    let say = |room: &str, why: &str| format!("⚠️ I can no longer hang up dead calls in {room}. {why}.");
-    let why = obstacle(blocked);
-    Message { plain: say(&room.plain, &why), html: say(&room.html, &sentence_html(&why)) }
+    let why = message::words(&obstacle(blocked));
+    message::fill("⚠️ I can no longer hang up dead calls in {}. {}.", &[&room, &why])
 }
 
 /// The homeserver has ended the session of one of the janitor's devices.
@@ -132,36 +132,31 @@ pub struct Whose {
 
 /// A membership came back after it was cleared for `reason`, which is not believed alone before `until`.
 pub fn came_back(whose: &Whose, reason: Reason, until: Timestamp, now: Timestamp) -> Message {
-    let say = |room: &str, user: &str, devices: &str| {
-        format!(
-            "↩️ {user} on {devices} came back to the call in {room} right after I hung it up ({}), so it was \
-             alive. I do not use that reason alone against it again for {}. Sorry for the flicker.",
-            words::reason(reason),
-            words::span(until.since(now))
-        )
-    };
-    about(whose, say)
+    let (room, user, devices) = about(whose);
+    let reason = message::words(words::reason(reason));
+    let span = message::words(&words::span(until.since(now)));
+    message::fill(
+        "↩️ {} on {} came back to the call in {} right after I hung it up ({}), so it was alive. I do not use that \
+         reason alone against it again for {}. Sorry for the flicker.",
+        &[&user, &devices, &room, &reason, &span],
+    )
 }
 
 /// The clear overwrote something newer than what was judged.
 pub fn overwrote(whose: &Whose, is_left_alone: bool) -> Message {
     let next = if is_left_alone { "; I leave it alone" } else { "" };
-    about(whose, |room, user, devices| {
-        format!(
-            "⚠️ In {room} I hung up {user} on {devices}, and it had joined anew in the instant between my \
-             last look and my write. A live client comes back by itself within a second{next}."
-        )
-    })
+    let (room, user, devices) = about(whose);
+    message::fill(
+        "⚠️ In {} I hung up {} on {}, and it had joined anew in the instant between my last look and my write. A \
+         live client comes back by itself within a second{}.",
+        &[&room, &user, &devices, &message::words(next)],
+    )
 }
 
-fn about(whose: &Whose, say: impl Fn(&str, &str, &str) -> String) -> Message {
+/// The room, the user and the devices.
+fn about(whose: &Whose) -> (Message, Message, Message) {
     let room = message::room(&whose.room, whose.room_name.as_deref());
-    let user = message::user(&whose.user);
-    let devices = |show| devices(&whose.devices, show);
-    Message {
-        plain: say(&room.plain, &user.plain, &devices(message::harmless)),
-        html: say(&room.html, &user.html, &format!("<code>{}</code>", devices(escaped))),
-    }
+    (room, message::user(&whose.user), devices(&whose.devices))
 }
 
 /// The bot was taken out of a room.
@@ -172,44 +167,25 @@ pub fn removed(
     reason: Option<&str>,
     banned: bool,
 ) -> Message {
-    let say = |room: &str, by: &str, reason: &str| {
-        let how = if banned { "banned from" } else { "removed from" };
-        format!(
-            "🚪 I was {how} {room}{by}{reason}. Calls there are no longer looked after; invite me to change \
-             that."
-        )
-    };
-    let room = message::room(room, name);
-    let by = by.map(message::user);
-    let reason = |show: fn(&str) -> String| reason.map_or_else(String::new, |r| format!(" ({})", show(r)));
-    Message {
-        plain: say(
-            &room.plain,
-            &by.as_ref().map_or_else(String::new, |by| format!(" by {}", by.plain)),
-            &reason(message::harmless),
-        ),
-        html: say(
-            &room.html,
-            &by.as_ref().map_or_else(String::new, |by| format!(" by {}", by.html)),
-            &reason(escaped),
-        ),
-    }
+    let how = message::words(if banned { "banned from" } else { "removed from" });
+    let by = by.map_or_else(Message::default, |by| message::fill(" by {}", &[&message::user(by)]));
+    let reason = reason.map_or_else(Message::default, |reason| {
+        message::fill(" ({})", &[&Message { plain: harmless(reason), html: Html::escaped(reason) }])
+    });
+    message::fill(
+        "🚪 I was {} {}{}{}. Calls there are no longer looked after; invite me to change that.",
+        &[&how, &message::room(room, name), &by, &reason],
+    )
 }
 
 /// A room was upgraded.
 pub fn upgraded(old: &RoomId, name: Option<&str>, new: &RoomId, has_joined: bool) -> Message {
-    let say = |old: &str, new: &str| {
-        if has_joined {
-            format!("⬆️ {old} was upgraded; I joined its successor {new}.")
-        } else {
-            format!(
-                "⬆️ {old} was upgraded to {new}, which I cannot join. Invite me there to have its calls \
-                 looked after."
-            )
-        }
+    let template = if has_joined {
+        "⬆️ {} was upgraded; I joined its successor {}."
+    } else {
+        "⬆️ {} was upgraded to {}, which I cannot join. Invite me there to have its calls looked after."
     };
-    let (old, new) = (message::room(old, name), message::room(new, None));
-    Message { plain: say(&old.plain, &new.plain), html: say(&old.html, &new.html) }
+    message::fill(template, &[&message::room(old, name), &message::room(new, None)])
 }
 
 /// The admin room could not be reached and is back.

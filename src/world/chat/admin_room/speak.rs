@@ -125,7 +125,7 @@ fn content(post: &Post) -> Result<AnyMessageLikeEventContent, NeighbourError> {
 }
 
 fn notice(message: &Message, mentions: &[UserId]) -> RoomMessageEventContent {
-    let mut content = RoomMessageEventContent::notice_html(&message.plain, &message.html);
+    let mut content = RoomMessageEventContent::notice_html(&message.plain, message.html.as_str());
     content.mentions = Some(mentioning(mentions));
     content
 }
