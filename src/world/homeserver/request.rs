@@ -3,9 +3,10 @@
 //! What comes back is not parsed into the SDK's types: these refuse a whole answer for one identifier
 //! they do not like, and that identifier may have been written by anybody.
 
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 
 use matrix_sdk::{bytes::Bytes, reqwest::Method};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -59,7 +60,7 @@ impl JsonRequest {
                 unsendable = Some(format!("{segment:?} cannot be part of a URL"));
             }
             path.push('/');
-            escape(segment, &mut path);
+            path.extend(utf8_percent_encode(segment, ESCAPED));
         }
         Self {
             method,
@@ -77,7 +78,7 @@ impl JsonRequest {
         self.query.push(if self.query.is_empty() { '?' } else { '&' });
         self.query.push_str(name);
         self.query.push('=');
-        escape(value, &mut self.query);
+        self.query.extend(utf8_percent_encode(value, ESCAPED));
         self
     }
 
@@ -99,31 +100,17 @@ impl JsonRequest {
     }
 }
 
-/// Escapes everything that could mean something in a URL, `%` and `\` included (the SDK's own
-/// escaping leaves these two, so that `a%41` would address the key `aA`).
-fn escape(text: &str, into: &mut String) {
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z'
-            | b'a'..=b'z'
-            | b'0'..=b'9'
-            | b'-'
-            | b'.'
-            | b'_'
-            | b'~'
-            | b'!'
-            | b'@'
-            | b':'
-            | b'$' => {
-                into.push(char::from(byte));
-            }
-            _ => {
-                // Writing to a string does not fail.
-                let _ = write!(into, "%{byte:02X}");
-            }
-        }
-    }
-}
+/// What stands as it is in a URL; everything that could mean something there is escaped, `%` and `\` included
+/// (the SDK's own escaping leaves these two, so that `a%41` would address the key `aA`).
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'!')
+    .remove(b'@')
+    .remove(b':')
+    .remove(b'$');
 
 /// What the homeserver answered with a status of success.
 #[derive(Debug)]
