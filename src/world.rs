@@ -14,6 +14,7 @@ use rtc_janitor_core::{
     time::Timestamp,
 };
 
+pub(crate) mod backoff;
 pub mod chat;
 pub mod chat_events;
 pub mod clock;

@@ -32,7 +32,7 @@ fn by_password(url: &str, user: &User) -> SignIn {
     SignIn {
         homeserver: Address::Url(url.to_owned()),
         user_id: user.user_id.as_str().into(),
-        method: Method::Password(user.password.clone()),
+        method: Method::Password(user.password.clone().into()),
     }
 }
 
@@ -41,7 +41,7 @@ fn by_token(url: &str, device: &Device) -> SignIn {
         homeserver: Address::Url(url.to_owned()),
         user_id: device.user_id.as_str().into(),
         method: Method::Token {
-            access_token: device.access_token.clone(),
+            access_token: device.access_token.clone().into(),
             device_id: device.device_id.clone(),
         },
     }

@@ -33,9 +33,9 @@ use super::{
     request::{CommandContext, Reply, Request, Stopped},
 };
 use crate::{
-    janitor::{Janitor, pace::Backoff, plans::Which},
+    janitor::{Janitor, plans::Which},
     shutdown::Shutdown,
-    world::{Delivery, Heard, Post, Trust, What},
+    world::{Delivery, Heard, Post, Trust, What, backoff::Backoff},
 };
 
 /// An older command was given with another state of things in view.

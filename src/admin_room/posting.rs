@@ -14,9 +14,9 @@ use tokio::{
 };
 
 use crate::{
-    janitor::{Mail, Posted, Side, pace::Backoff},
+    janitor::{Mail, Posted, Side},
     shutdown::Shutdown,
-    world::{Chat, NeighbourError, Post, journal::StoredMessage},
+    world::{Chat, NeighbourError, Post, backoff::Backoff, journal::StoredMessage},
 };
 
 /// How often it is checked whether the room can be reached.

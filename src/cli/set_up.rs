@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use rtc_janitor_core::ids::RoomId;
-use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{
     signal::unix::{SignalKind, signal},
     time::{Instant, sleep},
@@ -19,6 +18,7 @@ use crate::{
     shutdown::Shutdown,
     world::{
         Rooms,
+        backoff::Backoff,
         chat::{self, ChatConnection, ChatSettings},
         clock::{Clock as _, SystemClock},
         device_lists::KeysQuery,
@@ -32,8 +32,8 @@ use crate::{
     },
 };
 
-/// The first pause after a neighbour did not answer at the start; doubled up to the second.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(1));
+/// The pauses after a neighbour did not answer at the start.
+const PAUSES: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_mins(1));
 
 impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
@@ -139,13 +139,11 @@ pub(super) async fn sign_in_chat(
     patience: Patience<'_>,
 ) -> Result<Option<ChatConnection>, CliError> {
     let Chat { user_id, login } = &config.chat;
-    let exposed =
-        |secret: &Option<SecretString>| secret.as_ref().map(|secret| secret.expose_secret().to_owned());
     let sign_in = SignIn { homeserver: address(config), user_id: user_id.clone(), method: method(login) };
     let settings = ChatSettings {
         store: store.path().to_owned(),
-        passphrase: exposed(&config.store.passphrase),
-        recovery_key: exposed(&config.admin_room.recovery_key),
+        passphrase: config.store.passphrase.clone(),
+        recovery_key: config.admin_room.recovery_key.clone(),
     };
     retry(patience, &config.homeserver.address, async || Box::pin(chat::sign_in(&sign_in, &settings)).await)
         .await
@@ -186,27 +184,25 @@ async fn retry<T, E: Into<Failure>>(
 ) -> Result<Option<T>, CliError> {
     let Patience { shutdown, longest } = patience;
     let begun = Instant::now();
-    let mut pause = PAUSES.0;
+    let mut backoff = PAUSES;
     while let Some(result) = shutdown.or(attempt()).await {
-        match result.map_err(Into::into) {
+        let why = match result.map_err(Into::into) {
             Ok(done) => return Ok(Some(done)),
             Err(Failure::Mistake(sentence)) => return Err(CliError::Mistake(sentence)),
             Err(Failure::MayHeal(why)) if longest.is_some_and(|longest| begun.elapsed() >= longest) => {
                 return Err(CliError::Unexpected(format!("{why} ({homeserver}); given up")));
             }
-            Err(Failure::MayHeal(why)) => {
-                // Once more when patience ends.
-                let left = longest.map(|longest| longest.saturating_sub(begun.elapsed()));
-                pause = left.map_or(pause, |left| pause.min(left));
-                let shown = Duration::from_millis(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
-                let shown = humantime::format_duration(shown);
-                tracing::warn!(%homeserver, "{why}; trying again in {shown}");
-            }
-        }
+            Err(Failure::MayHeal(why)) => why,
+        };
+        // Once more when patience ends.
+        let left = longest.map_or(Duration::MAX, |longest| longest.saturating_sub(begun.elapsed()));
+        let pause = backoff.next().min(left);
+        let shown = Duration::from_millis(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX));
+        let shown = humantime::format_duration(shown);
+        tracing::warn!(%homeserver, "{why}; trying again in {shown}");
         if shutdown.or(sleep(pause)).await.is_none() {
             break;
         }
-        pause = (pause * 2).min(PAUSES.1);
     }
     Ok(None)
 }
@@ -220,11 +216,10 @@ fn address(config: &Config) -> Address {
 
 fn method(login: &Login) -> Method {
     match login {
-        Login::Password(password) => Method::Password(password.expose_secret().to_owned()),
-        Login::AccessToken { token, device_id } => Method::Token {
-            access_token: token.expose_secret().to_owned(),
-            device_id: device_id.as_str().to_owned(),
-        },
+        Login::Password(password) => Method::Password(password.clone()),
+        Login::AccessToken { token, device_id } => {
+            Method::Token { access_token: token.clone(), device_id: device_id.as_str().to_owned() }
+        }
     }
 }
 

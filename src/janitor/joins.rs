@@ -13,8 +13,8 @@ use rtc_janitor_core::{
     time::Timestamp,
 };
 
-use super::pace::{Backoff, Hold, JOINS};
-use crate::world::NeighbourError;
+use super::pace::{Hold, JOINS};
+use crate::world::{NeighbourError, backoff::Backoff};
 
 /// The pauses after a join that failed.
 const PAUSES: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_hours(1));

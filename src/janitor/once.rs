@@ -13,11 +13,12 @@ use rtc_janitor_core::{
 use serde::Serialize;
 use tokio::time::sleep;
 
-use super::{Janitor, SweepSummary, ingest::Ingest, pace::Backoff, presence::Presence, voice::row_of};
+use super::{Janitor, SweepSummary, ingest::Ingest, presence::Presence, voice::row_of};
 use crate::{
     shutdown::Shutdown,
     world::{
         NeighbourError, Watch,
+        backoff::Backoff,
         journal::{FindingKind, JournalError},
     },
 };

@@ -5,45 +5,11 @@ use std::time::Duration;
 
 use rtc_janitor_core::time::Timestamp;
 
-use crate::world::NeighbourError;
-
-/// The longest that a server's `retry_after` is obeyed: a proxy's `Retry-After: 86400` would blind the
-/// bot for a day.
-pub(in crate::janitor) const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(10);
-
 /// How many reads may be under way at once.
 pub(in crate::janitor) const READS: usize = 16;
 
 /// How many joins may be under way at once: one of a server that is gone takes a minute.
 pub(in crate::janitor) const JOINS: usize = 4;
-
-/// Pauses that grow: doubled after each failure up to a cap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Backoff {
-    first: Duration,
-    cap: Duration,
-    failures: u32,
-}
-
-impl Backoff {
-    pub(crate) const fn new(first: Duration, cap: Duration) -> Self {
-        Self { first, cap, failures: 0 }
-    }
-
-    /// The pause after one more failure; what the server asks for goes first, up to a limit.
-    pub(crate) fn after(&mut self, error: &NeighbourError) -> Duration {
-        self.failures = self.failures.saturating_add(1);
-        if let NeighbourError::RateLimited { retry_after } = error {
-            return (*retry_after).min(LONGEST_RETRY_AFTER);
-        }
-        self.first.saturating_mul(1 << (self.failures - 1).min(16)).min(self.cap)
-    }
-
-    /// It worked.
-    pub(crate) const fn reset(&mut self) {
-        self.failures = 0;
-    }
-}
 
 /// When one kind of request may be made again.
 #[derive(Clone, Copy, Debug, Default)]
@@ -151,27 +117,6 @@ impl Concurrency {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn down() -> NeighbourError {
-        NeighbourError::Unreachable("down".into())
-    }
-
-    #[test]
-    fn pauses_double_up_to_the_cap_and_begin_anew_after_a_success() {
-        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(5));
-        let pauses: Vec<_> = (0..5).map(|_| backoff.after(&down()).as_secs()).collect();
-        assert_eq!(pauses, [1, 2, 4, 5, 5]);
-        backoff.reset();
-        assert_eq!(backoff.after(&down()), Duration::from_secs(1));
-    }
-
-    #[test]
-    fn what_the_server_asks_for_is_obeyed_but_not_for_a_day() {
-        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(5));
-        let limited = |secs| NeighbourError::RateLimited { retry_after: Duration::from_secs(secs) };
-        assert_eq!(backoff.after(&limited(77)), Duration::from_secs(77));
-        assert_eq!(backoff.after(&limited(86_400)), LONGEST_RETRY_AFTER);
-    }
 
     /// Writes against a server that takes `at_once` side by side, 20 ms each, and queues the rest.
     fn settled(at_once: usize) -> usize {

@@ -11,8 +11,8 @@ use rtc_janitor_core::{
     time::Timestamp,
 };
 
-use super::pace::{Backoff, Hold, READS};
-use crate::world::NeighbourError;
+use super::pace::{Hold, READS};
+use crate::world::{NeighbourError, backoff::Backoff};
 
 /// The pauses after a read that failed.
 const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(1));

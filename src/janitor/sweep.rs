@@ -30,8 +30,7 @@ pub(in crate::janitor) use judged::{Index, naming_reason};
 pub use look::SweepSummary;
 pub(in crate::janitor) use writes::{Errand, Outgoing, Writes};
 
-use super::pace::Backoff;
-use crate::world::{NeighbourError, journal::FindingKind};
+use crate::world::{NeighbourError, backoff::Backoff, journal::FindingKind};
 
 /// By how much our clock and the server's may differ. `Date` counts whole seconds.
 pub(in crate::janitor) const MOST_SKEW: Duration = Duration::from_secs(30);

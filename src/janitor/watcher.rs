@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use rtc_janitor_core::time::Timestamp;
 use tokio::{sync::mpsc, time::sleep};
 
-use super::{SyncUpdate, pace::Backoff};
+use super::SyncUpdate;
 use crate::{
     shutdown::Shutdown,
-    world::{NeighbourError, SyncBatch, Watch, clock::Clock},
+    world::{NeighbourError, SyncBatch, Watch, backoff::Backoff, clock::Clock},
 };
 
 /// How long one `/sync` stays open when nothing happens.

@@ -7,6 +7,7 @@ use std::{fmt, path::PathBuf};
 
 use matrix_sdk::{Client, ruma::OwnedUserId};
 use rtc_janitor_core::ids::UserId;
+use secrecy::SecretString;
 
 use self::sdk::Shared;
 use super::homeserver::Homeserver;
@@ -23,23 +24,16 @@ pub use keys::KeySetUp;
 pub use sign_in::sign_in;
 
 /// What the chat connection keeps, and where.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct ChatSettings {
     /// The janitor's store; the chat connection uses `chat/`, `session-chat.json` and
     /// `recovery-key` in it.
     pub store: PathBuf,
     /// Encrypts the store; always the same for one store.
-    pub passphrase: Option<String>,
+    pub passphrase: Option<SecretString>,
     /// The account's recovery key or passphrase, where a person keeps it. Otherwise one is made and
     /// kept in the store.
-    pub recovery_key: Option<String>,
-}
-
-/// Secrets are never printed.
-impl fmt::Debug for ChatSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChatSettings").field("store", &self.store).finish_non_exhaustive()
-    }
+    pub recovery_key: Option<SecretString>,
 }
 
 /// The signed-in chat device. Cheap to clone; clones share session and store.
@@ -48,7 +42,7 @@ pub struct ChatConnection {
     client: Shared<Client>,
     user_id: OwnedUserId,
     /// For the one request that asks for it again: publishing the cross-signing keys.
-    password: Option<String>,
+    password: Option<SecretString>,
     settings: ChatSettings,
 }
 

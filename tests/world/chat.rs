@@ -248,7 +248,7 @@ async fn a_new_device_recovers_the_trust_of_the_old_one() {
 async fn with_a_key_of_a_persons_own_nothing_is_written_and_a_new_device_is_trusted() {
     let set = set_up(RoomOptions::new().encrypted()).await;
     let own_key =
-        |store: &Path| ChatSettings { recovery_key: Some("correct horse".to_owned()), ..settings(store) };
+        |store: &Path| ChatSettings { recovery_key: Some("correct horse".into()), ..settings(store) };
     let sign_in = by_password(set.synapse.url(), &set.user);
     let reader = Reader::start(set.synapse, &set.alice_account, &set.room).await;
     for _ in 0..2 {
@@ -271,7 +271,7 @@ async fn with_a_key_of_a_persons_own_nothing_is_written_and_a_new_device_is_trus
     );
     running.stop().await;
 
-    let wrong = ChatSettings { recovery_key: Some("wrong".to_owned()), ..settings(store.path()) };
+    let wrong = ChatSettings { recovery_key: Some("wrong".into()), ..settings(store.path()) };
     let running = Running::start(&sign_in, &wrong, &set.room).await.ready().await;
     let with_a_wrong_one = running.connection.set_up_keys().await.unwrap();
     assert!(

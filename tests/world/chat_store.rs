@@ -18,7 +18,7 @@ async fn a_wrong_passphrase_is_a_mistake() {
     let user = synapse.register("chat").await.unwrap();
     let sign_in = by_password(synapse.url(), &user);
     let with = |passphrase: Option<&str>, store: &Path| ChatSettings {
-        passphrase: passphrase.map(str::to_owned),
+        passphrase: passphrase.map(Into::into),
         ..settings(store)
     };
     for (made_with, opened_with) in

@@ -12,15 +12,18 @@ use crate::{
     admin_room::{self, Posting},
     janitor::{Announcement, handle::JanitorHandle},
     shutdown::Shutdown,
-    world::chat::{AdminRoom, ChatConnection, KeySetUp},
+    world::{
+        backoff::Backoff,
+        chat::{AdminRoom, ChatConnection, KeySetUp},
+    },
 };
 
 /// How long a word in the admin room waits for the keys of the chat device: people see it as unverified
 /// without, but they do see it.
 const KEYS_FIRST: Duration = Duration::from_mins(1);
 
-/// The pause before the keys of the chat device are tried again.
-const KEYS_AGAIN: Duration = Duration::from_secs(30);
+/// The pauses before the keys of the chat device are tried again.
+const KEYS_AGAIN: Backoff = Backoff::new(Duration::from_secs(30), Duration::from_mins(10));
 
 /// Posts what is to be said until told to stop.
 pub(super) async fn run(
@@ -51,6 +54,7 @@ pub(super) async fn set_up_keys(
     announce: mpsc::UnboundedSender<Announcement>,
 ) {
     room.ready().await;
+    let mut backoff = KEYS_AGAIN;
     loop {
         match chat.set_up_keys().await {
             Ok(KeySetUp::Ready) => return,
@@ -67,6 +71,6 @@ pub(super) async fn set_up_keys(
             }
             Err(error) => tracing::warn!("the keys of the chat device are not set up yet: {error}"),
         }
-        sleep(KEYS_AGAIN).await;
+        sleep(backoff.next()).await;
     }
 }

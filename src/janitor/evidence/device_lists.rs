@@ -17,19 +17,17 @@ use rtc_janitor_core::{
 };
 
 use super::source::{Fact, Health, Source};
-use crate::{
-    janitor::pace::LONGEST_RETRY_AFTER,
-    world::{
-        NeighbourError,
-        device_lists::{DeviceAnswers, DeviceList, UnknownDevices},
-    },
+use crate::world::{
+    NeighbourError,
+    backoff::{Backoff, LONGEST_RETRY_AFTER},
+    device_lists::{DeviceAnswers, DeviceList, UnknownDevices},
 };
 
 /// The least time between two questions: what arises meanwhile is put together.
 const GATHER: Duration = Duration::from_secs(1);
 
-/// After no list could be had at all, the first pause, doubled up to the interval between checks.
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
+/// The pauses after no list could be had at all.
+const PAUSES: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_mins(5));
 
 /// What is kept of a list: the devices that own something open.
 #[derive(Clone, Debug)]
@@ -81,7 +79,7 @@ pub(in crate::janitor) struct DeviceListEvidence {
     held: Option<(Timestamp, DeviceAnswers)>,
     /// Nothing is asked before this: nobody answered.
     not_before: Option<Timestamp>,
-    pause: Duration,
+    pause: Backoff,
 }
 
 impl DeviceListEvidence {
@@ -97,7 +95,7 @@ impl DeviceListEvidence {
             asking: BTreeSet::new(),
             held: None,
             not_before: None,
-            pause: FIRST_PAUSE,
+            pause: PAUSES,
         }
     }
 
@@ -226,11 +224,10 @@ impl DeviceListEvidence {
             if self.health.answered(now) {
                 tracing::warn!("the device lists are back after a gap; they count again in 5 min");
             }
-            (self.not_before, self.pause) = (None, FIRST_PAUSE);
+            (self.not_before, self.pause) = (None, PAUSES);
         } else {
             self.health.failed(now);
-            self.not_before = Some(now + self.pause);
-            self.pause = (self.pause * 2).min(Duration::from_mins(5));
+            self.not_before = Some(now + self.pause.next());
         }
         // A server that asks for patience gets it, whomever else it has answered for.
         let retry_after = answers.values().filter_map(|answer| match answer {

@@ -23,13 +23,16 @@ use super::{
     ChatConnection, listen,
     sdk::{self, Shared},
 };
-use crate::world::{Delivery, Heard, NeighbourError, Rooms as _, Trust};
+use crate::world::{Delivery, Heard, NeighbourError, Rooms as _, Trust, backoff::Backoff};
 
 /// How long one `/sync` stays open. Outside the room it is also how often joining is tried.
 const LONG_POLL: Duration = Duration::from_secs(30);
 
-/// The pause after a failed sync: doubled each time up to the second.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// The pauses after failed syncs.
+const PAUSES: Backoff = Backoff::new(OUTSIDE, Duration::from_secs(30));
+
+/// The pause between two syncs while the device is not in the room.
+const OUTSIDE: Duration = Duration::from_secs(1);
 
 /// How long after a sync the admin room counts as heard: three long polls.
 const ANSWER_HOLDS: Duration = Duration::from_secs(90);
@@ -114,7 +117,7 @@ impl AdminRoom {
     }
 
     async fn follow(&self, ears: mpsc::Sender<Delivery>) -> NeighbourError {
-        let mut pause = PAUSES.0;
+        let mut backoff = PAUSES;
         let mut token = self.first_token().await;
         // Only once it knows how things stand, it may wait for news.
         let mut long_poll = Duration::ZERO;
@@ -151,9 +154,9 @@ impl AdminRoom {
                         self.keep_room_of_token().await;
                     }
                     long_poll = if undecrypted.is_empty() { LONG_POLL } else { SHORT_POLL };
-                    (token, pause) = (SyncToken::ReusePrevious, PAUSES.0);
+                    (token, backoff) = (SyncToken::ReusePrevious, PAUSES);
                     if !inside {
-                        sleep(PAUSES.0).await;
+                        sleep(OUTSIDE).await;
                     }
                 }
                 Err(error) => {
@@ -165,12 +168,10 @@ impl AdminRoom {
                         token = self.forget_token().await;
                         long_poll = Duration::ZERO;
                     }
-                    match error {
-                        NeighbourError::SignedOut(_) => return error,
-                        NeighbourError::RateLimited { retry_after } => sleep(retry_after).await,
-                        _ => sleep(pause).await,
+                    if matches!(error, NeighbourError::SignedOut(_)) {
+                        return error;
                     }
-                    pause = (pause * 2).min(PAUSES.1);
+                    sleep(backoff.after(&error)).await;
                 }
             }
         }

@@ -10,6 +10,7 @@ use matrix_sdk::{
     },
     ruma::api::client::uiaa,
 };
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::ChatConnection;
 use crate::world::{
@@ -88,7 +89,8 @@ impl ChatConnection {
             ));
         };
         let user = uiaa::MatrixUserIdentifier::new(self.user_id.to_string());
-        let mut answer = uiaa::Password::new(uiaa::UserIdentifier::Matrix(user), password.clone());
+        let mut answer =
+            uiaa::Password::new(uiaa::UserIdentifier::Matrix(user), password.expose_secret().to_owned());
         answer.session.clone_from(&challenge.session);
         encryption.bootstrap_cross_signing_if_needed(Some(uiaa::AuthData::Password(answer))).await?;
         Ok(())
@@ -97,14 +99,14 @@ impl ChatConnection {
     /// On a new device of an account that has an identity: fetches its keys from the server.
     async fn recover_identity(&self) -> Result<(), Stop> {
         let kept = private_file::read(&self.recovery_key_path()).map_err(|error| self.unusable(&error))?;
-        let Some(key) = self.settings.recovery_key.clone().or(kept) else {
+        let Some(key) = self.settings.recovery_key.clone().or(kept.map(SecretString::from)) else {
             return Err(Stop::Incomplete(format!(
                 "{} has cross-signing keys that this device does not have, so people see it as unverified: give the \
                  account's recovery key as admin_room.recovery_key_file",
                 self.user_id
             )));
         };
-        self.client.encryption().recovery().recover_and_fix_backup(key.trim()).await?;
+        self.client.encryption().recovery().recover_and_fix_backup(key.expose_secret().trim()).await?;
         Ok(())
     }
 
@@ -112,7 +114,7 @@ impl ChatConnection {
         let encryption = self.client.encryption();
         let recovery = encryption.recovery();
         let enabled = encryption.secret_storage().is_enabled().await?;
-        if let Some(key) = self.settings.recovery_key.as_deref().map(str::trim) {
+        if let Some(key) = self.settings.recovery_key.as_ref().map(|key| key.expose_secret().trim()) {
             if !enabled {
                 recovery.enable().with_passphrase(key).await?;
             }

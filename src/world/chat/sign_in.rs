@@ -12,6 +12,8 @@ use matrix_sdk::{
     cross_process_lock::CrossProcessLockConfig, encryption::EncryptionSettings,
 };
 
+use secrecy::{ExposeSecret, SecretString};
+
 use super::{ChatConnection, ChatSettings, sdk};
 use crate::world::{
     device_lists::{DeviceLists as _, KeysQuery},
@@ -125,7 +127,7 @@ async fn check_device_is_new(sign_in: &SignIn, device_id: &str) -> Result<(), Si
 /// The directory of the SDK's stores.
 struct KeyStore {
     directory: PathBuf,
-    passphrase: Option<String>,
+    passphrase: Option<SecretString>,
 }
 
 impl KeyStore {
@@ -141,7 +143,8 @@ impl KeyStore {
     async fn open(&self, sign_in: &SignIn) -> Result<Client, SignInError> {
         private_file::create_directory(&self.directory)
             .map_err(|error| not_usable(&self.directory, &error))?;
-        let config = SqliteStoreConfig::new(&self.directory).passphrase(self.passphrase.as_deref());
+        let passphrase = self.passphrase.as_ref().map(ExposeSecret::expose_secret);
+        let config = SqliteStoreConfig::new(&self.directory).passphrase(passphrase);
         let not_opened = |error: &dyn std::error::Error| {
             SignInError::Mistake(format!(
                 "the chat store in {} cannot be opened ({error}): where nothing is wrong with the disk, is \

@@ -1,8 +1,7 @@
 //! What it takes to sign in, and why it can fail.
 
-use std::fmt;
-
 use rtc_janitor_core::ids::UserId;
+use secrecy::SecretString;
 
 use crate::world::NeighbourError;
 
@@ -16,33 +15,21 @@ pub enum Address {
 }
 
 /// How to prove who one is.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Method {
     /// With the account's password. The session that comes of it is kept in the store.
-    Password(String),
+    Password(SecretString),
     /// With an access token that somebody made.
     Token {
         /// The token.
-        access_token: String,
+        access_token: SecretString,
         /// The device it belongs to.
         device_id: String,
     },
 }
 
-/// Secrets are never printed.
-impl fmt::Debug for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Password(_) => f.write_str("Password(..)"),
-            Self::Token { device_id, .. } => {
-                f.debug_struct("Token").field("device_id", device_id).finish_non_exhaustive()
-            }
-        }
-    }
-}
-
 /// Everything that is needed to sign in one connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct SignIn {
     /// Where.
     pub homeserver: Address,

@@ -21,14 +21,10 @@ use matrix_sdk::{
     },
 };
 
-use crate::world::NeighbourError;
+use crate::world::{NeighbourError, backoff::LONGEST_RETRY_AFTER};
 
 /// How long to wait after a 429 that names no time.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
-
-/// The longest that is waited whatever is asked for: a proxy's `Retry-After: 86400` must not blind the
-/// bot for a day.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(10);
 
 /// From a failed request.
 pub(crate) fn of_http(error: &HttpError) -> NeighbourError {

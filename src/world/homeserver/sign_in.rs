@@ -7,6 +7,7 @@ use std::path::Path;
 
 use matrix_sdk::{Client, ruma::UserId as RumaUserId};
 use rtc_janitor_core::ids::UserId;
+use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -95,10 +96,12 @@ pub(crate) async fn new_session(
             homeserver: client.homeserver().to_string(),
             user_id: sign_in.user_id.to_string(),
             device_id: device_id.clone(),
-            access_token: Some(access_token.clone()),
+            access_token: Some(access_token.expose_secret().to_owned()),
             refresh_token: None,
         }),
-        Method::Password(password) => log_in(client, &sign_in.user_id, password, display_name).await,
+        Method::Password(password) => {
+            log_in(client, &sign_in.user_id, password.expose_secret(), display_name).await
+        }
     }
 }
 
