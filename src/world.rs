@@ -27,7 +27,7 @@ pub mod room_view;
 pub mod store;
 pub mod sync;
 
-pub use chat_events::{Delivery, Heard, Post, Standing, Trust, What};
+pub use chat_events::{Delivery, Post, RoomEvent, RoomEventKind, Standing, Trust};
 pub use error::NeighbourError;
 pub use room_view::RoomView;
 /// Something to say to people, in both forms.
@@ -142,7 +142,7 @@ pub trait Chat: Send + Sync {
 
     /// Whether the room is encrypted and somebody there was verified once and has another identity now,
     /// by the keys that the server has now.
-    async fn is_somebody_else_now(&self, user: &UserId) -> Result<bool, NeighbourError>;
+    async fn identity_changed(&self, user: &UserId) -> Result<bool, NeighbourError>;
 
     /// Whether this account has ever said anything in the admin room: then a journal that knows nothing is
     /// not the first. What cannot be told for certain counts as yes.

@@ -41,7 +41,7 @@ pub(super) enum Refusal {
     },
     /// Verified once, and another identity now. A reaction is never encrypted, and the first message of
     /// a new device can come before what is known of that device: so the identity itself is asked for.
-    SomebodyElse(UserId),
+    IdentityChanged(UserId),
     /// It could not be read.
     Unknown(NeighbourError),
 }
@@ -53,7 +53,7 @@ impl Refusal {
             Self::Outside => answer::not_here(),
             Self::NotNamed => answer::no_say(None, 0),
             Self::TooLittle { has, needs } => answer::no_say(Some(*has), *needs),
-            Self::SomebodyElse(user) => answer::identity_violated(user),
+            Self::IdentityChanged(user) => answer::identity_violated(user),
             Self::Unknown(error) => answer::failed(&error.to_string()),
         }
     }
@@ -89,8 +89,8 @@ impl Authority {
         let late = || NeighbourError::Unreachable("the homeserver does not answer".to_owned());
         self.allows(self.standing(chat, user, effect).await.map_err(Refusal::Unknown)?, user)?;
         let patience = if effect == Effect::Less { READ_FOR_LESS } else { READ };
-        match timeout(patience, chat.is_somebody_else_now(user)).await.unwrap_or_else(|_| Err(late())) {
-            Ok(true) => Err(Refusal::SomebodyElse(user.clone())),
+        match timeout(patience, chat.identity_changed(user)).await.unwrap_or_else(|_| Err(late())) {
+            Ok(true) => Err(Refusal::IdentityChanged(user.clone())),
             Ok(false) => Ok(()),
             Err(error) if effect == Effect::Less => {
                 tracing::warn!(%user, "taken without a fresh look at who it is: {error}");

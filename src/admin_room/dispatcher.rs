@@ -35,14 +35,14 @@ use super::{
 use crate::{
     janitor::{Janitor, plans::Which},
     shutdown::Shutdown,
-    world::{Delivery, Heard, Post, Trust, What, backoff::Backoff},
+    world::{Delivery, Post, RoomEvent, RoomEventKind, Trust, backoff::Backoff},
 };
 
 /// An older command was given with another state of things in view.
 const TOO_OLD: Duration = Duration::from_mins(5);
 
 /// A command that takes longer shows that it is being worked on.
-const PATIENCE: Duration = Duration::from_secs(1);
+const SHOWS_WORKING_AFTER: Duration = Duration::from_secs(1);
 
 /// How long a command that tells of calls waits after a start for everything to be seen. Others are carried
 /// out meanwhile: nothing is written before that, and `pause` is to come first.
@@ -111,12 +111,12 @@ impl CommandDispatcher {
                     continue;
                 }
             };
-            let Delivery { heard, taken } = delivery;
+            let Delivery { heard, ack } = delivery;
             let new = self.take_up(heard).await?;
             // From here on it is in the journal.
-            let _ = taken.send(());
+            let _ = ack.send(());
             for heard in new {
-                if let What::Upgrade { successor } = heard.what {
+                if let RoomEventKind::Upgrade { successor } = heard.what {
                     upgrade =
                         Some(Upgrade { by: heard.sender, successor, backoff: UPGRADE, at: Instant::now() });
                 } else if self.is_early(&heard, &full_view).await {
@@ -131,7 +131,7 @@ impl CommandDispatcher {
     /// Deals with one event: at once where it can only make the janitor do less; in turn where it changes how
     /// the janitor behaves, so that such commands take effect in the order in which they were given; beside
     /// the others where it needs the homeserver, which may hang.
-    async fn begin(&self, heard: Heard, full_view: &watch::Receiver<bool>, under_way: &mut UnderWay) {
+    async fn begin(&self, heard: RoomEvent, full_view: &watch::Receiver<bool>, under_way: &mut UnderWay) {
         let course = self.course_of(&heard).await;
         under_way.count += 1;
         let (dispatcher, full_view, number) = (self.clone(), full_view.clone(), under_way.count);
@@ -144,14 +144,14 @@ impl CommandDispatcher {
         }
     }
 
-    async fn course_of(&self, heard: &Heard) -> Course {
+    async fn course_of(&self, heard: &RoomEvent) -> Course {
         match &heard.what {
-            What::Reaction { .. } => Course::InTurn,
-            What::Text { .. } => {
+            RoomEventKind::Reaction { .. } => Course::InTurn,
+            RoomEventKind::Text { .. } => {
                 let text = self.command_in(&heard.what).await.unwrap_or_default();
                 Command::parse(&text).map_or(Course::Beside, |command| course(&command))
             }
-            What::Undecryptable | What::Upgrade { .. } => Course::Beside,
+            RoomEventKind::Undecryptable | RoomEventKind::Upgrade { .. } => Course::Beside,
         }
     }
 
@@ -175,7 +175,7 @@ impl CommandDispatcher {
 
     /// Writes down the events that are for the bot; returns those that are new. An upgrade is not written
     /// down: until it is followed, it is to be taken up again after each start.
-    async fn take_up(&self, heard: Vec<Heard>) -> Result<Vec<Heard>, Stopped> {
+    async fn take_up(&self, heard: Vec<RoomEvent>) -> Result<Vec<RoomEvent>, Stopped> {
         let mut mine = Vec::new();
         for one in heard {
             if self.is_for_me(&one).await {
@@ -186,7 +186,7 @@ impl CommandDispatcher {
             let mut new = Vec::new();
             let begun = janitor.begun()?;
             for one in mine {
-                let is_upgrade = matches!(one.what, What::Upgrade { .. });
+                let is_upgrade = matches!(one.what, RoomEventKind::Upgrade { .. });
                 // A journal that was lost may have had it, and a plan must not be made and approved twice.
                 if !is_upgrade && one.is_backlog && begun.is_some_and(|begun| one.at < begun) {
                     tracing::debug!(sender = %one.sender, "ignored: it was said before the journal began");
@@ -201,18 +201,18 @@ impl CommandDispatcher {
         self.context.janitor.ask(work).await.ok_or(Stopped)
     }
 
-    async fn is_for_me(&self, heard: &Heard) -> bool {
+    async fn is_for_me(&self, heard: &RoomEvent) -> bool {
         match &heard.what {
-            What::Text { .. } => self.command_in(&heard.what).await.is_some(),
-            What::Reaction { key, .. } => is_tick(key),
-            What::Undecryptable => !heard.is_backlog,
-            What::Upgrade { .. } => true,
+            RoomEventKind::Text { .. } => self.command_in(&heard.what).await.is_some(),
+            RoomEventKind::Reaction { key, .. } => is_tick(key),
+            RoomEventKind::Undecryptable => !heard.is_backlog,
+            RoomEventKind::Upgrade { .. } => true,
         }
     }
 
     /// The text of a command, without what it begins with.
-    async fn command_in(&self, what: &What) -> Option<String> {
-        let What::Text { body, html } = what else { return None };
+    async fn command_in(&self, what: &RoomEventKind) -> Option<String> {
+        let RoomEventKind::Text { body, html } = what else { return None };
         let name = self.context.chat.own_name().await;
         let CommandContext { prefix, me, .. } = &self.context;
         let listener = command::Heard { prefix, me, display_name: name.as_deref() };
@@ -220,7 +220,7 @@ impl CommandDispatcher {
     }
 
     /// Whether it is a command that has to wait until everything was seen.
-    async fn is_early(&self, heard: &Heard, full_view: &watch::Receiver<bool>) -> bool {
+    async fn is_early(&self, heard: &RoomEvent, full_view: &watch::Receiver<bool>) -> bool {
         if *full_view.borrow() {
             return false;
         }
@@ -230,13 +230,13 @@ impl CommandDispatcher {
 
     async fn deal_with(
         &self,
-        heard: Heard,
+        heard: RoomEvent,
         number: u64,
         full_view: &watch::Receiver<bool>,
     ) -> Result<(), Stopped> {
-        let Heard { event, sender, what, .. } = &heard;
+        let RoomEvent { event, sender, what, .. } = &heard;
         let age = self.context.clock.now().since(heard.at);
-        if matches!(what, What::Undecryptable) {
+        if matches!(what, RoomEventKind::Undecryptable) {
             return if age <= TOO_OLD && self.may_ask_again(sender) {
                 self.say(event, answer::undecryptable(sender), None).await
             } else {
@@ -244,7 +244,7 @@ impl CommandDispatcher {
             };
         }
         // A reaction to anything but a plan is not for the bot.
-        if let What::Reaction { to, .. } = what {
+        if let RoomEventKind::Reaction { to, .. } = what {
             let to = to.clone();
             let is_plan = self.context.janitor.ask(move |janitor| janitor.is_plan(&to));
             if !is_plan.await.ok_or(Stopped)? {
@@ -274,7 +274,7 @@ impl CommandDispatcher {
             tracing::info!(%sender, ?refusal, "a command is refused");
             return self.say(event, refusal.message(), None).await;
         }
-        if let What::Reaction { to, .. } = what {
+        if let RoomEventKind::Reaction { to, .. } = what {
             if !self.may_still(number, effect, true) {
                 return self.say(event, answer::overtaken(), None).await;
             }
@@ -298,7 +298,7 @@ impl CommandDispatcher {
     }
 
     /// Whether it can only make the janitor do less.
-    async fn effect_of(&self, what: &What) -> Effect {
+    async fn effect_of(&self, what: &RoomEventKind) -> Effect {
         let text = self.command_in(what).await.unwrap_or_default();
         match Command::parse(&text) {
             Ok(Command::Pause { .. } | Command::Exclude { .. } | Command::Mode { mode: Mode::Report }) => {
@@ -349,7 +349,7 @@ impl CommandDispatcher {
         let reply = tokio::select! {
             biased;
             reply = &mut work => reply?,
-            () = sleep(PATIENCE) => {
+            () = sleep(SHOWS_WORKING_AFTER) => {
                 let post = Post::Notice {
                     message: answer::working(),
                     reply_to: Some(event.clone()),
@@ -449,7 +449,7 @@ impl UnderWay {
 /// A command that came before everything was seen. Whether its sender may give it is asked when it is dealt
 /// with.
 struct Early {
-    heard: Heard,
+    heard: RoomEvent,
     /// When waiting is over.
     until: Instant,
 }

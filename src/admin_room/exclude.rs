@@ -12,7 +12,7 @@ use super::{
 use crate::janitor::overrides::Override;
 
 pub(super) async fn answer(request: &Request<'_>, target: Target) -> Result<Reply, Stopped> {
-    let wish = match target {
+    let requested = match target {
         Target::User(user) => Override::User(user),
         Target::Room(name) => match find_any(request, &name).await? {
             Found::Room(room) => Override::Room(room),
@@ -21,7 +21,7 @@ pub(super) async fn answer(request: &Request<'_>, target: Target) -> Result<Repl
     };
     let (by, prefix) = (request.by.clone(), request.context.prefix.clone());
     let excluded = request.janitor(move |janitor| {
-        let (shown, was_excluded) = match &wish {
+        let (shown, was_excluded) = match &requested {
             Override::Room(room) => {
                 let name = janitor.name_of(room);
                 (message::room(room, name.as_deref()), janitor.overrides().rooms.contains(room))
@@ -29,7 +29,7 @@ pub(super) async fn answer(request: &Request<'_>, target: Target) -> Result<Repl
             Override::User(user) => (message::user(user), janitor.overrides().users.contains(user)),
             _ => return Ok(None),
         };
-        janitor.set_override(&wish, &by)?;
+        janitor.set_override(&requested, &by)?;
         Ok(Some(answer::excluded(&shown, !was_excluded, &prefix)))
     });
     Ok(excluded.await?.map_or(Reply::Elsewhere, Reply::from))

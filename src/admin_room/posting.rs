@@ -26,7 +26,7 @@ const LOOK: Duration = Duration::from_secs(5);
 const FIRST_LOOK: Duration = Duration::from_secs(20);
 
 /// The pauses after a message could not be posted.
-const PAUSES: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_mins(5));
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_mins(5));
 
 /// The longest one message may take.
 const POST_TIMEOUT: Duration = Duration::from_mins(1);
@@ -85,7 +85,7 @@ impl Posting {
         let mut waiting = VecDeque::new();
         // Where edits and reactions go, of what was posted since the start.
         let mut known: HashMap<String, EventId> = HashMap::new();
-        let mut backoff = PAUSES;
+        let mut backoff = BACKOFF;
         loop {
             if waiting.is_empty() {
                 let Some(message) = self.mail.messages.recv().await else { return };
@@ -244,7 +244,7 @@ mod tests {
             Ok(())
         }
 
-        async fn is_somebody_else_now(&self, _: &UserId) -> Result<bool, NeighbourError> {
+        async fn identity_changed(&self, _: &UserId) -> Result<bool, NeighbourError> {
             Ok(false)
         }
 

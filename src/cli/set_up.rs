@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// The pauses after a neighbour did not answer at the start.
-const PAUSES: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_mins(1));
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_mins(1));
 
 impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
@@ -184,7 +184,7 @@ async fn retry<T, E: Into<Failure>>(
 ) -> Result<Option<T>, CliError> {
     let Patience { shutdown, longest } = patience;
     let begun = Instant::now();
-    let mut backoff = PAUSES;
+    let mut backoff = BACKOFF;
     while let Some(result) = shutdown.or(attempt()).await {
         let why = match result.map_err(Into::into) {
             Ok(done) => return Ok(Some(done)),

@@ -24,7 +24,7 @@ pub const INCLUDE: &str = "rooms.include";
 pub const EXCLUDE: &str = "rooms.exclude";
 
 /// How long all aliases together may take: a server of another room that does not answer holds up nothing.
-const PATIENCE: Duration = Duration::from_secs(5);
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How many are asked for at the same time; more than hang at once in any set-up one would meet.
 const CONCURRENCY: usize = 64;
@@ -71,8 +71,8 @@ pub async fn resolve(
     aliases: BTreeSet<String>,
     ask: impl AsyncFn(&str) -> Result<Option<RoomId>, NeighbourError>,
 ) -> Answers {
-    let deadline = Instant::now() + PATIENCE;
-    let late = format!("no answer within {}", humantime::format_duration(PATIENCE));
+    let deadline = Instant::now() + RESOLVE_TIMEOUT;
+    let late = format!("no answer within {}", humantime::format_duration(RESOLVE_TIMEOUT));
     let mut answers: Answers = aliases.iter().map(|alias| (alias.clone(), Err(late.clone()))).collect();
     let ask = &ask;
     let asked = stream::iter(aliases).map(|alias| async move {
@@ -171,7 +171,7 @@ mod tests {
         let answers = resolve(aliases(&rooms), ask).await;
         let named = place(&rooms, &answers, &BTreeMap::new());
 
-        assert_eq!(begun.elapsed(), PATIENCE);
+        assert_eq!(begun.elapsed(), RESOLVE_TIMEOUT);
         assert_eq!((named.include, named.exclude), (ids(&["!by-id", "!good"]), ids(&["!good"])));
         let told: Vec<_> =
             named.unresolved.iter().map(|one| (one.key, one.alias.as_str(), one.why.as_str())).collect();

@@ -11,7 +11,7 @@ use rtc_janitor_core::{
 use serde_json::Value;
 use tokio::{task::JoinSet, time::timeout};
 
-use super::sweep::Step;
+use super::sweep::Attempt;
 use crate::world::{NeighbourError, RoomView, device_lists::DeviceAnswers};
 
 /// The longest a read may take before it counts as not answered, whatever the connection says.
@@ -35,7 +35,7 @@ pub(in crate::janitor) enum Outcome {
     /// The room of an alias.
     Resolved(String, Result<RoomId, NeighbourError>),
     /// A write, or how far it came.
-    Written(EventId, Step),
+    Written(EventId, Attempt),
     /// A join.
     Joined(RoomId, Result<(), NeighbourError>),
 }

@@ -17,7 +17,7 @@ use super::pace::{Hold, JOINS};
 use crate::world::{NeighbourError, backoff::Backoff};
 
 /// The pauses after a join that failed.
-const PAUSES: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_hours(1));
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_hours(1));
 
 /// Why a room is to be joined.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Joins {
         let pending = self.rooms.entry(room.clone()).or_insert_with(|| Pending {
             why: why.clone(),
             via: Vec::new(),
-            backoff: PAUSES,
+            backoff: BACKOFF,
             not_before: now,
             is_under_way: false,
             error: None,

@@ -34,7 +34,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 const SHORTEST: Duration = Duration::from_millis(50);
 
 /// The pauses before a homeserver that did not answer is asked again.
-const PAUSES: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(8));
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(8));
 
 /// Why a single sweep could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -137,7 +137,7 @@ impl Janitor {
         shutdown: &Shutdown,
     ) -> Result<String, OnceError> {
         let end = self.now() + PATIENCE;
-        let mut backoff = PAUSES;
+        let mut backoff = BACKOFF;
         let batch = loop {
             let error = match watch.sync(since, Duration::ZERO).await {
                 Ok(batch) => break batch,

@@ -15,7 +15,7 @@ use super::{
     joins::JoinFor,
     memory::is_empty,
     reads::{Read, Urgency},
-    sweep::{Errand, Outgoing, Step},
+    sweep::{Attempt, Outgoing, Trigger},
 };
 use crate::world::{
     NeighbourError, RoomView, Written,
@@ -43,7 +43,7 @@ impl Janitor {
                 self.settled(id, read)
             }
             Outcome::Resolved(alias, read) => self.alias_resolved(&alias, read),
-            Outcome::Written(event, step) => self.written(&event, step),
+            Outcome::Written(event, attempt) => self.written(&event, attempt),
             Outcome::Joined(room, joined) => self.joined(&room, joined.err()),
         }
     }
@@ -192,19 +192,19 @@ impl Janitor {
     }
 
     /// A write came back, or how far it came.
-    fn written(&mut self, event: &EventId, step: Step) -> Result<(), JournalError> {
+    fn written(&mut self, event: &EventId, attempt: Attempt) -> Result<(), JournalError> {
         let now = self.now();
-        let was_taken = matches!(step, Step::Written(_));
+        let was_taken = matches!(attempt, Attempt::Written(_));
         let Some(done) = self.writes.done(event, was_taken, now) else { return Ok(()) };
-        let (Outgoing { write, errand, evidence: _ }, id) = (done.outgoing, done.id);
+        let (Outgoing { write, trigger, evidence: _ }, id) = (done.outgoing, done.id);
         let (room, key) = (write.room(), write.key());
         let span = tracing::info_span!("write", %room, %key);
         let _entered = span.enter();
         self.sweep.mark(room);
-        let finding = |kind, obstacle: Option<String>| match &errand {
+        let finding = |kind, obstacle: Option<String>| match &trigger {
             // What a plan does is told with the plan.
-            Errand::Plan(..) => None,
-            Errand::Sweep { details, .. } => {
+            Trigger::Plan(..) => None,
+            Trigger::Sweep { details, .. } => {
                 let mut details = details.clone();
                 if let (Some(obstacle), Some(row)) = (obstacle, details.as_object_mut()) {
                     row.insert("obstacle".to_owned(), obstacle.into());
@@ -213,8 +213,8 @@ impl Janitor {
                 Some(Finding { room, key, event, kind, at: now, details })
             }
         };
-        match step {
-            Step::Written(Written::Event(written)) => {
+        match attempt {
+            Attempt::Written(Written::Event(written)) => {
                 tracing::info!(
                     reason = write.reason().map_or("asked for", |reason| reason.as_str()),
                     "cleared"
@@ -227,12 +227,12 @@ impl Janitor {
                 }
                 self.end_event(room, key, event, now)?;
                 self.notice_quick_return(room, key)?;
-                self.plans.dealt_with(&errand, event, PlanOutcome::Cleared);
+                self.plans.dealt_with(&trigger, event, PlanOutcome::Cleared);
                 if let Some(early) = self.aftermath.await_event(&written) {
                     self.verify(room, &early)?;
                 }
             }
-            Step::Written(Written::Nothing) => {
+            Attempt::Written(Written::Nothing) => {
                 tracing::info!(
                     reason = write.reason().map_or("asked for", |reason| reason.as_str()),
                     "would clear"
@@ -242,12 +242,12 @@ impl Janitor {
                 self.voice.has_more_to_say(finding.is_some());
                 self.sweep.is_dealt_with(event, FindingKind::WouldClear);
             }
-            Step::Replaced(current) => {
+            Attempt::Replaced(current) => {
                 tracing::info!("changed since it was judged: left alone");
                 self.journal.finish(id, &WriteOutcome::Changed, None, now)?;
                 let is_gone = current.as_ref().is_none_or(is_empty);
                 self.plans.dealt_with(
-                    &errand,
+                    &trigger,
                     event,
                     if is_gone { PlanOutcome::Gone } else { PlanOutcome::Changed },
                 );
@@ -259,22 +259,22 @@ impl Janitor {
                 self.memory.doubt(room);
                 self.want_view(room);
             }
-            Step::OwnerIsBack => {
+            Attempt::OwnerIsBack => {
                 tracing::info!("its owner is back in the room: left alone");
                 self.journal.finish(id, &WriteOutcome::Changed, None, now)?;
                 for owner in write.owners() {
                     self.evidence.members.doubt(room, &owner.user);
                     self.reads.want(Read::Member(room.clone(), owner.user.clone()), Urgency::Due);
                 }
-                self.plans.dealt_with(&errand, event, PlanOutcome::Changed);
+                self.plans.dealt_with(&trigger, event, PlanOutcome::Changed);
             }
-            Step::Withheld => {
+            Attempt::Withheld => {
                 tracing::info!("not written: told to stop before the last step");
                 self.journal.withdraw(&[id])?;
-                self.plans.put_off(&errand, event, now);
+                self.plans.put_off(&trigger, event, now);
             }
-            Step::NotTried(error) => self.not_written(id, &write, &errand, &error, false, finding)?,
-            Step::Failed(error) => self.not_written(id, &write, &errand, &error, true, finding)?,
+            Attempt::NotTried(error) => self.not_written(id, &write, &trigger, &error, false, finding)?,
+            Attempt::Failed(error) => self.not_written(id, &write, &trigger, &error, true, finding)?,
         }
         Ok(())
     }
@@ -284,7 +284,7 @@ impl Janitor {
         &mut self,
         id: i64,
         write: &rtc_janitor_core::plan::PlannedWrite,
-        errand: &Errand,
+        trigger: &Trigger,
         error: &NeighbourError,
         was_sent: bool,
         finding: impl Fn(FindingKind, Option<String>) -> Option<Finding>,
@@ -301,16 +301,16 @@ impl Janitor {
                     self.reads.want(Read::Intent(intent.id), Urgency::Due);
                     self.unsettled.insert((room.clone(), key.clone()), intent);
                 }
-                self.plans.put_off(errand, write.event(), now);
+                self.plans.put_off(trigger, write.event(), now);
             }
             NeighbourError::Unreachable(_) => {
                 self.source_failed();
                 self.journal.finish(id, &WriteOutcome::NotWritten(error.to_string()), None, now)?;
-                self.plans.put_off(errand, write.event(), now);
+                self.plans.put_off(trigger, write.event(), now);
             }
             NeighbourError::RateLimited { .. } | NeighbourError::SignedOut(_) => {
                 self.journal.finish(id, &WriteOutcome::NotWritten(error.to_string()), None, now)?;
-                self.plans.put_off(errand, write.event(), now);
+                self.plans.put_off(trigger, write.event(), now);
             }
             // What may not be read will not be written either, and asking in each sweep helps nobody.
             refused => {
@@ -328,7 +328,7 @@ impl Janitor {
                 if let Some(info) = self.memory.info_mut(room) {
                     info.doubt_power();
                 }
-                self.plans.dealt_with(errand, write.event(), PlanOutcome::Refused(said));
+                self.plans.dealt_with(trigger, write.event(), PlanOutcome::Refused(said));
             }
         }
         Ok(())

@@ -15,7 +15,7 @@ use super::pace::{Hold, READS};
 use crate::world::{NeighbourError, backoff::Backoff};
 
 /// The pauses after a read that failed.
-const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(1));
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(1));
 
 /// What the server refuses to tell is not asked for again before this.
 const REFUSED: Duration = Duration::from_mins(10);
@@ -155,7 +155,7 @@ impl Reads {
             self.failed.remove(&read);
             return;
         };
-        let mut backoff = self.failed.get(&read).map_or(PAUSES, |(backoff, _)| *backoff);
+        let mut backoff = self.failed.get(&read).map_or(BACKOFF, |(backoff, _)| *backoff);
         let pause = backoff.after(error);
         let again = match error {
             NeighbourError::RateLimited { .. } => {

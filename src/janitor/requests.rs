@@ -18,7 +18,7 @@ use super::{
     background::{Outcome, PowerRead, in_time},
     evidence::{ListQuestion, read_member},
     reads::{Read, Urgency},
-    sweep::{Errand, Outgoing},
+    sweep::{Outgoing, Trigger},
 };
 use crate::world::{
     NeighbourError, RoomView, Rooms, StateWriter,
@@ -170,8 +170,8 @@ impl Janitor {
 
     /// Whether what a sweep has planned may still be written, as far as that costs nothing to tell. A plan
     /// that a person approved asks for less, and that is asked when it is put into the queue.
-    fn still_stands(&self, Outgoing { write, errand, .. }: &Outgoing, now: Timestamp) -> bool {
-        if matches!(errand, Errand::Plan(..)) {
+    fn still_stands(&self, Outgoing { write, trigger, .. }: &Outgoing, now: Timestamp) -> bool {
+        if matches!(trigger, Trigger::Plan(..)) {
             return true;
         }
         let (room, key) = (write.room(), write.key());
@@ -188,16 +188,16 @@ impl Janitor {
 
     fn start_write(&mut self, outgoing: Outgoing, id: i64) {
         let writer = Arc::clone(&self.ports.writer);
-        let (port, gate): (Arc<dyn StateWriter>, _) = match &outgoing.errand {
-            Errand::Sweep { kind: FindingKind::Cleared, .. } => (writer, Some(self.sweep_gate.clone())),
-            Errand::Plan(..) => (writer, Some(self.plan_gate.clone())),
-            Errand::Sweep { .. } => (Arc::new(DryRun), None),
+        let (port, gate): (Arc<dyn StateWriter>, _) = match &outgoing.trigger {
+            Trigger::Sweep { kind: FindingKind::Cleared, .. } => (writer, Some(self.sweep_gate.clone())),
+            Trigger::Plan(..) => (writer, Some(self.plan_gate.clone())),
+            Trigger::Sweep { .. } => (Arc::new(DryRun), None),
         };
         let (rooms, write) = (Arc::clone(&self.ports.rooms), outgoing.write.clone());
         self.writes.begin(outgoing, id, self.now());
         self.background.start(async move {
-            let step = super::sweep::clear(&*rooms, &*port, gate.as_ref(), &write).await;
-            Outcome::Written(write.event().clone(), step)
+            let attempt = super::sweep::clear(&*rooms, &*port, gate.as_ref(), &write).await;
+            Outcome::Written(write.event().clone(), attempt)
         });
     }
 }

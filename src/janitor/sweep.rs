@@ -24,11 +24,11 @@ use rtc_janitor_core::{
 };
 
 pub(in crate::janitor) use aftermath::Aftermath;
-pub(in crate::janitor) use clear::{Gate, Step, clear};
+pub(in crate::janitor) use clear::{Attempt, Gate, clear};
 pub use judged::Judged;
 pub(in crate::janitor) use judged::{Index, naming_reason};
 pub use look::SweepSummary;
-pub(in crate::janitor) use writes::{Errand, Outgoing, Writes};
+pub(in crate::janitor) use writes::{Outgoing, Trigger, Writes};
 
 use crate::world::{NeighbourError, backoff::Backoff, journal::FindingKind};
 

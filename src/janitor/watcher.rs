@@ -15,7 +15,7 @@ use crate::{
 const LONG_POLL: Duration = Duration::from_secs(30);
 
 /// The pauses after a failure.
-const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(1));
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(1));
 
 /// The pauses after a token was refused: each leads to a view of everything.
 const REFUSALS: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(10));
@@ -50,7 +50,7 @@ impl Watcher {
         reread_interval: Duration,
         updates: mpsc::Sender<SyncUpdate>,
     ) -> Self {
-        Self { watch, clock, reread_interval, updates, backoff: PAUSES, refusals: REFUSALS }
+        Self { watch, clock, reread_interval, updates, backoff: BACKOFF, refusals: REFUSALS }
     }
 
     /// Follows until told to stop. First what happened since the token of the journal, which says who

@@ -38,7 +38,7 @@ pub enum Post {
 
 /// Something that somebody did in the admin room.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Heard {
+pub struct RoomEvent {
     /// The event.
     pub event: EventId,
     /// Who did it.
@@ -46,7 +46,7 @@ pub struct Heard {
     /// When, by the clock of the sender's server.
     pub at: Timestamp,
     /// What it is.
-    pub what: What,
+    pub what: RoomEventKind,
     /// What vouches for the sender.
     pub trust: Trust,
     /// Whether it had been there before the bot could have heard it: nobody waits for an answer.
@@ -55,7 +55,7 @@ pub struct Heard {
 
 /// What somebody did in the admin room.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum RoomEventKind {
     /// An `m.text` that was never edited.
     Text {
         /// `body`
@@ -105,7 +105,7 @@ pub enum Standing {
 #[derive(Debug)]
 pub struct Delivery {
     /// What was heard.
-    pub heard: Vec<Heard>,
+    pub heard: Vec<RoomEvent>,
     /// To be used once all of them are in the journal.
-    pub taken: tokio::sync::oneshot::Sender<()>,
+    pub ack: tokio::sync::oneshot::Sender<()>,
 }

@@ -29,7 +29,7 @@ const USERS_PER_REQUEST: usize = 250;
 const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(10);
 
 /// How long the whole answer may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The devices of one user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -90,7 +90,7 @@ impl KeysQuery {
             &["_matrix", "client", "v3", "keys", "query"],
             &json!({"device_keys": wanted, "timeout": wait}),
         )
-        .patience(PATIENCE)
+        .patience(QUERY_TIMEOUT)
         .send(self.homeserver.transport())
         .await?
         .json("the answer to a key query")

@@ -50,7 +50,7 @@ impl Running {
             let (ears, mut heard) = mpsc::channel::<rtc_janitor::world::Delivery>(1);
             tokio::spawn(async move {
                 while let Some(delivery) = heard.recv().await {
-                    let _ = delivery.taken.send(());
+                    let _ = delivery.ack.send(());
                 }
             });
             runs.run(ears, async {

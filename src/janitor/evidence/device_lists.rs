@@ -27,7 +27,7 @@ use crate::world::{
 const GATHER: Duration = Duration::from_secs(1);
 
 /// The pauses after no list could be had at all.
-const PAUSES: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_mins(5));
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_mins(5));
 
 /// What is kept of a list: the devices that own something open.
 #[derive(Clone, Debug)]
@@ -95,7 +95,7 @@ impl DeviceListEvidence {
             asking: BTreeSet::new(),
             held: None,
             not_before: None,
-            pause: PAUSES,
+            pause: BACKOFF,
         }
     }
 
@@ -224,7 +224,7 @@ impl DeviceListEvidence {
             if self.health.answered(now) {
                 tracing::warn!("the device lists are back after a gap; they count again in 5 min");
             }
-            (self.not_before, self.pause) = (None, PAUSES);
+            (self.not_before, self.pause) = (None, BACKOFF);
         } else {
             self.health.failed(now);
             self.not_before = Some(now + self.pause.next());

@@ -17,7 +17,7 @@ use crate::{
         Janitor,
         memory::OpenEvent,
         reads::{Read, Urgency},
-        sweep::{Errand, Outgoing},
+        sweep::{Outgoing, Trigger},
     },
     world::journal::{Draft, JournalError, PlanOutcome, StoredPlan},
 };
@@ -109,7 +109,7 @@ impl Janitor {
             match PlannedWrite::approved(&proposal, &approval) {
                 Ok(write) => self.writes.put(Outgoing {
                     write,
-                    errand: Errand::Plan(under_way.plan.id.clone(), by.clone()),
+                    trigger: Trigger::Plan(under_way.plan.id.clone(), by.clone()),
                     evidence: Value::Null,
                 }),
                 // That can change while the plan is good.

@@ -18,7 +18,7 @@ use rtc_janitor_core::{
 };
 
 use crate::{
-    janitor::sweep::Errand,
+    janitor::sweep::Trigger,
     world::journal::{Journal, JournalError, PlanOutcome, StoredPlan, WriteRecord},
 };
 
@@ -152,8 +152,13 @@ impl Plans {
     }
 
     /// Something became of a key that a plan had written.
-    pub(in crate::janitor) fn dealt_with(&mut self, errand: &Errand, event: &EventId, outcome: PlanOutcome) {
-        if let Some(under_way) = self.of(errand) {
+    pub(in crate::janitor) fn dealt_with(
+        &mut self,
+        trigger: &Trigger,
+        event: &EventId,
+        outcome: PlanOutcome,
+    ) {
+        if let Some(under_way) = self.of(trigger) {
             under_way.settle(event, outcome);
         }
     }
@@ -166,17 +171,17 @@ impl Plans {
     }
 
     /// A key of a plan could not be written for now.
-    pub(in crate::janitor) fn put_off(&mut self, errand: &Errand, event: &EventId, now: Timestamp) {
-        if let Some(under_way) = self.of(errand) {
+    pub(in crate::janitor) fn put_off(&mut self, trigger: &Trigger, event: &EventId, now: Timestamp) {
+        if let Some(under_way) = self.of(trigger) {
             *under_way.put_off.entry(event.clone()).or_insert(0) += 1;
             under_way.not_before = under_way.not_before.max(Some(now + AGAIN));
         }
     }
 
-    fn of(&mut self, errand: &Errand) -> Option<&mut UnderWay> {
-        match errand {
-            Errand::Plan(plan, _) => self.0.get_mut(plan),
-            Errand::Sweep { .. } => None,
+    fn of(&mut self, trigger: &Trigger) -> Option<&mut UnderWay> {
+        match trigger {
+            Trigger::Plan(plan, _) => self.0.get_mut(plan),
+            Trigger::Sweep { .. } => None,
         }
     }
 

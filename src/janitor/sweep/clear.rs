@@ -33,7 +33,7 @@ impl Gate {
 
 /// How far one write came.
 #[derive(Debug)]
-pub(in crate::janitor) enum Step {
+pub(in crate::janitor) enum Attempt {
     Written(Written),
     /// Something else stands under the key now, or nothing.
     Replaced(Option<StateEvent>),
@@ -55,29 +55,29 @@ pub(in crate::janitor) async fn clear(
     port: &dyn StateWriter,
     gate: Option<&Gate>,
     write: &PlannedWrite,
-) -> Step {
+) -> Attempt {
     let read = in_time(rooms.state_event(write.room(), CALL_MEMBER, write.key().as_str()));
     match read.await {
         Ok(Some(event)) if event.event_id == *write.event() && !is_empty(&event) => {}
-        Ok(current) => return Step::Replaced(current),
-        Err(error) => return Step::NotTried(error),
+        Ok(current) => return Attempt::Replaced(current),
+        Err(error) => return Attempt::NotTried(error),
     }
     if write.reason() == Some(Reason::NotJoined) {
         for owner in write.owners() {
             match in_time(read_member(rooms, write.room(), &owner.user)).await {
                 Ok(RoomMember::NotJoined { .. }) => {}
-                Ok(_) => return Step::OwnerIsBack,
-                Err(error) => return Step::NotTried(error),
+                Ok(_) => return Attempt::OwnerIsBack,
+                Err(error) => return Attempt::NotTried(error),
             }
         }
     }
     if gate.is_some_and(|gate| !gate.is_open()) {
-        return Step::Withheld;
+        return Attempt::Withheld;
     }
     let owner = write.owners().first().map(|owner| &owner.user);
     let key = KeyWrite { room: write.room(), key: write.key(), route: write.route(), owner };
     match port.clear(key).await {
-        Ok(written) => Step::Written(written),
-        Err(error) => Step::Failed(error),
+        Ok(written) => Attempt::Written(written),
+        Err(error) => Attempt::Failed(error),
     }
 }

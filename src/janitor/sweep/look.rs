@@ -19,7 +19,7 @@ use rtc_janitor_core::{
     time::Timestamp,
 };
 
-use super::{Errand, Index, Judged, Outgoing, Scope, naming_reason};
+use super::{Index, Judged, Outgoing, Scope, Trigger, naming_reason};
 use crate::{
     janitor::{
         Janitor,
@@ -243,7 +243,7 @@ impl Janitor {
             row.since = write.since();
             Outgoing {
                 write: write.clone(),
-                errand: Errand::Sweep { kind, details: serde_json::to_value(row).unwrap_or_default() },
+                trigger: Trigger::Sweep { kind, details: serde_json::to_value(row).unwrap_or_default() },
                 evidence: judged.iter().map(|judged| judged.evidence_json()).collect(),
             }
         });

@@ -34,7 +34,7 @@ const OVERDUE: Duration = Duration::from_secs(2);
 
 /// On whose behalf a key is emptied.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::janitor) enum Errand {
+pub(in crate::janitor) enum Trigger {
     /// A sweep's; with what a report says of it.
     Sweep {
         /// What to report it as.
@@ -50,32 +50,32 @@ pub(in crate::janitor) enum Errand {
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::janitor) struct Outgoing {
     pub(in crate::janitor) write: PlannedWrite,
-    pub(in crate::janitor) errand: Errand,
+    pub(in crate::janitor) trigger: Trigger,
     /// What was known, for the journal.
     pub(in crate::janitor) evidence: Value,
 }
 
 impl Outgoing {
     pub(in crate::janitor) fn is_of_sweep(&self) -> bool {
-        matches!(self.errand, Errand::Sweep { .. })
+        matches!(self.trigger, Trigger::Sweep { .. })
     }
 
     pub(in crate::janitor) fn is_of_plan(&self, plan: &PlanId) -> bool {
-        matches!(&self.errand, Errand::Plan(of, _) if of == plan)
+        matches!(&self.trigger, Trigger::Plan(of, _) if of == plan)
     }
 
     /// What goes into the journal before the write; `old_content` is what stands there.
     pub(in crate::janitor) fn intent(&self, old_content: Value, at: Timestamp) -> Intent {
-        let Self { write, errand, evidence } = self;
+        let Self { write, trigger, evidence } = self;
         Intent {
             room: write.room().clone(),
             key: write.key().clone(),
             event: write.event().clone(),
             owners: write.owners().to_vec(),
             reason: write.reason(),
-            plan: match errand {
-                Errand::Sweep { .. } => None,
-                Errand::Plan(plan, by) => Some((plan.clone(), by.clone())),
+            plan: match trigger {
+                Trigger::Sweep { .. } => None,
+                Trigger::Plan(plan, by) => Some((plan.clone(), by.clone())),
             },
             route: write.route().as_str(),
             evidence: evidence.clone(),
@@ -356,8 +356,8 @@ mod tests {
             now: START,
         };
         let write = PlannedWrite::approved(&proposal, &approval).expect("it is approved");
-        let errand = Errand::Plan(PlanId::numbered(1), "@boss:b".into());
-        Outgoing { write, errand, evidence: Value::Null }
+        let trigger = Trigger::Plan(PlanId::numbered(1), "@boss:b".into());
+        Outgoing { write, trigger, evidence: Value::Null }
     }
 
     /// Begins all that may begin; how many there were.

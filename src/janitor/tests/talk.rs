@@ -189,30 +189,30 @@ async fn a_pause_for_a_time_ends_by_itself_and_that_is_said() {
 #[tokio::test]
 async fn a_grace_by_command_holds_at_once_and_can_be_taken_back() {
     let mut story = Story::new();
-    let wish = Override::Grace(
+    let requested = Override::Grace(
         rtc_janitor_core::command::GraceKey::Reason(Reason::DeviceGone),
         rtc_janitor_core::judge::policy::Grace::Never,
     );
-    story.janitor.set_override(&wish, &ALICE.into()).expect("the journal works");
+    story.janitor.set_override(&requested, &ALICE.into()).expect("the journal works");
     let ghost = story.ghost(ALICE, "DEAD").await;
     story.minutes(20).await;
     assert_eq!(story.writes(), 0);
-    story.janitor.clear_override(&wish).expect("the journal works");
+    story.janitor.clear_override(&requested).expect("the journal works");
     story.minutes(2).await;
     assert_eq!(story.world.lock().writes, [(ROOM.into(), ghost.as_str().into())]);
 }
 
 #[tokio::test]
 async fn of_the_settings_and_a_command_the_stricter_holds() {
-    for (file, wish, writes) in [(true, None, 1), (true, Some("report"), 0), (false, Some("clean"), 0)] {
+    for (file, requested, writes) in [(true, None, 1), (true, Some("report"), 0), (false, Some("clean"), 0)] {
         let mut story = Story::with(Settings { is_clean: file, ..settings() });
-        if let Some(mode) = wish {
+        if let Some(mode) = requested {
             let mode = mode.parse().expect("a mode");
             story.janitor.set_override(&Override::Mode(mode), &ALICE.into()).expect("the journal works");
         }
         story.ghost(ALICE, "DEAD").await;
         story.minutes(12).await;
-        assert_eq!(story.writes(), writes, "{file} {wish:?}");
+        assert_eq!(story.writes(), writes, "{file} {requested:?}");
     }
     // What the settings leave alone, no command brings back.
     let mut story = Story::with(Settings { exclude: BTreeSet::from([ROOM.into()]), ..settings() });

@@ -23,13 +23,13 @@ use super::{
     ChatConnection, listen,
     sdk::{self, Shared},
 };
-use crate::world::{Delivery, Heard, NeighbourError, Rooms as _, Trust, backoff::Backoff};
+use crate::world::{Delivery, NeighbourError, RoomEvent, Rooms as _, Trust, backoff::Backoff};
 
 /// How long one `/sync` stays open. Outside the room it is also how often joining is tried.
 const LONG_POLL: Duration = Duration::from_secs(30);
 
 /// The pauses after failed syncs.
-const PAUSES: Backoff = Backoff::new(OUTSIDE, Duration::from_secs(30));
+const BACKOFF: Backoff = Backoff::new(OUTSIDE, Duration::from_secs(30));
 
 /// The pause between two syncs while the device is not in the room.
 const OUTSIDE: Duration = Duration::from_secs(1);
@@ -85,19 +85,19 @@ impl ChatConnection {
 
 impl AdminRoom {
     /// Keeps the connection going until `stop` is ready: joins when invited, follows who is in the
-    /// room, hands out keys, and hands over what is said to `ears`. Waits for everything that may heal.
+    /// room, hands out keys, and hands over what is said to `events`. Waits for everything that may heal.
     ///
     /// # Errors
     ///
     /// Only [`NeighbourError::SignedOut`]: then a new sign-in is needed.
     pub async fn run(
         &self,
-        ears: mpsc::Sender<Delivery>,
+        events: mpsc::Sender<Delivery>,
         stop: impl Future<Output = ()>,
     ) -> Result<(), NeighbourError> {
         tokio::select! {
             () = stop => Ok(()),
-            error = self.follow(ears) => Err(error),
+            error = self.follow(events) => Err(error),
         }
     }
 
@@ -116,8 +116,8 @@ impl AdminRoom {
         while self.fresh_room().is_err() && changes.changed().await.is_ok() {}
     }
 
-    async fn follow(&self, ears: mpsc::Sender<Delivery>) -> NeighbourError {
-        let mut backoff = PAUSES;
+    async fn follow(&self, events: mpsc::Sender<Delivery>) -> NeighbourError {
+        let mut backoff = BACKOFF;
         let mut token = self.first_token().await;
         // Only once it knows how things stand, it may wait for news.
         let mut long_poll = Duration::ZERO;
@@ -145,7 +145,7 @@ impl AdminRoom {
                         knows_of_upgrade = true;
                         heard.extend(upgrade);
                     }
-                    self.hand_over(heard, &ears).await;
+                    self.hand_over(heard, &events).await;
                     // What waits for its key is heard again after a restart.
                     if undecrypted.is_empty() {
                         self.keep_token(&next).await;
@@ -154,7 +154,7 @@ impl AdminRoom {
                         self.keep_room_of_token().await;
                     }
                     long_poll = if undecrypted.is_empty() { LONG_POLL } else { SHORT_POLL };
-                    (token, backoff) = (SyncToken::ReusePrevious, PAUSES);
+                    (token, backoff) = (SyncToken::ReusePrevious, BACKOFF);
                     if !inside {
                         sleep(OUTSIDE).await;
                     }
@@ -178,7 +178,7 @@ impl AdminRoom {
     }
 
     /// What was said, and what could be decrypted only now. What cannot be for long is told as such.
-    async fn listen(&self, synced: Synced, undecrypted: &mut Vec<Undecrypted>) -> Vec<Heard> {
+    async fn listen(&self, synced: Synced, undecrypted: &mut Vec<Undecrypted>) -> Vec<RoomEvent> {
         let Ok(room) = self.joined_room() else { return Vec::new() };
         let is_encrypted = (**room).encryption_state().is_encrypted();
         let me = &self.connection.user_id;
@@ -216,10 +216,10 @@ impl AdminRoom {
     }
 
     /// The upgrade of the room, where there is one.
-    async fn upgrade(&self) -> Result<Option<Heard>, NeighbourError> {
+    async fn upgrade(&self) -> Result<Option<RoomEvent>, NeighbourError> {
         let tombstone = self.connection.homeserver().state_event(&self.id(), "m.room.tombstone", "").await?;
         Ok(tombstone.and_then(|tombstone| {
-            Some(Heard {
+            Some(RoomEvent {
                 what: listen::upgrade(&tombstone.content)?,
                 event: tombstone.event_id,
                 sender: tombstone.sender,
@@ -231,12 +231,12 @@ impl AdminRoom {
     }
 
     /// Waits until what was heard is in the journal: only then it may be forgotten here.
-    async fn hand_over(&self, heard: Vec<Heard>, ears: &mpsc::Sender<Delivery>) {
+    async fn hand_over(&self, heard: Vec<RoomEvent>, events: &mpsc::Sender<Delivery>) {
         if heard.is_empty() {
             return;
         }
-        let (taken, was_taken) = oneshot::channel();
-        if ears.send(Delivery { heard, taken }).await.is_ok() {
+        let (ack, was_taken) = oneshot::channel();
+        if events.send(Delivery { heard, ack }).await.is_ok() {
             // Nobody there to take it means the program is ending; the next start hears it again.
             if was_taken.await.is_err() {
                 std::future::pending::<()>().await;

@@ -17,7 +17,7 @@ use rtc_janitor_core::{
 };
 use serde_json::Value;
 
-use crate::world::{Heard, Trust, What};
+use crate::world::{RoomEvent, RoomEventKind, Trust};
 
 /// What an event says, `None` when it is nothing to the bot.
 pub(super) fn heard(
@@ -25,25 +25,25 @@ pub(super) fn heard(
     me: &RumaUserId,
     is_encrypted: bool,
     is_backlog: bool,
-) -> Option<Heard> {
+) -> Option<RoomEvent> {
     let raw = event.kind.raw();
     let json: Value = serde_json::from_str(raw.json().get()).ok()?;
     let sender = json["sender"].as_str().filter(|sender| *sender != me.as_str())?;
     let (what, trust) = match &event.kind {
-        TimelineEventKind::UnableToDecrypt { .. } => (What::Undecryptable, Trust::Enough),
+        TimelineEventKind::UnableToDecrypt { .. } => (RoomEventKind::Undecryptable, Trust::Enough),
         TimelineEventKind::Decrypted(DecryptedRoomEvent { encryption_info, .. }) => {
             // State is never encrypted: what says so is somebody's invention.
-            let what = what(&json).filter(|what| !matches!(what, What::Upgrade { .. }))?;
+            let what = what(&json).filter(|what| !matches!(what, RoomEventKind::Upgrade { .. }))?;
             (what, trust(&encryption_info.verification_state))
         }
         TimelineEventKind::PlainText { .. } => {
             let what = what(&json)?;
             // Reactions and state are never encrypted.
-            let may_be_plain = !matches!(what, What::Text { .. }) || !is_encrypted;
+            let may_be_plain = !matches!(what, RoomEventKind::Text { .. }) || !is_encrypted;
             (what, if may_be_plain { Trust::Enough } else { Trust::InTheClear })
         }
     };
-    Some(Heard {
+    Some(RoomEvent {
         event: json["event_id"].as_str()?.into(),
         sender: sender.into(),
         at: Timestamp::from_millis(json["origin_server_ts"].as_i64().unwrap_or(0)),
@@ -73,7 +73,7 @@ pub(super) fn is_undecrypted(event: &TimelineEvent) -> Option<&Raw<AnySyncTimeli
     }
 }
 
-fn what(event: &Value) -> Option<What> {
+fn what(event: &Value) -> Option<RoomEventKind> {
     let content = &event["content"];
     let relation = &content["m.relates_to"];
     match event["type"].as_str()? {
@@ -86,9 +86,12 @@ fn what(event: &Value) -> Option<What> {
             }
             let html = content["formatted_body"].as_str();
             let html = html.filter(|_| content["format"] == "org.matrix.custom.html");
-            Some(What::Text { body: content["body"].as_str()?.to_owned(), html: html.map(str::to_owned) })
+            Some(RoomEventKind::Text {
+                body: content["body"].as_str()?.to_owned(),
+                html: html.map(str::to_owned),
+            })
         }
-        "m.reaction" => Some(What::Reaction {
+        "m.reaction" => Some(RoomEventKind::Reaction {
             to: relation["event_id"].as_str().filter(|_| relation["rel_type"] == "m.annotation")?.into(),
             key: relation["key"].as_str()?.to_owned(),
         }),
@@ -98,9 +101,9 @@ fn what(event: &Value) -> Option<What> {
 }
 
 /// Where a room goes on by the content of its tombstone.
-pub(super) fn upgrade(tombstone: &Value) -> Option<What> {
+pub(super) fn upgrade(tombstone: &Value) -> Option<RoomEventKind> {
     let successor = RumaRoomId::parse(tombstone["replacement_room"].as_str()?).ok()?;
-    Some(What::Upgrade { successor: successor.as_str().into() })
+    Some(RoomEventKind::Upgrade { successor: successor.as_str().into() })
 }
 
 fn trust(state: &VerificationState) -> Trust {
@@ -127,14 +130,14 @@ mod tests {
 
     use super::*;
 
-    fn text(content: &Value) -> Option<What> {
+    fn text(content: &Value) -> Option<RoomEventKind> {
         what(&json!({"type": "m.room.message", "content": content}))
     }
 
     #[test]
     fn only_an_unedited_text_is_a_command() {
         let plain = json!({"msgtype": "m.text", "body": "!janitor status"});
-        assert_eq!(text(&plain), Some(What::Text { body: "!janitor status".into(), html: None }));
+        assert_eq!(text(&plain), Some(RoomEventKind::Text { body: "!janitor status".into(), html: None }));
         for content in [
             json!({"msgtype": "m.notice", "body": "!janitor status"}),
             json!({"msgtype": "m.emote", "body": "!janitor status"}),
@@ -159,7 +162,7 @@ mod tests {
             json!({"type": "m.room.tombstone", "state_key": "", "event_id": "$e", "sender": "@a:hs",
                 "origin_server_ts": 1, "content": {"replacement_room": successor}})
         };
-        assert_eq!(what(&tombstone("!new:hs")), Some(What::Upgrade { successor: "!new:hs".into() }));
+        assert_eq!(what(&tombstone("!new:hs")), Some(RoomEventKind::Upgrade { successor: "!new:hs".into() }));
         for nowhere in ["", "new", "#new:hs"] {
             assert_eq!(what(&tombstone(nowhere)), None, "{nowhere}");
         }
@@ -200,7 +203,7 @@ mod tests {
         let reaction =
             |relation: Value| what(&json!({"type": "m.reaction", "content": {"m.relates_to": relation}}));
         let tick = reaction(json!({"rel_type": "m.annotation", "event_id": "$plan", "key": "✅"}));
-        assert_eq!(tick, Some(What::Reaction { to: "$plan".into(), key: "✅".into() }));
+        assert_eq!(tick, Some(RoomEventKind::Reaction { to: "$plan".into(), key: "✅".into() }));
         assert_eq!(reaction(json!({"rel_type": "m.thread", "event_id": "$plan", "key": "✅"})), None);
         assert_eq!(reaction(json!({})), None);
     }

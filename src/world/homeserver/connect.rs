@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::{
     credentials::{Address, SignInError},
     failure,
-    request::{JsonRequest, PATIENCE},
+    request::{JsonRequest, REQUEST_TIMEOUT},
     transport,
 };
 use crate::world::NeighbourError;
@@ -39,7 +39,7 @@ pub(crate) async fn build(builder: ClientBuilder, address: &Address) -> Result<C
     let client = builder
         .homeserver_url(&url)
         // Also the policy for renewing tokens, where no other can be given.
-        .request_config(RequestConfig::new().disable_retry().timeout(PATIENCE))
+        .request_config(RequestConfig::new().disable_retry().timeout(REQUEST_TIMEOUT))
         .handle_refresh_tokens()
         .http_client(http)
         .build()

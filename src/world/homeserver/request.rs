@@ -14,7 +14,7 @@ use super::{event, transport::Transport};
 use crate::world::NeighbourError;
 
 /// How long an ordinary request may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// No answer is longer than this: the full view of 100,000 rooms has a tenth of it.
 const MOST_BYTES: usize = 1 << 30;
@@ -67,7 +67,7 @@ impl JsonRequest {
             path,
             query: String::new(),
             body: body.map(Value::to_string),
-            patience: PATIENCE,
+            patience: REQUEST_TIMEOUT,
             most_bytes: MOST_BYTES,
             unsendable,
         }
@@ -82,7 +82,7 @@ impl JsonRequest {
         self
     }
 
-    /// Waits longer, or shorter, than [`PATIENCE`].
+    /// Waits longer, or shorter, than [`REQUEST_TIMEOUT`].
     pub(crate) fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self

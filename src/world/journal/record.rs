@@ -93,14 +93,14 @@ pub(super) const COLUMNS: &str = "id, room, key, event, owners, reason, old_cont
                                   written_event";
 
 /// What stands in place of a reason where there is none.
-pub(super) const BY_WISH: &str = "by_wish";
+pub(super) const REQUESTED: &str = "by_wish";
 
 impl Journal {
     pub(super) fn record(&self, row: &Row<'_>) -> rusqlite::Result<WriteRecord> {
         let id = row.get("id")?;
         let reason: String = row.get("reason")?;
         let parsed: Option<Reason> = reason.parse().ok();
-        let is_reason_unreadable = parsed.is_none() && reason != BY_WISH;
+        let is_reason_unreadable = parsed.is_none() && reason != REQUESTED;
         if is_reason_unreadable {
             self.met_unreadable(format!("the reason of write {id}"), &reason);
         }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::{
     Finding, Journal, Result, WriteRecord,
     findings::insert_finding,
-    record::{BY_WISH, COLUMNS},
+    record::{COLUMNS, REQUESTED},
     statement::{Statements as _, to_json},
 };
 
@@ -189,7 +189,7 @@ fn insert(db: &Connection, intent: &Intent) -> Result<i64> {
         intent.key.as_str(),
         intent.event.as_str(),
         to_json("the owners of a write", &pairs)?,
-        intent.reason.map_or(BY_WISH, Reason::as_str),
+        intent.reason.map_or(REQUESTED, Reason::as_str),
         intent.route,
         intent.evidence.to_string(),
         intent.old_content.to_string(),

@@ -61,7 +61,7 @@ impl Chat for AdminRoom {
         Ok(power.map_or(Standing::Outside, |power| Standing::Inside(power.level_of(user))))
     }
 
-    async fn is_somebody_else_now(&self, user: &UserId) -> Result<bool, NeighbourError> {
+    async fn identity_changed(&self, user: &UserId) -> Result<bool, NeighbourError> {
         if !(**self.joined_room()?).encryption_state().is_encrypted() {
             return Ok(false);
         }

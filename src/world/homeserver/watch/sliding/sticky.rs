@@ -41,12 +41,12 @@ pub(super) fn extension(since: Option<&str>) -> Value {
 }
 
 /// How long the rest of them may take: the view of everything waits for it.
-const PATIENCE: Duration = Duration::from_secs(5);
+const STICKY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Those that an answer names, and the rest of them. What cannot be read, or not in time, is not there.
 pub(super) async fn all(homeserver: &Homeserver, first: &Bytes) -> Sticky {
     let mut all = Sticky::new();
-    if timeout(PATIENCE, read_all(homeserver, first, &mut all)).await.is_err() {
+    if timeout(STICKY_TIMEOUT, read_all(homeserver, first, &mut all)).await.is_err() {
         tracing::debug!("not all sticky events could be read in time");
     }
     all
