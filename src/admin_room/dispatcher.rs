@@ -135,11 +135,29 @@ impl CommandDispatcher {
         let course = self.course_of(&heard).await;
         under_way.count += 1;
         let (dispatcher, full_view, number) = (self.clone(), full_view.clone(), under_way.count);
-        let work = Box::pin(async move { dispatcher.deal_with(heard, number, &full_view).await });
+        let work = async move { dispatcher.deal_with(heard, number, &full_view).await };
         match course {
-            Course::InTurn => under_way.in_turn.push_back(work),
-            Course::Now | Course::Beside => {
-                under_way.beside.spawn(work);
+            Course::Now => {
+                let (done, is_done) = watch::channel(());
+                under_way.now.retain(|earlier| earlier.has_changed().is_ok());
+                under_way.now.push(is_done);
+                under_way.beside.spawn(Box::pin(async move {
+                    let _done = done;
+                    work.await
+                }));
+            }
+            Course::InTurn => {
+                let earlier = under_way.now.clone();
+                under_way.in_turn.push_back(Box::pin(async move {
+                    for mut is_done in earlier {
+                        // Nothing is ever sent: it ends when the other side is gone.
+                        let _ = is_done.changed().await;
+                    }
+                    work.await
+                }));
+            }
+            Course::Beside => {
+                under_way.beside.spawn(Box::pin(work));
             }
         }
     }
@@ -416,6 +434,8 @@ struct UnderWay {
     /// How many there have been.
     count: u64,
     beside: JoinSet<Result<(), Stopped>>,
+    /// Those that go at once, until they are done: what is said after them is to find them done.
+    now: Vec<watch::Receiver<()>>,
     /// One after the other, the first of them now.
     in_turn: VecDeque<BoxFuture<'static, Result<(), Stopped>>>,
 }

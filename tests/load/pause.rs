@@ -76,3 +76,15 @@ async fn a_command_that_hung_does_not_undo_a_pause_that_came_after_it() -> Resul
     stage.reply_to(&resume, LIMIT).await?;
     stage.wait_until_cleared(&due).await
 }
+
+#[tokio::test]
+async fn what_is_said_right_after_a_pause_finds_it_paused() -> Result<()> {
+    let stage = Stage::new(PROGRAM, &Population::new().rooms(10).open(20))?;
+    let bot = stage.start().await?;
+    stage.be_slow(Duration::from_millis(200));
+    stage.say("!janitor pause");
+    let status = stage.say("!janitor status");
+    let answer = stage.reply_to(&status, LIMIT).await.with_context(|| bot.log())?;
+    assert!(answer.body.contains("Paused"), "{}", answer.body);
+    Ok(())
+}
