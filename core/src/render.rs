@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod explained;
+mod harmless;
 pub mod html;
 pub mod message;
 pub mod report;

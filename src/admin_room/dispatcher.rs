@@ -12,7 +12,6 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::BoxFuture;
 use rtc_janitor_core::{
     command::{self, Command},
     ids::{EventId, RoomId, UserId},
@@ -22,10 +21,12 @@ use rtc_janitor_core::{
 };
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinSet,
     time::{Instant, sleep, sleep_until},
 };
 
+mod under_way;
+
+use self::under_way::UnderWay;
 use super::{
     apply::approve,
     authority::{Authority, Effect, Refusal},
@@ -133,33 +134,8 @@ impl CommandDispatcher {
     /// the others where it needs the homeserver, which may hang.
     async fn begin(&self, heard: RoomEvent, full_view: &watch::Receiver<bool>, under_way: &mut UnderWay) {
         let course = self.course_of(&heard).await;
-        under_way.count += 1;
-        let (dispatcher, full_view, number) = (self.clone(), full_view.clone(), under_way.count);
-        let work = async move { dispatcher.deal_with(heard, number, &full_view).await };
-        match course {
-            Course::Now => {
-                let (done, is_done) = watch::channel(());
-                under_way.now.retain(|earlier| earlier.has_changed().is_ok());
-                under_way.now.push(is_done);
-                under_way.beside.spawn(Box::pin(async move {
-                    let _done = done;
-                    work.await
-                }));
-            }
-            Course::InTurn => {
-                let earlier = under_way.now.clone();
-                under_way.in_turn.push_back(Box::pin(async move {
-                    for mut is_done in earlier {
-                        // Nothing is ever sent: it ends when the other side is gone.
-                        let _ = is_done.changed().await;
-                    }
-                    work.await
-                }));
-            }
-            Course::Beside => {
-                under_way.beside.spawn(Box::pin(work));
-            }
-        }
+        let (dispatcher, full_view, number) = (self.clone(), full_view.clone(), under_way.next_number());
+        under_way.add(course, async move { dispatcher.deal_with(heard, number, &full_view).await });
     }
 
     async fn course_of(&self, heard: &RoomEvent) -> Course {
@@ -425,44 +401,6 @@ impl CommandDispatcher {
     async fn ignore(&self, event: &EventId) -> Result<(), Stopped> {
         let event = event.clone();
         self.context.janitor.ask(move |janitor| janitor.ignore(&event)).await.ok_or(Stopped)
-    }
-}
-
-/// What is being done for the admin room. None of what is beside holds up another.
-#[derive(Default)]
-struct UnderWay {
-    /// How many there have been.
-    count: u64,
-    beside: JoinSet<Result<(), Stopped>>,
-    /// Those that go at once, until they are done: what is said after them is to find them done.
-    now: Vec<watch::Receiver<()>>,
-    /// One after the other, the first of them now.
-    in_turn: VecDeque<BoxFuture<'static, Result<(), Stopped>>>,
-}
-
-impl UnderWay {
-    fn is_idle(&self) -> bool {
-        self.beside.is_empty() && self.in_turn.is_empty()
-    }
-
-    /// Waits until one is done.
-    async fn next(&mut self) -> Result<(), Stopped> {
-        tokio::select! {
-            done = async {
-                match self.in_turn.front_mut() {
-                    Some(first) => first.await,
-                    None => std::future::pending().await,
-                }
-            } => {
-                self.in_turn.pop_front();
-                done
-            }
-            Some(done) = self.beside.join_next() => match done {
-                Ok(done) => done,
-                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-                Err(_) => Ok(()),
-            },
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::message::harmless;
+use super::harmless::harmless;
 
 /// A piece of HTML. Text gets into it by escaping alone, and markup only as a literal of this program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
