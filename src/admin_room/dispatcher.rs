@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::OptionFuture;
 use rtc_janitor_core::{
     command::{self, Command},
     ids::{EventId, RoomId, UserId},
@@ -83,6 +84,7 @@ impl CommandDispatcher {
         let full_view = self.context.janitor.ask(|janitor| Ok(janitor.has_seen_all()));
         let mut full_view = full_view.await.ok_or(Stopped)?;
         let mut upgrade: Option<Upgrade> = None;
+        let mut following = None;
         let mut early = VecDeque::new();
         let mut under_way = UnderWay::default();
         loop {
@@ -107,8 +109,15 @@ impl CommandDispatcher {
                     }
                     continue;
                 }
-                () = sleep_until(at), if upgrade.is_some() => {
-                    upgrade = self.follow(upgrade.take()).await?;
+                () = sleep_until(at), if upgrade.is_some() && following.is_none() => {
+                    // Beside everything else: it asks the homeserver who made it.
+                    following = Some(Box::pin(self.follow(upgrade.take())));
+                    continue;
+                }
+                again = OptionFuture::from(following.as_mut()), if following.is_some() => {
+                    following = None;
+                    let again = again.transpose()?.flatten();
+                    upgrade = upgrade.or(again);
                     continue;
                 }
             };
