@@ -71,6 +71,11 @@ impl Quarantine {
         entries.map(|entry| entry.until).filter(|until| *until > now).min()
     }
 
+    /// Whether nothing is remembered, not even what is over.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Forgets what no longer matters, also not for how long the next return would count.
     pub fn prune(&mut self, now: Timestamp) {
         self.entries.retain(|_, reasons| {

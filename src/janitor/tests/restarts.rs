@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rtc_janitor_core::judge::policy::Reason;
+
 use super::fakes::{Story, settings};
 use crate::{janitor::Settings, world::journal::FindingKind};
 
@@ -67,4 +69,16 @@ async fn killed_between_a_write_and_its_record_it_is_counted_once() {
     story.minutes(20).await;
     assert_eq!((story.writes(), story.times_found(FindingKind::Cleared)), (1, 1));
     assert_eq!(story.said().len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_long_over_is_forgotten_while_it_runs_and_not_only_at_a_start() {
+    let mut story = Story::new();
+    let now = story.world.now();
+    story.janitor.sweep.quarantine.returned(&"!r".into(), &"k".into(), Reason::DeviceGone, now);
+    story.sweep().await;
+    assert!(!story.janitor.sweep.quarantine.is_empty());
+    story.world.pass(Duration::from_hours(48));
+    story.sweep().await;
+    assert!(story.janitor.sweep.quarantine.is_empty());
 }
