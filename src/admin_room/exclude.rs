@@ -7,16 +7,16 @@ use rtc_janitor_core::{
 
 use super::{
     request::{Reply, Request, Stopped},
-    rooms_by_name::{Found, find_any},
+    rooms_by_name::{MustBe, find},
 };
 use crate::janitor::overrides::Override;
 
 pub(super) async fn answer(request: &Request<'_>, target: Target) -> Result<Reply, Stopped> {
     let requested = match target {
         Target::User(user) => Override::User(user),
-        Target::Room(name) => match find_any(request, &name).await? {
-            Found::Room(room) => Override::Room(room),
-            Found::Nothing(why) => return Ok(why.into()),
+        Target::Room(name) => match find(request, &name, MustBe::Any).await? {
+            Ok(room) => Override::Room(room),
+            Err(why) => return Ok(why.into()),
         },
     };
     let (by, prefix) = (request.by.clone(), request.context.prefix.clone());

@@ -4,7 +4,7 @@ use rtc_janitor_core::command::{HISTORY, HistoryFilter, Target};
 
 use super::{
     request::{Reply, Request, Stopped},
-    rooms_by_name::{Found, find_any},
+    rooms_by_name::{MustBe, find},
 };
 
 pub(super) async fn answer(request: &Request<'_>, filter: Vec<HistoryFilter>) -> Result<Reply, Stopped> {
@@ -13,9 +13,9 @@ pub(super) async fn answer(request: &Request<'_>, filter: Vec<HistoryFilter>) ->
         match one {
             HistoryFilter::Lines(number) => lines = number.get(),
             HistoryFilter::About(Target::User(of)) => user = Some(of),
-            HistoryFilter::About(Target::Room(name)) => match find_any(request, &name).await? {
-                Found::Room(found) => room = Some(found),
-                Found::Nothing(why) => return Ok(why.into()),
+            HistoryFilter::About(Target::Room(name)) => match find(request, &name, MustBe::Any).await? {
+                Ok(found) => room = Some(found),
+                Err(why) => return Ok(why.into()),
             },
         }
     }

@@ -7,20 +7,20 @@ use rtc_janitor_core::{
 
 use super::{
     request::{Reply, Request, Stopped},
-    rooms_by_name::{Found, find_any},
+    rooms_by_name::{MustBe, find},
 };
 use crate::janitor::overrides::Override;
 
 pub(super) async fn answer(request: &Request<'_>, target: Target) -> Result<Reply, Stopped> {
     let room = match &target {
         Target::User(_) => None,
-        Target::Room(name) => match find_any(request, name).await? {
-            Found::Room(room) => Some(room),
-            Found::Nothing(why) => return Ok(why.into()),
+        Target::Room(name) => match find(request, name, MustBe::Any).await? {
+            Ok(room) => Some(room),
+            Err(why) => return Ok(why.into()),
         },
     };
     let included = request.janitor(move |janitor| {
-        let (wish, shown, was_excluded, by_settings) = match (room, target) {
+        let (requested, shown, was_excluded, by_settings) = match (room, target) {
             (Some(room), _) => {
                 let shown = message::room(&room, janitor.name_of(&room).as_deref());
                 let was_excluded = janitor.overrides().rooms.contains(&room);
@@ -34,7 +34,7 @@ pub(super) async fn answer(request: &Request<'_>, target: Target) -> Result<Repl
             }
             (None, Target::Room(_)) => return Ok(None),
         };
-        janitor.clear_override(&wish)?;
+        janitor.clear_override(&requested)?;
         Ok(Some(answer::included(&shown, was_excluded, by_settings)))
     });
     Ok(included.await?.map_or(Reply::Elsewhere, Reply::from))

@@ -8,18 +8,18 @@ use rtc_janitor_core::{
 
 use super::{
     request::{Reply, Request, Stopped},
-    rooms_by_name::{Found, find, find_any},
+    rooms_by_name::{MustBe, find_and},
 };
-use crate::world::NeighbourError;
+use crate::{janitor::Janitor, world::NeighbourError};
 
 pub(super) async fn answer(request: &Request<'_>, name: RoomName) -> Result<Reply, Stopped> {
-    let room = match find_any(request, &name).await? {
-        Found::Room(room) => room,
-        Found::Nothing(why) => return Ok(why.into()),
+    let about =
+        |janitor: &mut Janitor, room: RoomId| (janitor.is_in(&room).then(|| janitor.name_of(&room)), room);
+    let (joined, room) = match find_and(request, &name, MustBe::Any, about).await? {
+        Ok(found) => found,
+        Err(why) => return Ok(why.into()),
     };
-    if let Found::Room(room) = find(request, &RoomName::Id(room.clone())).await? {
-        let id = room.clone();
-        let known = request.janitor(move |janitor| Ok(janitor.name_of(&id))).await?;
+    if let Some(known) = joined {
         return Ok(answer::joined_before(&message::room(&room, known.as_deref())).into());
     }
     let shown = message::room(&room, matches!(name, RoomName::Alias(_)).then(|| name.to_string()).as_deref());

@@ -2,22 +2,23 @@
 
 use rtc_janitor_core::{
     command::RoomName,
+    ids::RoomId,
     render::{answer, message},
 };
 
 use super::{
     request::{Reply, Request, Stopped},
-    rooms_by_name::{Found, find},
+    rooms_by_name::{MustBe, find_and},
 };
+use crate::janitor::Janitor;
 
 pub(super) async fn answer(request: &Request<'_>, name: RoomName) -> Result<Reply, Stopped> {
-    let room = match find(request, &name).await? {
-        Found::Room(room) => room,
-        Found::Nothing(why) => return Ok(why.into()),
+    let about =
+        |janitor: &mut Janitor, room: RoomId| (janitor.is_admin_room(&room), janitor.name_of(&room), room);
+    let (is_admin_room, known, room) = match find_and(request, &name, MustBe::Joined, about).await? {
+        Ok(found) => found,
+        Err(why) => return Ok(why.into()),
     };
-    let id = room.clone();
-    let (is_admin_room, known) =
-        request.janitor(move |janitor| Ok((janitor.is_admin_room(&id), janitor.name_of(&id)))).await?;
     if is_admin_room {
         return Ok(answer::stays_here().into());
     }

@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use rtc_janitor_core::{
-    ids::{EventId, RoomId, UserId},
+    ids::{EventId, UserId},
     render::Message,
 };
-use tokio::time::timeout;
+use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     config::Row,
@@ -75,11 +75,9 @@ impl Request<'_> {
         self.context.janitor.ask(work).await.ok_or(Stopped)
     }
 
-    /// Has one room, or all that have calls, read from their current state.
-    pub(super) async fn look_up(&self, room: Option<&RoomId>) -> Result<LookedUp, Stopped> {
-        let room = room.cloned();
-        let looked_up = self.janitor(move |janitor| Ok(janitor.look_up(room.as_ref()))).await?;
-        match timeout(LOOK_UP, looked_up).await {
+    /// Waits until what [`Janitor::look_up`] has begun is read from its current state.
+    pub(super) async fn looked_up(&self, begun: oneshot::Receiver<LookedUp>) -> Result<LookedUp, Stopped> {
+        match timeout(LOOK_UP, begun).await {
             Ok(looked_up) => looked_up.map_err(|_| Stopped),
             Err(_) => Ok(LookedUp {
                 failed: Some(format!("the homeserver did not answer within {} s", LOOK_UP.as_secs())),

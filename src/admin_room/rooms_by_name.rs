@@ -7,65 +7,77 @@ use rtc_janitor_core::{
 };
 
 use super::request::{Request, Stopped};
+use crate::janitor::Janitor;
 
-/// What a name leads to.
-pub(super) enum Found {
-    /// A room.
-    Room(RoomId),
-    /// Nothing, and this is what to say.
-    Nothing(Message),
+/// What a name leads to; else what is to be said.
+pub(super) type Found<T> = Result<T, Message>;
+
+/// What a room has to be.
+#[derive(Clone, Debug)]
+pub(super) enum MustBe {
+    /// Any room, whether the bot is in it or not.
+    Any,
+    /// One that the bot is in.
+    Joined,
+    /// One that the bot is in and does not leave alone, nor this user: only then it is judged.
+    Watched(Option<UserId>),
 }
 
-/// The room that is meant, which the bot must be in.
-pub(super) async fn find(request: &Request<'_>, name: &RoomName) -> Result<Found, Stopped> {
-    let found = find_any(request, name).await?;
-    let Found::Room(room) = found else { return Ok(found) };
-    let id = room.clone();
-    let is_in = request.janitor(move |janitor| Ok(janitor.is_in(&id))).await?;
-    Ok(if is_in {
-        Found::Room(room)
-    } else {
-        Found::Nothing(answer::no_such_room(name, &[], &request.context.prefix))
-    })
-}
-
-/// The room that is meant, whether the bot is in it or not.
-pub(super) async fn find_any(request: &Request<'_>, name: &RoomName) -> Result<Found, Stopped> {
-    match name {
-        RoomName::Id(id) => Ok(Found::Room(id.clone())),
-        RoomName::Alias(alias) => Ok(match request.context.rooms.resolve(alias).await {
-            Ok(Some(room)) => Found::Room(room),
-            Ok(None) => Found::Nothing(answer::no_such_alias(alias)),
-            Err(error) => Found::Nothing(answer::failed(&error.to_string())),
-        }),
-        RoomName::Name(text) => {
-            let text = text.clone();
-            let called = request.janitor(move |janitor| {
-                let (exact, similar) = janitor.rooms_called(&text);
-                let named = |rooms: Vec<RoomId>| -> Vec<_> {
-                    rooms.into_iter().map(|room| (room.clone(), janitor.name_of(&room))).collect()
-                };
-                Ok((named(exact), named(similar)))
-            });
-            let (exact, similar) = called.await?;
-            Ok(match exact.as_slice() {
-                [(room, _)] => Found::Room(room.clone()),
-                [] => Found::Nothing(answer::no_such_room(name, &similar, &request.context.prefix)),
-                several => Found::Nothing(answer::several_rooms(name, several)),
-            })
-        }
-    }
-}
-
-/// The room that is meant, which the bot must be in and not leave alone: only then it is judged.
-pub(super) async fn find_watched(
+/// The room that is meant.
+pub(super) async fn find(
     request: &Request<'_>,
     name: &RoomName,
-    user: Option<&UserId>,
-) -> Result<Found, Stopped> {
-    let found = find(request, name).await?;
-    let Found::Room(room) = found else { return Ok(found) };
-    let (id, user, prefix) = (room.clone(), user.cloned(), request.context.prefix.clone());
-    let left_alone = request.janitor(move |janitor| Ok(janitor.left_alone(&id, user.as_ref(), &prefix)));
-    Ok(left_alone.await?.map_or(Found::Room(room), Found::Nothing))
+    must_be: MustBe,
+) -> Result<Found<RoomId>, Stopped> {
+    find_and(request, name, must_be, |_, room| room).await
+}
+
+/// The room that is meant, and what the janitor does with it then, at the same instant.
+pub(super) async fn find_and<T: Send + 'static>(
+    request: &Request<'_>,
+    name: &RoomName,
+    must_be: MustBe,
+    then: impl FnOnce(&mut Janitor, RoomId) -> T + Send + 'static,
+) -> Result<Found<T>, Stopped> {
+    // An alias is the homeserver's to tell; all else the janitor knows.
+    let known = match name {
+        RoomName::Id(id) => Some(id.clone()),
+        RoomName::Alias(alias) => match request.context.rooms.resolve(alias).await {
+            Ok(Some(room)) => Some(room),
+            Ok(None) => return Ok(Err(answer::no_such_alias(alias))),
+            Err(error) => return Ok(Err(answer::failed(&error.to_string()))),
+        },
+        RoomName::Name(_) => None,
+    };
+    let (name, prefix) = (name.clone(), request.context.prefix.clone());
+    let find = move |janitor: &mut Janitor| {
+        let room = match known {
+            Some(room) => room,
+            None => called(janitor, &name, &prefix)?,
+        };
+        if !matches!(must_be, MustBe::Any) && !janitor.is_in(&room) {
+            return Err(answer::no_such_room(&name, &[], &prefix));
+        }
+        if let MustBe::Watched(user) = must_be
+            && let Some(why) = janitor.left_alone(&room, user.as_ref(), &prefix)
+        {
+            return Err(why);
+        }
+        Ok(then(janitor, room))
+    };
+    request.janitor(move |janitor| Ok(find(janitor))).await
+}
+
+/// The one room that goes by a name.
+fn called(janitor: &Janitor, name: &RoomName, prefix: &str) -> Found<RoomId> {
+    let RoomName::Name(text) = name else { return Err(answer::no_such_room(name, &[], prefix)) };
+    let (exact, similar) = janitor.rooms_called(text);
+    let named = |rooms: Vec<RoomId>| -> Vec<_> {
+        rooms.into_iter().map(|room| (room.clone(), janitor.name_of(&room))).collect()
+    };
+    match exact.as_slice() {
+        [room] => Ok(room.clone()),
+        [] => Err(answer::no_such_room(name, &named(similar), prefix)),
+        _ => Err(answer::several_rooms(name, &named(exact))),
+    }
 }
