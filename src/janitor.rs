@@ -25,6 +25,7 @@
 //! | `keys` | opens and closes keys in all parts |
 //! | `requests` | starts reads, writes and joins |
 //! | `queries` | what commands ask |
+//! | `commands` | what is written down of them |
 //! | `new_journal` | what follows when an earlier journal was lost |
 //! | `once` | a single sweep without the loop |
 //!
@@ -34,6 +35,7 @@ mod agenda;
 pub mod aliases;
 mod apply_overrides;
 mod background;
+mod commands;
 mod evidence;
 pub mod handle;
 mod ingest;

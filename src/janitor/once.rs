@@ -243,4 +243,58 @@ impl Janitor {
         let pause = at.since(now).min(self.settings.sweep_interval);
         Some(pause + Duration::from_millis(10))
     }
+
+    /// Sweeps everything, and goes on with what follows from it until nothing is under way and nothing is
+    /// to be done at this instant: what a loop does, without one.
+    ///
+    /// # Errors
+    ///
+    /// When the journal cannot be read or written.
+    pub(super) async fn sweep_until_quiet(
+        &mut self,
+        shutdown: &Shutdown,
+    ) -> Result<SweepSummary, JournalError> {
+        self.sweep.keep_judged();
+        self.step_until_quiet(shutdown).await?;
+        if shutdown.is_requested() || !self.may_sweep() {
+            return Ok(SweepSummary::default());
+        }
+        let now = self.now();
+        let scope = self.sweep.take_all(self.settings.sweep_interval, now);
+        let mut summary = self.look(&scope)?;
+        self.step_until_quiet(shutdown).await?;
+        // What came in meanwhile has changed what was concluded. What was cleared is no longer open, and is
+        // what the sweep is about.
+        let after = self.with_deadlines(self.judge(None));
+        let is_open: BTreeSet<_> = after.iter().map(|judged| judged.subject.event.clone()).collect();
+        let mut judged = Vec::new();
+        for before in self.sweep.take_kept(|event| is_open.contains(event)) {
+            if self.journal.was_found(&before.subject.event, FindingKind::Cleared)? {
+                judged.push(before);
+            }
+        }
+        judged.extend(after);
+        summary.judged = judged;
+        Ok(summary)
+    }
+
+    /// Goes on until nothing is under way and nothing is to be done at this instant.
+    pub(super) async fn step_until_quiet(&mut self, shutdown: &Shutdown) -> Result<(), JournalError> {
+        self.sweep.look_at_once();
+        loop {
+            if shutdown.is_requested() {
+                return self.wind_down().await;
+            }
+            self.step()?;
+            self.commit()?;
+            if self.background.is_idle() {
+                if self.may_sweep() && self.sweep.has_marked() {
+                    continue;
+                }
+                return Ok(());
+            }
+            let Some(outcome) = shutdown.or(self.background.next()).await else { continue };
+            self.take_in_outcome(outcome)?;
+        }
+    }
 }
