@@ -34,6 +34,8 @@ mod mode;
 mod past;
 mod pause;
 mod posting;
+#[cfg(test)]
+pub(crate) use posting::tests as posting_tests;
 mod request;
 mod resume;
 mod rooms;

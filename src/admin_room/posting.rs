@@ -186,7 +186,7 @@ fn post_of(stored: &StoredMessage, known: &HashMap<String, EventId>) -> Option<P
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::Mutex;
 
     use async_trait::async_trait;
@@ -199,15 +199,15 @@ mod tests {
     use crate::{janitor::Outbox, world::Standing};
 
     /// A room that takes everything but what is too long, once it has failed in these ways.
-    struct Narrow {
-        posted: Mutex<Vec<(String, Post)>>,
+    pub(crate) struct Narrow {
+        pub(crate) posted: Mutex<Vec<(String, Post)>>,
         failures: Mutex<Vec<NeighbourError>>,
         /// Which posts they are for.
         fails: fn(&Post) -> bool,
     }
 
     impl Narrow {
-        fn new(failures: Vec<NeighbourError>) -> Self {
+        pub(crate) fn new(failures: Vec<NeighbourError>) -> Self {
             Self { posted: Mutex::default(), failures: Mutex::new(failures), fails: |_| true }
         }
     }
@@ -257,7 +257,7 @@ mod tests {
         }
     }
 
-    fn notice(txn: &str, plain: &str) -> StoredMessage {
+    pub(crate) fn notice(txn: &str, plain: &str) -> StoredMessage {
         StoredMessage {
             txn: txn.to_owned(),
             message: Message { plain: plain.to_owned(), html: Html::escaped(plain) },

@@ -146,3 +146,37 @@ impl Inbox {
         self.sync.try_recv().ok().map(Input::Sync)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::janitor::handle::JanitorHandle;
+
+    #[tokio::test]
+    async fn that_it_cannot_speak_is_taken_in_before_all_answers() {
+        let (_updates, sync) = mpsc::channel(1);
+        let (_acknowledge, posted) = mpsc::unbounded_channel();
+        let (reachable, admin_room) = watch::channel(None);
+        let (taken, posts) = watch::channel(None);
+        let (_announce, announcements) = mpsc::unbounded_channel();
+        let (_janitor, requests) = JanitorHandle::new();
+        let mut inbox = Inbox { sync, posted, admin_room, posts, announcements, requests };
+        let mut background = Background::default();
+        for _ in 0..50 {
+            background.start(async { Outcome::Joined("!a".into(), Ok(())) });
+        }
+        background.release();
+        // All of them are done.
+        tokio::task::yield_now().await;
+        reachable.send_replace(Some(Err("kicked".to_owned())));
+        taken.send_replace(Some(Err("muted".to_owned())));
+
+        let shutdown = Shutdown::new();
+        let first = inbox.next(&mut background, true, Duration::ZERO, &shutdown).await;
+        let second = inbox.try_next(&mut background, true).expect("there is more");
+        let third = inbox.try_next(&mut background, true).expect("there is more");
+        assert!(matches!(first, Input::AdminRoom(Some(Err(_)))));
+        assert!(matches!(second, Input::Posts(Some(Err(_)))));
+        assert!(matches!(third, Input::Outcome(_)));
+    }
+}

@@ -74,3 +74,35 @@ pub(super) async fn set_up_keys(
         sleep(backoff.next()).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::{sync::watch, time::Instant};
+
+    use super::*;
+    use crate::{
+        admin_room::posting_tests::{Narrow, notice},
+        janitor::Outbox,
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_to_be_said_is_said_though_the_keys_cannot_be_set_up() {
+        let room = Arc::new(Narrow::new(Vec::new()));
+        let (mut outbox, mail) = Outbox::new();
+        outbox.put(notice("hello", "hello"));
+        outbox.release();
+        let (posted, mut acknowledged) = mpsc::unbounded_channel();
+        let posting = Posting { chat: Arc::clone(&room) as _, mail, posted, posts: watch::Sender::new(None) };
+        let (janitor, requests) = JanitorHandle::new();
+        drop(requests);
+        let shutdown = Shutdown::new();
+        let begun = Instant::now();
+        let task = tokio::spawn(run(posting, std::future::pending(), janitor, shutdown.clone()));
+        acknowledged.recv().await.expect("it is posted");
+        assert_eq!(begun.elapsed(), KEYS_FIRST);
+        shutdown.request();
+        task.await.expect("it ends");
+    }
+}
