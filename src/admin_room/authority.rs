@@ -80,7 +80,8 @@ impl Authority {
         Self { power_level, admins: admins.into_iter().collect(), known: Mutex::default() }
     }
 
-    /// Whether somebody may give commands, by the room's state and their keys as they are now.
+    /// Whether somebody may give commands, by the room's state and their keys as they are now. What can only make
+    /// the janitor do less is allowed by how they stood before, where that cannot be read at once.
     ///
     /// # Errors
     ///

@@ -2,7 +2,8 @@
 //!
 //! Every call that writes is one transaction and is on disk when it returns, so a killed process leaves a
 //! journal that says exactly how far it came. Between [`Journal::begin_unit`] and [`Journal::commit_unit`]
-//! all calls are one transaction together. The janitor's one task owns the journal; a call takes a few
+//! all calls are one transaction together; one of nothing but what a start reads anew may be put off for a
+//! minute ([`Journal::put_off_unit`]). The janitor's one task owns the journal; a call takes a few
 //! milliseconds at most, so it is made in place.
 //!
 //! What it holds and can no longer read is unknown: [`Stored`] has the table of what that leads to.
