@@ -13,7 +13,7 @@ use rtc_janitor_core::{
 use serde::Serialize;
 use tokio::time::sleep;
 
-use super::{Janitor, SweepSummary, ingest::Ingest, presence::Presence, voice::row_of};
+use super::{Janitor, SweepSummary, ingest::Ingest, presence::Presence};
 use crate::{
     shutdown::Shutdown,
     world::{
@@ -209,8 +209,7 @@ impl Janitor {
             done.push((swept, event.clone()));
         }
         for finding in &findings {
-            let Some(row) = row_of(finding) else { continue };
-            report.add(finding.kind, row);
+            report.add(finding.kind, finding.row.clone());
         }
         if !findings.is_empty() {
             self.journal.told_elsewhere(&report.message(now), &findings, now)?;

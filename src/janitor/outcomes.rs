@@ -1,6 +1,7 @@
 //! Takes in what came back from the neighbours.
 
 use rtc_janitor_core::{
+    finding::Row,
     ids::{EventId, RoomId, UserId},
     judge::evidence::RoomMember,
     render::{message::harmless, report},
@@ -204,14 +205,14 @@ impl Janitor {
         let finding = |kind, obstacle: Option<String>| match &trigger {
             // What a plan does is told with the plan.
             Trigger::Plan(..) => None,
-            Trigger::Sweep { details, .. } => {
-                let mut details = details.clone();
-                if let (Some(obstacle), Some(row)) = (obstacle, details.as_object_mut()) {
-                    row.insert("obstacle".to_owned(), obstacle.into());
-                }
-                let (room, key, event) = (room.clone(), key.clone(), event.clone());
-                Some(Finding { room, key, event, kind, at: now, details })
-            }
+            Trigger::Sweep { row, .. } => Some(Finding {
+                room: room.clone(),
+                key: key.clone(),
+                event: event.clone(),
+                kind,
+                at: now,
+                row: Row { obstacle: obstacle.or_else(|| row.obstacle.clone()), ..row.clone() },
+            }),
         };
         match attempt {
             Attempt::Written(Written::Event(written)) => {

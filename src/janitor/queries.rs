@@ -29,7 +29,6 @@ use super::{
     lookups::LookedUp,
     memory::{OpenEvent, RoomInfo},
     sweep::{Index, Scope},
-    voice::row_of,
 };
 use crate::world::journal::{JournalError, StoredSetting};
 
@@ -398,8 +397,7 @@ impl Janitor {
         let since = self.last_digest;
         let mut digest = Digest { since, now, problems: self.rooms_answer(true), ..Digest::default_at(now) };
         for finding in self.journal.findings_since(since)? {
-            let Some(row) = row_of(&finding) else { continue };
-            digest.add(finding.kind, row.reason, finding.at.since(row.since));
+            digest.add(finding.kind, finding.row.reason, finding.at.since(finding.row.since));
         }
         let cleared = self.journal.cleared_since(since)?;
         digest.by_plan = cleared.iter().filter(|write| write.plan.is_some()).count();

@@ -199,18 +199,10 @@ impl Voice {
 fn report_of(findings: &[&Finding], speaking: &Speaking<'_>) -> Report {
     let mut report = Report { long_expired: speaking.long_expired, ..Report::default() };
     for finding in findings {
-        let Some(mut row) = row_of(finding) else { continue };
-        row.room_name = (speaking.name_of)(&finding.room);
-        report.add(finding.kind, row);
+        let room_name = (speaking.name_of)(&finding.room);
+        report.add(finding.kind, Row { room_name, ..finding.row.clone() });
     }
     report
-}
-
-/// The line that a finding was written down with.
-pub(in crate::janitor) fn row_of(finding: &Finding) -> Option<Row> {
-    serde_json::from_value(finding.details.clone())
-        .inspect_err(|error| tracing::error!(event = %finding.event, "unreadable finding: {error}"))
-        .ok()
 }
 
 /// Whether the same was found of the same key.

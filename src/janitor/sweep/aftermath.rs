@@ -261,7 +261,7 @@ impl Janitor {
             event: write.event.clone(),
             kind: FindingKind::Cleared,
             at: now,
-            details: serde_json::to_value(self.row(write, reason)).unwrap_or_default(),
+            row: self.row(write, reason),
         });
         self.journal.finish(write.id, &outcome, finding.as_ref(), now)?;
         self.voice.has_more_to_say(finding.is_some());

@@ -84,7 +84,7 @@ impl<'a> Index<'a> {
 }
 
 /// The reason that names a verdict, for a report.
-pub(in crate::janitor) fn naming_reason(judged: &[&Judged]) -> Reason {
+pub(in crate::janitor) fn naming_reason(judged: &[&Judged]) -> Option<Reason> {
     judged
         .iter()
         .filter_map(|one| match one.judgement.verdict {
@@ -92,7 +92,6 @@ pub(in crate::janitor) fn naming_reason(judged: &[&Judged]) -> Reason {
             Verdict::Active | Verdict::Unknown(_) => None,
         })
         .min()
-        .unwrap_or(Reason::Silent)
 }
 
 // Evidence is kept in the journal for longer than any version of this program, so it is written in words

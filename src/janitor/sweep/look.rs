@@ -8,7 +8,7 @@ use rtc_janitor_core::{
     guard::limits::{Budget, Used},
     ids::{RoomId, StateKey},
     judge::{
-        policy::Neighbour,
+        policy::{Neighbour, Reason},
         room::{Placed, gather},
         verdict::judge,
     },
@@ -16,7 +16,6 @@ use rtc_janitor_core::{
     plan::{Candidate, Circumstances, Entry, HeldBack, Means, Plan, PlannedWrite, Route, route},
     render::report,
     rtc::{membership::Membership, power::Blocked},
-    time::Timestamp,
 };
 
 use super::{Index, Judged, Outgoing, Scope, Trigger, naming_reason};
@@ -236,16 +235,14 @@ impl Janitor {
 
     fn outgoing(&self, plan: &Plan, index: &Index<'_>) -> Vec<Outgoing> {
         let kind = self.finding_kind();
-        let writes = plan.writes.iter().map(|write| {
+        let writes = plan.writes.iter().filter_map(|write| {
             let judged = index.for_event(write.room(), write.event());
-            let mut row = row_for(judged, None);
-            row.reason = write.reason().unwrap_or(row.reason);
-            row.since = write.since();
-            Outgoing {
+            let row = Row { since: write.since(), ..row_for(judged, write.reason()?, None)? };
+            Some(Outgoing {
                 write: write.clone(),
-                trigger: Trigger::Sweep { kind, details: serde_json::to_value(row).unwrap_or_default() },
+                trigger: Trigger::Sweep { kind, row },
                 evidence: judged.iter().map(|judged| judged.evidence_json()).collect(),
-            }
+            })
         });
         writes.collect()
     }
@@ -377,15 +374,17 @@ impl Janitor {
             if self.sweep.dealt_with.contains(&(candidate.event.clone(), FindingKind::Blocked)) {
                 continue;
             }
+            let judged = index.for_event(&candidate.room, &candidate.event);
+            let row = naming_reason(judged).and_then(|reason| row_for(judged, reason, Some(obstacle)));
+            let Some(row) = row else { continue };
             self.sweep.is_dealt_with(&candidate.event, FindingKind::Blocked);
-            let row = row_for(index.for_event(&candidate.room, &candidate.event), Some(obstacle));
             let is_new = self.journal.find(&Finding {
                 room: candidate.room.clone(),
                 key: candidate.key.clone(),
                 event: candidate.event.clone(),
                 kind: FindingKind::Blocked,
                 at: now,
-                details: serde_json::to_value(row).unwrap_or_default(),
+                row,
             })?;
             self.voice.has_more_to_say(is_new);
         }
@@ -404,23 +403,18 @@ impl Janitor {
     }
 }
 
-/// A line of a report about one event.
-pub(in crate::janitor) fn row_for(judged: &[&Judged], obstacle: Option<String>) -> Row {
-    let first = judged.first();
-    Row {
-        room: first.map_or_else(|| "".into(), |judged| judged.subject.room.clone()),
+/// A line of a report about one event; `None` where nothing is due.
+fn row_for(judged: &[&Judged], reason: Reason, obstacle: Option<String>) -> Option<Row> {
+    let first = judged.first()?;
+    Some(Row {
+        room: first.subject.room.clone(),
         room_name: None,
-        user: first.map_or_else(|| "".into(), |judged| judged.membership.owner.user.clone()),
+        user: first.membership.owner.user.clone(),
         devices: judged.iter().map(|judged| judged.membership.owner.device.to_string()).collect(),
-        reason: naming_reason(judged),
-        since: judged
-            .iter()
-            .flat_map(|judged| judged.due.iter().map(|due| due.first))
-            .min()
-            .unwrap_or(Timestamp::from_millis(0)),
-        is_shown: first
-            .is_some_and(|judged| !judged.judgement.reasons().any(|(r, _)| r.as_str() == "expired")),
+        reason,
+        since: judged.iter().flat_map(|judged| judged.due.iter().map(|due| due.first)).min()?,
+        is_shown: !first.judgement.reasons().any(|(reason, _)| reason == Reason::Expired),
         obstacle,
         times: 1,
-    }
+    })
 }

@@ -10,6 +10,7 @@ use std::{
 
 use rtc_janitor_core::{
     command::PlanId,
+    finding::Row,
     ids::{EventId, RoomId, StateKey, UserId},
     judge::policy::Neighbour,
     plan::PlannedWrite,
@@ -40,7 +41,7 @@ pub(in crate::janitor) enum Trigger {
         /// What to report it as.
         kind: FindingKind,
         /// What the report shows.
-        details: Value,
+        row: Row,
     },
     /// A plan's, and of whoever approved it.
     Plan(PlanId, UserId),

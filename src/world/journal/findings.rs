@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use rtc_janitor_core::{
     ids::{EventId, RoomId, StateKey},
-    render::{Message, report::FindingKind},
+    render::{
+        Message,
+        report::{FindingKind, Row},
+    },
     time::Timestamp,
 };
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
     Draft, Journal, Result, messages,
@@ -27,8 +30,8 @@ pub struct Finding {
     pub kind: FindingKind,
     /// When.
     pub at: Timestamp,
-    /// What the report shows of it, as JSON.
-    pub details: serde_json::Value,
+    /// What the report shows of it.
+    pub row: Row,
 }
 
 pub(super) const fn kind_name(kind: FindingKind) -> &'static str {
@@ -51,6 +54,8 @@ const OF_KIND_SINCE: &str = "at_ms > ?2
     AND (kind = ?1 OR kind NOT IN ('cleared', 'would_clear', 'blocked', 'refused'))";
 
 pub(super) fn insert_finding(db: &Connection, finding: &Finding) -> Result<bool> {
+    let details = serde_json::to_string(&finding.row)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
     let rows = db
         .statement(
             "INSERT OR IGNORE INTO findings (event, kind, room, key, at_ms, details)
@@ -62,7 +67,7 @@ pub(super) fn insert_finding(db: &Connection, finding: &Finding) -> Result<bool>
             finding.room.as_str(),
             finding.key.as_str(),
             finding.at.as_millis(),
-            finding.details.to_string()
+            details
         ])?;
     Ok(rows > 0)
 }
@@ -147,15 +152,15 @@ impl Journal {
     }
 
     /// `None` for a row that cannot be read.
-    fn finding(&self, row: &Row<'_>) -> rusqlite::Result<Option<Finding>> {
+    fn finding(&self, row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<Finding>> {
         let (kind, details): (String, String) = (row.get("kind")?, row.get("details")?);
         let event: EventId = text(row, "event")?;
         let Some(kind) = kind_named(&kind) else {
             self.met_unreadable(format!("what was found of {event}"), &kind);
             return Ok(None);
         };
-        let details = match serde_json::from_str(&details) {
-            Ok(details) => details,
+        let shown = match serde_json::from_str(&details) {
+            Ok(shown) => shown,
             Err(error) => {
                 self.met_unreadable(format!("what was found of {event}"), &error);
                 return Ok(None);
@@ -167,7 +172,7 @@ impl Journal {
             event,
             kind,
             at: time(row, "at_ms")?,
-            details,
+            row: shown,
         }))
     }
 }

@@ -13,6 +13,7 @@ mod unreadable;
 use std::time::Duration;
 
 use rtc_janitor_core::{
+    finding::Row,
     ids::{EventId, RoomId, StateKey},
     judge::policy::Reason,
     plan::Proposal,
@@ -54,7 +55,18 @@ fn intent(room: &str, key: &str, event: &str) -> Intent {
 }
 
 fn finding(room: &str, event: &str, kind: FindingKind, at: Timestamp) -> Finding {
-    Finding { room: room.into(), key: "k".into(), event: event.into(), kind, at, details: json!({}) }
+    let row = Row {
+        room: room.into(),
+        room_name: None,
+        user: owner().user,
+        devices: Vec::new(),
+        reason: Reason::Expired,
+        since: at,
+        is_shown: true,
+        obstacle: None,
+        times: 1,
+    };
+    Finding { room: room.into(), key: "k".into(), event: event.into(), kind, at, row }
 }
 
 fn proposal() -> Proposal {
