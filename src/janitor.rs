@@ -26,6 +26,7 @@
 //! | `requests` | starts reads, writes and joins |
 //! | `queries` | what commands ask |
 //! | `commands` | what is written down of them |
+//! | `digest` | sums up for people, once a day or a week |
 //! | `new_journal` | what follows when an earlier journal was lost |
 //! | `once` | a single sweep without the loop |
 //!
@@ -36,6 +37,7 @@ pub mod aliases;
 mod apply_overrides;
 mod background;
 mod commands;
+mod digest;
 mod evidence;
 pub mod handle;
 mod ingest;

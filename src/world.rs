@@ -27,7 +27,7 @@ pub mod room_view;
 pub mod store;
 pub mod sync;
 
-pub use chat_events::{Delivery, Post, RoomEvent, RoomEventKind, Standing, Trust};
+pub use chat_events::{EventBatch, Post, RoomEvent, RoomEventKind, Standing, Trust};
 pub use error::NeighbourError;
 pub use room_view::RoomView;
 /// Something to say to people, in both forms.

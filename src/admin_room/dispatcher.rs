@@ -12,10 +12,9 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::OptionFuture;
 use rtc_janitor_core::{
     command::{self, Command},
-    ids::{EventId, RoomId, UserId},
+    ids::{EventId, UserId},
     mode::Mode,
     render::{Message, answer},
     time::Timestamp,
@@ -26,18 +25,19 @@ use tokio::{
 };
 
 mod under_way;
+mod upgrades;
 
-use self::under_way::UnderWay;
+use self::{under_way::UnderWay, upgrades::Upgrades};
 use super::{
     apply::approve,
-    authority::{Authority, Effect, Refusal},
+    authority::{Authority, Effect},
     commands::{Course, can_do_more, course, needs_full_view, run},
     request::{CommandContext, Reply, Request, Stopped},
 };
 use crate::{
     janitor::{Janitor, plans::Which},
     shutdown::Shutdown,
-    world::{Delivery, Post, RoomEvent, RoomEventKind, Trust, backoff::Backoff},
+    world::{EventBatch, Post, RoomEvent, RoomEventKind, Trust},
 };
 
 /// An older command was given with another state of things in view.
@@ -49,9 +49,6 @@ const SHOWS_WORKING_AFTER: Duration = Duration::from_secs(1);
 /// How long a command that tells of calls waits after a start for everything to be seen. Others are carried
 /// out meanwhile: nothing is written before that, and `pause` is to come first.
 const FULL_VIEW: Duration = Duration::from_secs(30);
-
-/// The pauses before it is asked again whether an upgrade is to be followed.
-const UPGRADE: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_mins(5));
 
 /// How long somebody whose messages cannot be decrypted is not told so again.
 const ASK_AGAIN: Duration = Duration::from_hours(1);
@@ -75,24 +72,22 @@ impl CommandDispatcher {
     }
 
     /// Serves until told to stop.
-    pub async fn serve(self, mut events: mpsc::Receiver<Delivery>, shutdown: Shutdown) {
-        let _ = shutdown.or(self.serve_until_stopped(&mut events)).await;
+    pub async fn serve(self, mut batches: mpsc::Receiver<EventBatch>, shutdown: Shutdown) {
+        let _ = shutdown.or(self.serve_until_stopped(&mut batches)).await;
     }
 
-    async fn serve_until_stopped(&self, events: &mut mpsc::Receiver<Delivery>) -> Result<(), Stopped> {
+    async fn serve_until_stopped(&self, batches: &mut mpsc::Receiver<EventBatch>) -> Result<(), Stopped> {
         self.finish_what_was_begun().await?;
         let full_view = self.context.janitor.ask(|janitor| Ok(janitor.has_seen_all()));
         let mut full_view = full_view.await.ok_or(Stopped)?;
-        let mut upgrade: Option<Upgrade> = None;
-        let mut following = None;
+        let mut upgrades = Upgrades::new(self);
         let mut early = VecDeque::new();
         let mut under_way = UnderWay::default();
         loop {
-            let at = upgrade.as_ref().map_or_else(Instant::now, |upgrade| upgrade.at);
             let patience_ends = early.front().map_or_else(Instant::now, |early: &Early| early.until);
-            let delivery = tokio::select! {
+            let batch = tokio::select! {
                 biased;
-                delivery = events.recv() => delivery.ok_or(Stopped)?,
+                batch = batches.recv() => batch.ok_or(Stopped)?,
                 done = under_way.next(), if !under_way.is_idle() => {
                     done?;
                     continue;
@@ -109,26 +104,18 @@ impl CommandDispatcher {
                     }
                     continue;
                 }
-                () = sleep_until(at), if upgrade.is_some() && following.is_none() => {
-                    // Beside everything else: it asks the homeserver who made it.
-                    following = Some(Box::pin(self.follow(upgrade.take())));
-                    continue;
-                }
-                again = OptionFuture::from(following.as_mut()), if following.is_some() => {
-                    following = None;
-                    let again = again.transpose()?.flatten();
-                    upgrade = upgrade.or(again);
+                followed = upgrades.follow(), if !upgrades.is_idle() => {
+                    followed?;
                     continue;
                 }
             };
-            let Delivery { heard, ack } = delivery;
-            let new = self.take_up(heard).await?;
+            let EventBatch { events, ack } = batch;
+            let new = self.take_up(events).await?;
             // From here on it is in the journal.
             let _ = ack.send(());
             for heard in new {
                 if let RoomEventKind::Upgrade { successor } = heard.what {
-                    upgrade =
-                        Some(Upgrade { by: heard.sender, successor, backoff: UPGRADE, at: Instant::now() });
+                    upgrades.made(heard.sender, successor);
                 } else if self.is_early(&heard, &full_view).await {
                     early.push_back(Early { heard, until: Instant::now() + FULL_VIEW });
                 } else {
@@ -311,33 +298,6 @@ impl CommandDispatcher {
         }
     }
 
-    /// Follows an upgrade of the admin room, when somebody who may give commands made it. Returns it where
-    /// that could not be read, so that it is tried again.
-    async fn follow(&self, upgrade: Option<Upgrade>) -> Result<Option<Upgrade>, Stopped> {
-        let Some(Upgrade { by, successor, mut backoff, .. }) = upgrade else { return Ok(None) };
-        match self.authority.check(&*self.context.chat, &by, Effect::Any).await {
-            Ok(()) => {}
-            Err(Refusal::Unknown(error)) => {
-                tracing::warn!(%by, %successor, "the upgrade of the admin room is not followed yet: {error}");
-                let at = Instant::now() + backoff.after(&error);
-                return Ok(Some(Upgrade { by, successor, backoff, at }));
-            }
-            // Who may upgrade a room need not be one of those who may give commands.
-            Err(refusal) => {
-                tracing::warn!(%by, %successor, ?refusal, "the upgrade of the admin room is not followed");
-                return Ok(None);
-            }
-        }
-        if let Err(error) = self.context.chat.move_to(&successor) {
-            tracing::warn!(%successor, "the admin room was upgraded to no room: {error}");
-            return Ok(None);
-        }
-        tracing::info!(%by, %successor, "the admin room was upgraded");
-        let moved = self.context.janitor.ask(move |janitor| janitor.move_admin_room(&successor));
-        moved.await.ok_or(Stopped)?;
-        Ok(None)
-    }
-
     /// Carries out a command; one that takes its time shows that it is being worked on, and its answer
     /// takes that one's place.
     async fn carry_out(&self, event: &EventId, by: &UserId, wanted: Wanted) -> Result<(), Stopped> {
@@ -419,15 +379,6 @@ struct Early {
     heard: RoomEvent,
     /// When waiting is over.
     until: Instant,
-}
-
-/// An upgrade of the admin room that is not followed yet.
-struct Upgrade {
-    by: UserId,
-    successor: RoomId,
-    backoff: Backoff,
-    /// When it is tried next.
-    at: Instant,
 }
 
 enum Wanted {

@@ -7,7 +7,7 @@ use rtc_janitor_core::{
 };
 
 use super::request::{Request, Stopped};
-use crate::janitor::Janitor;
+use crate::janitor::{Janitor, lookups::LookedUp};
 
 /// What a name leads to; else what is to be said.
 pub(super) type Found<T> = Result<T, Message>;
@@ -66,6 +66,24 @@ pub(super) async fn find_and<T: Send + 'static>(
         Ok(then(janitor, room))
     };
     request.janitor(move |janitor| Ok(find(janitor))).await
+}
+
+/// The room that is meant, read from its current state.
+pub(super) async fn find_and_look_up(
+    request: &Request<'_>,
+    name: &RoomName,
+    must_be: MustBe,
+) -> Result<Found<(RoomId, LookedUp)>, Stopped> {
+    let look_up = |janitor: &mut Janitor, room: RoomId| (janitor.look_up(Some(&room)), room);
+    let (begun, room) = match find_and(request, name, must_be, look_up).await? {
+        Ok(found) => found,
+        Err(why) => return Ok(Err(why)),
+    };
+    let looked_up = request.looked_up(begun).await?;
+    Ok(match &looked_up.failed {
+        Some(why) => Err(answer::failed(why)),
+        None => Ok((room, looked_up)),
+    })
 }
 
 /// The one room that goes by a name.

@@ -48,8 +48,8 @@ pub struct Args {}
 /// How many sync answers may wait for the loop; the watch waits when it is full.
 const SYNC_UPDATES: usize = 4;
 
-/// How many deliveries from the admin room may wait for the dispatcher.
-const DELIVERIES: usize = 16;
+/// How many batches of events of the admin room may wait for the dispatcher.
+const EVENT_BATCHES: usize = 16;
 
 /// How long posting the last message may take.
 const LAST_WORD: Duration = Duration::from_secs(3);
@@ -97,7 +97,7 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>
     let (updates, sync) = mpsc::channel(SYNC_UPDATES);
     let (outbox, mail) = Outbox::new();
     let (handle, requests) = JanitorHandle::new();
-    let (events, deliveries) = mpsc::channel(DELIVERIES);
+    let (events, batches) = mpsc::channel(EVENT_BATCHES);
     let (posted, acknowledged) = mpsc::unbounded_channel();
     let (reachable, reachability) = watch::channel(None);
     let (posts, posts_taken) = watch::channel(None);
@@ -180,7 +180,7 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>
         }
     });
     supervisor.spawn("commands", async move {
-        dispatcher.serve(deliveries, shutdown).await;
+        dispatcher.serve(batches, shutdown).await;
         Ok(())
     });
     Ok(Some(Running { supervisor, _store: store }))

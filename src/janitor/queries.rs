@@ -17,10 +17,8 @@ use rtc_janitor_core::{
             Problem, Room, Rooms, Status, held_back,
         },
         message, report,
-        report::Digest,
     },
     rtc::sticky::Beside,
-    time::Timestamp,
 };
 
 use super::{
@@ -381,32 +379,6 @@ impl Janitor {
     /// Whether keys of an approved plan are being written.
     pub(crate) fn is_carrying_out_a_plan(&self) -> bool {
         !self.overrides.is_paused(self.now()) && self.plans.are_under_way()
-    }
-
-    /// When the next digest is due; `None` when none is wanted.
-    pub(super) fn next_digest(&self) -> Option<Timestamp> {
-        Some(self.settings.digest?.next_after(self.last_digest))
-    }
-
-    /// Posts the digest when it is due; none when there is nothing to tell.
-    pub(super) fn digest(&mut self) -> Result<(), JournalError> {
-        let now = self.now();
-        if self.next_digest().is_none_or(|due| now < due) || !self.first_sync_is_over() {
-            return Ok(());
-        }
-        let since = self.last_digest;
-        let mut digest = Digest { since, now, problems: self.rooms_answer(true), ..Digest::default_at(now) };
-        for finding in self.journal.findings_since(since)? {
-            digest.add(finding.kind, finding.row.reason, finding.at.since(finding.row.since));
-        }
-        let cleared = self.journal.cleared_since(since)?;
-        digest.by_plan = cleared.iter().filter(|write| write.plan.is_some()).count();
-        self.journal.set_last_digest(now)?;
-        self.last_digest = now;
-        match digest.message(&self.settings.command_prefix) {
-            Some(message) => self.say(&message, None),
-            None => Ok(()),
-        }
     }
 
     /// Whether the bot is in a room.

@@ -5,6 +5,7 @@
 //! writes nothing.
 
 mod aftermath;
+mod candidates;
 mod clear;
 mod judged;
 mod look;

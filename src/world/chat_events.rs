@@ -101,11 +101,11 @@ pub enum Standing {
     Inside(i64),
 }
 
-/// Several things that were heard, in order, and how to say that they need not be told again.
+/// Events of the admin room in their order, and how to say that they need not be handed over again.
 #[derive(Debug)]
-pub struct Delivery {
-    /// What was heard.
-    pub heard: Vec<RoomEvent>,
+pub struct EventBatch {
+    /// The events.
+    pub events: Vec<RoomEvent>,
     /// To be used once all of them are in the journal.
     pub ack: tokio::sync::oneshot::Sender<()>,
 }

@@ -60,11 +60,6 @@ impl RoomUpdate {
             joined_members: None,
         }
     }
-
-    /// Whether it can have no bearing on any call.
-    pub fn is_quiet(&self) -> bool {
-        self.events.is_empty() && self.redacted.is_empty() && self.sticky.is_empty() && !self.limited
-    }
 }
 
 /// The joined rooms of an answer. Those of a real answer are read one by one as they are taken, so

@@ -47,10 +47,10 @@ impl Running {
         let runs = room.clone();
         let task = tokio::spawn(async move {
             // What is said there is nobody's business here.
-            let (ears, mut heard) = mpsc::channel::<rtc_janitor::world::Delivery>(1);
+            let (ears, mut heard) = mpsc::channel::<rtc_janitor::world::EventBatch>(1);
             tokio::spawn(async move {
-                while let Some(delivery) = heard.recv().await {
-                    let _ = delivery.ack.send(());
+                while let Some(batch) = heard.recv().await {
+                    let _ = batch.ack.send(());
                 }
             });
             runs.run(ears, async {

@@ -19,7 +19,7 @@ use rtc_janitor_core::{
 use super::source::{Fact, Health, Source};
 use crate::world::{
     NeighbourError,
-    backoff::{Backoff, LONGEST_RETRY_AFTER},
+    backoff::Backoff,
     device_lists::{DeviceAnswers, DeviceList, UnknownDevices},
 };
 
@@ -235,7 +235,7 @@ impl DeviceListEvidence {
             _ => None,
         });
         if let Some(pause) = retry_after.max() {
-            self.not_before = self.not_before.max(Some(now + pause.min(LONGEST_RETRY_AFTER)));
+            self.not_before = self.not_before.max(Some(now + pause));
         }
         let mut taken = ListsTaken::default();
         for (user, answer) in answers {
@@ -347,6 +347,6 @@ mod tests {
         assert_eq!(next_after([has_it(), has_it()]), START + GATHER);
         assert_eq!(next_after([has_it(), limited(77)]), START + Duration::from_secs(77));
         assert_eq!(next_after([limited(77), limited(9)]), START + Duration::from_secs(77));
-        assert_eq!(next_after([limited(86_400), has_it()]), START + LONGEST_RETRY_AFTER);
+        assert_eq!(next_after([limited(300), has_it()]), START + Duration::from_mins(5));
     }
 }

@@ -13,7 +13,7 @@ use rtc_janitor_core::{
         verdict::judge,
     },
     ledger::Subject,
-    plan::{Candidate, Circumstances, Entry, HeldBack, Means, Plan, PlannedWrite, Route, route},
+    plan::{Circumstances, HeldBack, Means, Plan, PlannedWrite, Route, route},
     render::report,
     rtc::{membership::Membership, power::Blocked},
 };
@@ -23,7 +23,6 @@ use crate::{
     janitor::{
         Janitor,
         evidence::RoomObservations,
-        memory::OpenEvent,
         reads::{Read, Urgency},
     },
     world::journal::{Finding, FindingKind, JournalError},
@@ -281,83 +280,6 @@ impl Janitor {
             quarantine: &self.sweep.quarantine,
             probing: &[],
             now,
-        }
-    }
-
-    /// Events with something due that was not dealt with before and is not being written.
-    fn candidates(&self, judged: &[Judged], index: &Index<'_>) -> Vec<Candidate> {
-        let now = self.now();
-        let done = self.finding_kind();
-        let mut candidates = self.due_candidates(judged, index);
-        candidates.retain(|candidate| {
-            let place = (candidate.room.clone(), candidate.key.clone());
-            let waits = self.sweep.retry_at.get(&place).is_some_and(|(at, _)| now < *at);
-            !waits
-                && !self.sweep.dealt_with.contains(&(candidate.event.clone(), done))
-                && !self.writes.is_under_way(&candidate.room, &candidate.key)
-                && !self.unsettled.contains_key(&place)
-                && self.memory.may_judge(&candidate.room)
-        });
-        candidates
-    }
-
-    /// Events with something due.
-    pub(in crate::janitor) fn due_candidates(&self, judged: &[Judged], index: &Index<'_>) -> Vec<Candidate> {
-        let due: BTreeSet<_> = judged
-            .iter()
-            .filter(|judged| !judged.due.is_empty())
-            .map(|judged| (judged.subject.room.clone(), judged.subject.key.clone()))
-            .collect();
-        due.iter().filter_map(|(room, key)| self.candidate(room, key, index)).collect()
-    }
-
-    /// Every open event that was looked at, with what was concluded of it.
-    pub(in crate::janitor) fn open_candidates(&self, judged: &[Judged], index: &Index<'_>) -> Vec<Candidate> {
-        let open: BTreeSet<_> =
-            judged.iter().map(|judged| (judged.subject.room.clone(), judged.subject.key.clone())).collect();
-        open.iter().filter_map(|(room, key)| self.candidate(room, key, index)).collect()
-    }
-
-    fn candidate(&self, room: &RoomId, key: &StateKey, index: &Index<'_>) -> Option<Candidate> {
-        let now = self.now();
-        let open: &OpenEvent = self.memory.get(room, key)?;
-        let judged = index.for_event(room, &open.event_id);
-        if judged.is_empty() {
-            return None;
-        }
-        let entries = (0..open.entries.len())
-            .map(|place| judged.iter().find(|judged| judged.subject.entry as usize == place))
-            .map(|judged| judged.map(|judged| self.entry(judged)))
-            .collect();
-        Some(Candidate {
-            room: room.clone(),
-            key: key.clone(),
-            event: open.event_id.clone(),
-            entries,
-            is_shown: judged.iter().any(|judged| judged.membership.expires > now),
-            ends_call: !judged.iter().any(|judged| index.has_life(judged)),
-            is_excluded: judged.iter().any(|judged| self.is_excluded(judged)),
-            route: None,
-        })
-    }
-
-    /// Whether the room or the owner is excluded.
-    pub(in crate::janitor) fn is_excluded(&self, judged: &Judged) -> bool {
-        !self.settings.covers(&judged.subject.room)
-            || self.settings.leaves_alone(&judged.membership.owner.user)
-    }
-
-    fn entry(&self, judged: &Judged) -> Entry {
-        let owner = &judged.membership.owner;
-        Entry {
-            owner: owner.clone(),
-            index: judged.subject.entry,
-            due: judged.due.clone(),
-            expires: judged.membership.expires,
-            was_expired_when_sent: judged.membership.was_expired_when_sent(),
-            last_sign: judged.membership.last_sign,
-            is_remote: owner.user.server_name() != self.settings.user_id.server_name(),
-            sfu_is_silent: judged.evidence.sfu == rtc_janitor_core::judge::evidence::Sfu::Unknown,
         }
     }
 

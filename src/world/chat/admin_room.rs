@@ -23,7 +23,7 @@ use super::{
     ChatConnection, listen,
     sdk::{self, Shared},
 };
-use crate::world::{Delivery, NeighbourError, RoomEvent, Rooms as _, Trust, backoff::Backoff};
+use crate::world::{EventBatch, NeighbourError, RoomEvent, Rooms as _, Trust, backoff::Backoff};
 
 /// How long one `/sync` stays open. Outside the room it is also how often joining is tried.
 const LONG_POLL: Duration = Duration::from_secs(30);
@@ -92,7 +92,7 @@ impl AdminRoom {
     /// Only [`NeighbourError::SignedOut`]: then a new sign-in is needed.
     pub async fn run(
         &self,
-        events: mpsc::Sender<Delivery>,
+        events: mpsc::Sender<EventBatch>,
         stop: impl Future<Output = ()>,
     ) -> Result<(), NeighbourError> {
         tokio::select! {
@@ -116,7 +116,7 @@ impl AdminRoom {
         while self.fresh_room().is_err() && changes.changed().await.is_ok() {}
     }
 
-    async fn follow(&self, events: mpsc::Sender<Delivery>) -> NeighbourError {
+    async fn follow(&self, events: mpsc::Sender<EventBatch>) -> NeighbourError {
         let mut backoff = BACKOFF;
         let mut token = self.first_token().await;
         // Only once it knows how things stand, it may wait for news.
@@ -231,12 +231,12 @@ impl AdminRoom {
     }
 
     /// Waits until what was heard is in the journal: only then it may be forgotten here.
-    async fn hand_over(&self, heard: Vec<RoomEvent>, events: &mpsc::Sender<Delivery>) {
-        if heard.is_empty() {
+    async fn hand_over(&self, events: Vec<RoomEvent>, batches: &mpsc::Sender<EventBatch>) {
+        if events.is_empty() {
             return;
         }
         let (ack, was_taken) = oneshot::channel();
-        if events.send(Delivery { heard, ack }).await.is_ok() {
+        if batches.send(EventBatch { events, ack }).await.is_ok() {
             // Nobody there to take it means the program is ending; the next start hears it again.
             if was_taken.await.is_err() {
                 std::future::pending::<()>().await;
