@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use rtc_janitor_test_support::{
     BotSetup, CALL_MEMBER, Device, Membership, Message, Method, PATIENCE, Refusal, RoomOptions, Synapse,
-    call_key, unique, wait_until,
+    SynapseOptions, call_key, unique, wait_until,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -514,5 +514,31 @@ async fn a_report_of_names_as_long_as_they_can_be_still_arrives() -> Result<()> 
     // And what comes after it is not kept waiting.
     expect_served(&setup, &room, &alice).await?;
     setup.hear("DEAD").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn thirty_invitations_at_once_are_all_followed_under_the_limit_of_joins() -> Result<()> {
+    // Synapse's default bucket of 10, which fills five times as fast as by default: 0.1 a second takes 200 s.
+    let limits = json!({"rc_joins": {"local": {"per_second": 0.5, "burst_count": 10}}});
+    let synapse = Synapse::start(SynapseOptions { extra: limits, ..SynapseOptions::default() }).await?;
+    let setup = BotSetup::new(&synapse, PROGRAM).await?;
+    let bot = setup.start().await?;
+    let alice = synapse.sign_in_new("alice").await?;
+    let mut rooms = Vec::new();
+    for _ in 0..30 {
+        let options = RoomOptions::new().invite(&setup.account.user_id);
+        rooms.push(synapse.create_room(&alice, options).await?);
+    }
+    wait_until("the bot to be in all thirty rooms", Duration::from_mins(3), async || {
+        for room in &rooms {
+            if bot_in(&setup, room).await?.as_deref() != Some("join") {
+                return anyhow::Ok(false);
+            }
+        }
+        Ok(true)
+    })
+    .await?;
+    assert!(bot.stop().await?.success());
     Ok(())
 }

@@ -27,7 +27,10 @@ use tokio::{
 mod under_way;
 mod upgrades;
 
-use self::{under_way::UnderWay, upgrades::Upgrades};
+use self::{
+    under_way::UnderWay,
+    upgrades::{Follower, Upgrades},
+};
 use super::{
     apply::approve,
     authority::{Authority, Effect},
@@ -80,7 +83,11 @@ impl CommandDispatcher {
         self.finish_what_was_begun().await?;
         let full_view = self.context.janitor.ask(|janitor| Ok(janitor.has_seen_all()));
         let mut full_view = full_view.await.ok_or(Stopped)?;
-        let mut upgrades = Upgrades::new(self);
+        let mut upgrades = Upgrades::new(Follower {
+            chat: Arc::clone(&self.context.chat),
+            authority: Arc::clone(&self.authority),
+            janitor: self.context.janitor.clone(),
+        });
         let mut early = VecDeque::new();
         let mut under_way = UnderWay::default();
         loop {

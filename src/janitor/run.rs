@@ -282,7 +282,7 @@ impl Janitor {
         Ok(())
     }
 
-    fn announce_start(&mut self) -> Result<(), JournalError> {
+    pub(super) fn announce_start(&mut self) -> Result<(), JournalError> {
         if self.waits_for_earlier_journal() || std::mem::replace(&mut self.has_announced_start, true) {
             return Ok(());
         }
@@ -365,7 +365,7 @@ impl Janitor {
         self.voice.speak(&mut self.journal, &speaking)
     }
 
-    fn prune(&mut self) -> Result<(), JournalError> {
+    pub(super) fn prune(&mut self) -> Result<(), JournalError> {
         let now = self.now();
         if now < self.next_prune {
             return Ok(());

@@ -177,7 +177,10 @@ type Never = std::convert::Infallible;
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    };
 
     use async_trait::async_trait;
 
@@ -197,6 +200,53 @@ mod tests {
             self.0.fetch_add(1, Ordering::SeqCst);
             Ok(SyncBatch { full: true, next_batch: "t".to_owned(), ..SyncBatch::default() })
         }
+    }
+
+    /// A server that is down for so many requests, and what was asked of it since when.
+    struct Down {
+        requests: u32,
+        asked: Arc<Mutex<Vec<Option<String>>>>,
+    }
+
+    #[async_trait]
+    impl Watch for Down {
+        async fn sync(&mut self, since: Option<&str>, _: Duration) -> Result<SyncBatch, NeighbourError> {
+            self.asked.lock().unwrap().push(since.map(str::to_owned));
+            if let Some(left) = self.requests.checked_sub(1) {
+                self.requests = left;
+                return Err(NeighbourError::Unreachable("503".to_owned()));
+            }
+            sleep(Duration::from_mins(1)).await;
+            Ok(SyncBatch { full: since.is_none(), next_batch: "t".to_owned(), ..SyncBatch::default() })
+        }
+    }
+
+    /// What a server that is down for so many requests is asked for by a watch that goes on from `old`.
+    async fn asked_when_down_for(requests: u32) -> Vec<Option<String>> {
+        let asked = Arc::default();
+        let (updates, mut taken) = mpsc::channel(4);
+        tokio::spawn(async move { while taken.recv().await.is_some() {} });
+        let watch = Box::new(Down { requests, asked: Arc::clone(&asked) });
+        let watcher = Watcher::new(watch, Arc::new(SystemClock), Duration::from_hours(6), updates);
+        let shutdown = Shutdown::new();
+        let task = tokio::spawn(watcher.follow(Some("old".to_owned()), shutdown.clone()));
+        sleep(Duration::from_hours(1)).await;
+        shutdown.request();
+        task.await.expect("it ends");
+        let asked = asked.lock().unwrap();
+        asked.clone()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_missed_is_asked_for_until_it_is_answered_but_not_for_ever() {
+        let old = Some("old".to_owned());
+        let asked = asked_when_down_for(TRIES_TO_CATCH_UP - 1).await;
+        let tries = TRIES_TO_CATCH_UP as usize;
+        assert!(asked[..tries].iter().all(|since| *since == old), "{asked:?}");
+        assert_eq!(asked[tries], None, "then everything is read");
+
+        let asked = asked_when_down_for(3 * TRIES_TO_CATCH_UP).await;
+        assert_eq!(asked.iter().filter(|since| **since == old).count(), tries);
     }
 
     #[tokio::test(start_paused = true)]

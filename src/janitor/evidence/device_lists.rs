@@ -191,6 +191,11 @@ impl DeviceListEvidence {
         self.history = history;
     }
 
+    #[cfg(test)]
+    pub(in crate::janitor) fn remembers(&self, owner: &Owner) -> bool {
+        self.history.contains_key(owner)
+    }
+
     /// Takes answers in. When a device vanished, everybody else is asked before any of it counts: only
     /// when all lists are looked at together does it show that everybody vanished, and the breaker can
     /// tell a wrong list from a dead device.

@@ -57,6 +57,10 @@ pub(super) struct State {
     pub(super) comes_back: Option<(String, u32)>,
     /// What every read of a room comes to.
     pub(super) reads_fail: Option<NeighbourError>,
+    /// Whether a whole state is more than is read of it.
+    pub(super) states_are_too_large: bool,
+    /// Whether no read of an event is ever answered.
+    pub(super) event_reads_hang: bool,
     /// How many reads of power levels the server answers within how long.
     pub(super) power_limit: Option<(usize, Duration)>,
     /// When it answered some.
@@ -164,6 +168,9 @@ impl Rooms for World {
         kind: &str,
         key: &str,
     ) -> Result<Option<StateEvent>, NeighbourError> {
+        if self.lock().event_reads_hang {
+            std::future::pending::<()>().await;
+        }
         let mut state = self.lock();
         state.reads.push(format!("{kind} {key}"));
         if let Some(error) = &state.reads_fail {
@@ -209,6 +216,9 @@ impl Rooms for World {
     async fn full_view(&self, room: &RoomId) -> Result<RoomView, NeighbourError> {
         let mut state = self.lock();
         state.reads.push("full view".to_owned());
+        if state.states_are_too_large {
+            return Err(NeighbourError::TooLarge { limit: 1 });
+        }
         if let Some(error) = &state.reads_fail {
             return Err(error.clone());
         }

@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
-use super::fakes::{Fate, Story, settings};
+use super::fakes::{Fate, ROOM, Story, key, settings};
 use crate::{
     janitor::Settings,
     world::{NeighbourError, device_lists::UnknownDevices, journal::FindingKind},
 };
-use rtc_janitor_core::rtc::state_event::CALL_MEMBER;
+use rtc_janitor_core::rtc::{membership::Owner, state_event::CALL_MEMBER};
 use serde_json::json;
+use tokio::time::timeout;
 
 const ALICE: &str = "@alice:hs";
 const LONG_ENOUGH: u32 = 12;
@@ -174,4 +175,45 @@ async fn most_of_ten_owners_vanishing_at_once_are_left_alone_and_said_once() {
     assert_eq!(story.writes(), 1, "it is watched");
     story.minutes(1).await;
     assert_eq!(story.writes(), 8, "it stayed away");
+}
+
+#[tokio::test]
+async fn a_room_whose_state_is_too_large_is_read_key_by_key_from_then_on() {
+    let mut story = Story::new();
+    story.joins(ALICE, "LIVE");
+    story.world.lock().states_are_too_large = true;
+    for _ in 0..3 {
+        story.janitor.want_view(&ROOM.into());
+        story.sweep().await;
+    }
+    let read = |what: &str| story.world.lock().reads.iter().filter(|read| *read == what).count();
+    assert_eq!(read("full view"), 1, "once was enough to know");
+    assert_eq!(read(&format!("{CALL_MEMBER} {}", key(ALICE, "LIVE"))), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_room_that_is_not_answered_for_holds_nothing_up_for_ever() {
+    let mut story = Story::new();
+    story.ghost(ALICE, "DEAD").await;
+    story.janitor.memory.is_too_large(&ROOM.into());
+    story.world.lock().event_reads_hang = true;
+    story.janitor.want_view(&ROOM.into());
+    timeout(Duration::from_hours(1), story.sweep()).await.expect("it is given up");
+    assert_eq!(story.writes(), 0);
+    story.world.lock().event_reads_hang = false;
+    story.minutes(LONG_ENOUGH).await;
+    assert_eq!(story.writes(), 1);
+}
+
+#[tokio::test]
+async fn what_the_journal_has_forgotten_of_a_device_is_forgotten() {
+    let mut story = Story::new();
+    story.joins(ALICE, "OLD");
+    story.sweep().await;
+    let owner = Owner { user: ALICE.into(), device: "OLD".into() };
+    let left = story.world.put(ROOM, CALL_MEMBER, &key(ALICE, "OLD"), ALICE, json!({}));
+    story.hear([left]);
+    story.world.pass(settings().retention + Duration::from_hours(48));
+    story.janitor.prune().expect("the journal works");
+    assert!(!story.janitor.evidence.lists.remembers(&owner));
 }

@@ -2,7 +2,12 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use rtc_janitor_core::{judge::policy::Reason, mode::Pause, time::TimeOfDay};
+use rtc_janitor_core::{
+    judge::policy::Reason,
+    mode::Pause,
+    render::{Html, Message},
+    time::TimeOfDay,
+};
 use serde_json::json;
 
 use super::fakes::{BOT, ROOM, Story, key, settings};
@@ -248,4 +253,21 @@ async fn what_needs_somebody_at_once_is_said_first_and_by_itself() {
     assert!(messages[1].message.plain.contains("more such messages"), "a burst is summed up");
     assert_eq!(messages[1].mentions, []);
     assert_eq!(messages.len(), 2);
+}
+
+#[tokio::test]
+async fn the_greeting_does_not_wait_for_its_turn_behind_a_word_on_the_keys() {
+    let mut story = Story::new();
+    story.janitor.has_announced_start = false;
+    story
+        .janitor
+        .say(&Message { plain: "your recovery key".into(), html: Html::escaped("your recovery key") }, None)
+        .expect("the journal works");
+    story.speak();
+    assert_eq!(story.posted().len(), 1);
+    story.janitor.announce_start().expect("the journal works");
+    story.speak();
+    let said = story.posted();
+    assert_eq!(said.len(), 1, "{said:#?}");
+    assert!(said[0].contains("is watching"), "{said:#?}");
 }
