@@ -59,8 +59,8 @@ pub(super) struct State {
     pub(super) reads_fail: Option<NeighbourError>,
     /// Whether a whole state is more than is read of it.
     pub(super) states_are_too_large: bool,
-    /// Whether no read of an event is ever answered.
-    pub(super) event_reads_hang: bool,
+    /// How long each read of an event takes.
+    pub(super) event_reads_take: Duration,
     /// How many reads of power levels the server answers within how long.
     pub(super) power_limit: Option<(usize, Duration)>,
     /// When it answered some.
@@ -168,8 +168,9 @@ impl Rooms for World {
         kind: &str,
         key: &str,
     ) -> Result<Option<StateEvent>, NeighbourError> {
-        if self.lock().event_reads_hang {
-            std::future::pending::<()>().await;
+        let slowness = self.lock().event_reads_take;
+        if !slowness.is_zero() {
+            tokio::time::sleep(slowness).await;
         }
         let mut state = self.lock();
         state.reads.push(format!("{kind} {key}"));
