@@ -14,7 +14,10 @@ use own_writes::OwnWrites;
 use super::evidence::{Device, Evidence, RoomMember, Sfu};
 use crate::{
     ids::{RoomId, StateKey, UserId},
-    rtc::membership::{Focus, Membership, Owner},
+    rtc::{
+        membership::{Focus, Form, Membership, Owner},
+        sfu_names,
+    },
     time::Timestamp,
 };
 
@@ -34,6 +37,8 @@ pub enum SfuRoom {
     Unknown,
     /// Who is connected.
     Participants(Participants),
+    /// Some who are connected; others may be, too: it has restarted, or is only just back.
+    AtLeast(Participants),
 }
 
 /// Who is connected to a room of an SFU.
@@ -81,6 +86,35 @@ pub trait Observations {
 
     /// Whether this very membership was seen on the SFU before.
     fn was_on_sfu(&self, placed: Placed<'_>) -> bool;
+
+    /// Whether it is known for sure that the SFU room of a membership has one of the names that are asked
+    /// for: a call that began later was found under one, or a token of the authorisation service has named
+    /// one since.
+    fn knows_sfu_room(&self, _placed: Placed<'_>) -> bool {
+        false
+    }
+}
+
+/// The names of SFU rooms that have to be asked for, all of them, to tell who of a room is on an SFU of
+/// ours. None where everybody is on another's for sure.
+pub fn sfu_rooms_to_ask(
+    room: &RoomId,
+    open: &[Placed<'_>],
+    observations: &dyn Observations,
+    now: Timestamp,
+) -> BTreeSet<String> {
+    let focuses = focuses(open, observations, now);
+    let mut names = BTreeSet::new();
+    for (placed, place) in open.iter().zip(focuses) {
+        let focus = place.map(|place| place.focus);
+        let is_ours = focus.is_some_and(|focus| observations.is_our_sfu(focus));
+        let is_foreign = !is_ours && place.is_some_and(|place| place.is_sure);
+        // Group calls have no SFU.
+        if placed.membership.form != Form::GroupCall && !is_foreign {
+            names.extend(sfu_names::rooms(room, &placed.membership.call, focus.filter(|_| is_ours)));
+        }
+    }
+    names
 }
 
 /// The evidence on each of the open memberships of a room, in their order.

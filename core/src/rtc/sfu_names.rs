@@ -12,13 +12,60 @@ use sha2::{Digest, Sha256};
 use super::membership::{Call, Focus, Membership, Owner};
 use crate::ids::RoomId;
 
+/// The slot of an `m.call` without a call id; `/sfu/get` knows no other.
+const ROOM_SLOT: &str = "m.call#ROOM";
+
+/// How lk-jwt-service makes the name of the SFU room that `/sfu/get` leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Recipe {
+    /// The Matrix room's own id: up to v0.4.0.
+    RoomId,
+    /// A hash of room and slot with `|` between them: v0.4.1 and v0.4.2.
+    Pipe,
+    /// A hash of room and slot as JSON: v0.4.3 and later.
+    Json,
+}
+
+impl Recipe {
+    /// All that are known.
+    pub const ALL: [Self; 3] = [Self::RoomId, Self::Pipe, Self::Json];
+
+    /// The name in the journal.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RoomId => "room_id",
+            Self::Pipe => "pipe",
+            Self::Json => "json",
+        }
+    }
+
+    /// The recipe of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|recipe| recipe.as_str() == name)
+    }
+
+    /// The name of the SFU room of a Matrix room.
+    pub fn name(self, room: &RoomId) -> String {
+        match self {
+            Self::RoomId => room.as_str().to_owned(),
+            Self::Pipe => STANDARD_NO_PAD.encode(sha256(&format!("{room}|{ROOM_SLOT}"))),
+            Self::Json => STANDARD_NO_PAD.encode(sha256(&go_json(&[room.as_str(), ROOM_SLOT]))),
+        }
+    }
+
+    /// The recipe by which a Matrix room has this name on an SFU; `None` where it is none that is known.
+    pub fn of(room: &RoomId, name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|recipe| recipe.name(room) == name)
+    }
+}
+
 /// All names that the SFU room of a call may have, each once.
 pub fn rooms(room: &RoomId, call: &Call, focus: Option<&Focus>) -> Vec<String> {
     let room = room.as_str();
     let mut names = vec![room.to_owned()];
     // `/sfu/get` has no slot and always takes the room's own; `/get_token` takes the slot it is given.
     let slot = format!("{}#{}", call.application, if call.id.is_empty() { "ROOM" } else { &call.id });
-    for slot in ["m.call#ROOM", slot.as_str()] {
+    for slot in [ROOM_SLOT, slot.as_str()] {
         names.push(STANDARD_NO_PAD.encode(sha256(&go_json(&[room, slot])))); // v0.4.3 and later
         names.push(STANDARD_NO_PAD.encode(sha256(&format!("{room}|{slot}")))); // v0.4.1, v0.4.2
         names.push(hex(&sha256(&format!("{room}|{slot}")))); // v0.4.0
@@ -103,6 +150,24 @@ mod tests {
             assert!(names.contains(&known.to_owned()), "{known} is missing from {names:?}");
         }
         assert_eq!(names.len(), 4, "each name once");
+    }
+
+    #[test]
+    fn the_name_of_a_room_tells_by_which_recipe_it_was_made() {
+        let room = RoomId::from("!room:example.org");
+        for (name, recipe) in [
+            ("!room:example.org", Some(Recipe::RoomId)),
+            ("II7ni4mwimWHg/Kq2e7GHBQ3xwgnCug6IeGCcWN2czw", Some(Recipe::Pipe)),
+            ("TK4o8wNCXi5t5936bOvIzE/X3XFc7cgp3jGRDqK0j5E", Some(Recipe::Json)),
+            // What `/get_token` of v0.4.0 makes is no name that `/sfu/get` gives.
+            ("208ee78b89b08a658783f2aad9eec61c1437c708270ae83a21e182716376733c", None),
+            ("!other:example.org", None),
+        ] {
+            assert_eq!(Recipe::of(&room, name), recipe, "{name}");
+        }
+        for recipe in Recipe::ALL {
+            assert_eq!(Recipe::named(recipe.as_str()), Some(recipe));
+        }
     }
 
     #[test]

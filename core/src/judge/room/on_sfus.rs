@@ -51,6 +51,10 @@ impl Anywhere {
                 match answer {
                     SfuRoom::Unknown => anywhere.incomplete = true,
                     SfuRoom::Participants(there) => anywhere.present.extend(there.identities),
+                    SfuRoom::AtLeast(there) => {
+                        anywhere.present.extend(there.identities);
+                        anywhere.incomplete = true;
+                    }
                 }
             }
         }
@@ -83,6 +87,11 @@ impl<'a> CallsOnSfus<'a> {
                     SfuRoom::Participants(there) => {
                         on_sfu.present.extend(there.identities);
                         on_sfu.machines.extend(there.machines);
+                    }
+                    SfuRoom::AtLeast(there) => {
+                        on_sfu.present.extend(there.identities);
+                        on_sfu.machines.extend(there.machines);
+                        on_sfu.incomplete = true;
                     }
                 }
             }
@@ -146,6 +155,8 @@ impl<'a> CallsOnSfus<'a> {
         }
         let name_is_right =
             !on_sfu.unexplained && on_sfu.latest_present.is_some_and(|start| start > placed.membership.start);
-        Sfu::Absent { counts: place.is_sure && (name_is_right || observations.was_on_sfu(placed)) }
+        let is_known =
+            || name_is_right || observations.was_on_sfu(placed) || observations.knows_sfu_room(placed);
+        Sfu::Absent { counts: place.is_sure && is_known() }
     }
 }

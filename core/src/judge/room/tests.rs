@@ -1,5 +1,7 @@
 #![expect(clippy::panic, reason = "tests")]
 
+mod sfu;
+
 use proptest::prelude::*;
 use serde_json::json;
 
