@@ -161,6 +161,19 @@ impl Ledger {
         }
     }
 
+    /// Drops the clocks of one neighbour: it was away, so every grace by its word begins anew.
+    pub fn reset(&mut self, neighbour: Neighbour) {
+        for (subject, clocks) in &mut self.clocks {
+            let is_its = |clock: &Timed| clock.reason.neighbour() == Some(neighbour);
+            for clock in clocks.running.iter().filter(|clock| is_its(clock)) {
+                self.changed.insert(subject.clone());
+                self.ends.change(subject, clock.reason, clock.ends(), None);
+            }
+            clocks.running.retain(|clock| !is_its(clock));
+        }
+        self.clocks.retain(|_, clocks| !clocks.running.is_empty());
+    }
+
     /// Drops what is no longer there. Looks at everything; for what is known to have ended there is
     /// [`Self::forget_key`].
     pub fn retain(&mut self, mut is_open: impl FnMut(&Subject) -> bool) {

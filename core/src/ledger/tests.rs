@@ -123,6 +123,20 @@ fn time_counts_from_the_look_and_not_from_an_older_observation() {
 }
 
 #[test]
+fn after_a_reset_the_graces_of_that_neighbour_begin_anew_and_no_others() {
+    let mut story = Story::new().see(GONE).after(4).see(GONE);
+    story.ledger.take_changes();
+    story.ledger.reset(Neighbour::Sfu);
+    assert!(story.ledger.take_changes().is_empty());
+    story.ledger.reset(Neighbour::DeviceLists);
+    assert_eq!(story.ledger.take_changes(), [(subject(), Vec::new())], "the journal forgets it, too");
+    assert_eq!(story.ledger.next_due(story.now), None);
+    let story = story.see(GONE).after(4).see(GONE);
+    assert!(!story.is_due());
+    assert!(story.after(1).see(GONE).is_due());
+}
+
+#[test]
 fn one_neighbours_pause_leaves_the_others_running() {
     let mut story = Story::new().see(GONE);
     story.ledger.pause(Some(Neighbour::Homeserver));
