@@ -25,7 +25,7 @@ mod warnings;
 
 pub(crate) use parse::{room_text, user_id_text};
 
-pub use checked::{Homeserver, HomeserverAddress};
+pub use checked::{Homeserver, HomeserverAddress, LiveKit};
 pub use error::{ConfigError, Origin};
 pub use example::example;
 pub use keys::{AdminRoom, Breaker, Graces, Janitor, Limits, Log, Owners, Rooms, Rules, Store};
@@ -66,6 +66,8 @@ pub struct Config {
     pub admin_room: AdminRoom,
     /// `[admin_room.login]`: as whom.
     pub chat: Chat,
+    /// `[livekit]`: the call server, where one is set up.
+    pub livekit: Option<LiveKit>,
     /// `[log]`: what goes to stderr.
     pub log: Log,
     file: Option<PathBuf>,

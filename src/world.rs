@@ -23,6 +23,7 @@ pub mod dry_run;
 pub mod error;
 pub mod homeserver;
 pub mod journal;
+pub mod livekit;
 pub mod room_view;
 pub mod store;
 pub mod sync;

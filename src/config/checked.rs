@@ -1,15 +1,16 @@
 //! What more than one key decides, and the whole of it.
 
-use std::{fmt, path::Path};
+use std::{fmt, path::Path, time::Duration};
 
 use matrix_sdk::reqwest::Url;
 use rtc_janitor_core::ids::UserId;
+use secrecy::SecretString;
 
 use super::{
     Config,
     keys::{
-        AdminRoom, Breaker, ChatLoginKeys, Graces, HomeserverKeys, Janitor, Limits, Log, LoginKeys, Owners,
-        Rooms, Rules, Store,
+        AdminRoom, Breaker, ChatLoginKeys, Graces, HomeserverKeys, Janitor, Limits, LiveKitKeys, Log,
+        LoginKeys, Owners, Rooms, Rules, Store,
     },
     reader::{Noted, Reader},
     sign_in,
@@ -31,6 +32,21 @@ pub enum HomeserverAddress {
     Url(Url),
     /// `homeserver.server_name`: found by `.well-known`.
     ServerName(String),
+}
+
+/// `[livekit]`
+#[derive(Clone, Debug)]
+pub struct LiveKit {
+    /// Where its API answers.
+    pub url: Url,
+    /// A key of it.
+    pub api_key: SecretString,
+    /// The secret of that key.
+    pub api_secret: SecretString,
+    /// What memberships call it, normalised; empty: to be found out.
+    pub service_urls: Vec<String>,
+    /// How often it is asked while somebody may be in a call there.
+    pub poll_interval: Duration,
 }
 
 impl fmt::Display for HomeserverAddress {
@@ -57,6 +73,7 @@ pub(super) fn config(reader: &mut Reader, file: Option<&Path>) -> Result<Config,
     let admin_room = AdminRoom::read(reader);
     let chat = ChatLoginKeys::read(reader)
         .and_then(|keys| sign_in::chat(reader, keys, homeserver.as_ref(), login.as_ref()));
+    let livekit = LiveKitKeys::read(reader).and_then(|keys| livekit(reader, keys));
     let log = Log::read(reader);
     Ok(Config {
         homeserver: homeserver?,
@@ -71,11 +88,35 @@ pub(super) fn config(reader: &mut Reader, file: Option<&Path>) -> Result<Config,
         owners: owners?,
         admin_room: admin_room?,
         chat: chat?,
+        livekit: livekit?,
         log: log?,
         file: file.map(Path::to_owned),
         rows: Vec::new(),
         warnings: Vec::new(),
     })
+}
+
+/// All three of what it takes, or nothing.
+fn livekit(reader: &mut Reader, keys: LiveKitKeys) -> Result<Option<LiveKit>, Noted> {
+    let LiveKitKeys { url, api_key, api_secret, service_urls, poll_interval } = keys;
+    let missing: Vec<_> = [
+        (url.is_none(), "livekit.url"),
+        (api_key.is_none(), "livekit.api_key_file"),
+        (api_secret.is_none(), "livekit.api_secret_file"),
+    ]
+    .into_iter()
+    .filter_map(|(is_missing, key)| is_missing.then_some(key))
+    .collect();
+    match (url, api_key, api_secret) {
+        (Some(url), Some(api_key), Some(api_secret)) => {
+            Ok(Some(LiveKit { url, api_key, api_secret, service_urls, poll_interval }))
+        }
+        (None, None, None) if service_urls.is_empty() => Ok(None),
+        _ => Err(reader.note(format!(
+            "[livekit] is set in part: write {} as well, or leave the section out",
+            missing.join(" and ")
+        ))),
+    }
 }
 
 fn homeserver(reader: &mut Reader, keys: HomeserverKeys) -> Result<Homeserver, Noted> {

@@ -164,6 +164,22 @@ sections! {
         device_id: Option<DeviceId> = optional(DEVICE_ID, "KLMNOPQRST");
     }
 
+    /// Your own LiveKit server (SFU): only it knows who is in a call. Left out: nobody is cleared because the SFU
+    /// lacks them, and nobody is left alone because it lists them.
+    ["livekit"] pub(super) struct LiveKitKeys {
+        /// Where its API answers, with the path that a proxy gives it, if any; ws:// and wss:// do as well.
+        url: Option<Url> = optional(SFU_URL, "https://livekit.example.org");
+        /// One of the keys in its settings ...
+        api_key: Option<SecretString> = optional(SECRET, "/run/secrets/livekit_key");
+        /// ... and the secret of that key.
+        api_secret: Option<SecretString> = optional(SECRET, "/run/secrets/livekit_secret");
+        /// What memberships call this SFU: its authorisation services, such as "https://livekit-jwt.example.org", and itself.
+        /// Empty: those that your homeserver or your domain names and that give tokens for it.
+        service_urls: Vec<String> = or_default(SERVICE_URLS, "");
+        /// How often it is asked while somebody may be in a call there. While anybody is, at least every 15 s.
+        poll_interval: Duration = or_default(DURATION, "20s");
+    }
+
     ["log"] pub struct Log {
         /// "text" or "json", one line each, to stderr.
         format: LogFormat = or_default(LOG_FORMAT, "text");

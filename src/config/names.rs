@@ -136,7 +136,7 @@ mod tests {
             ("janitor.silent_after", Some("rules.silent_after")),
             ("janitors", Some("janitor")),
             ("admin_room.login.passwrd_file", Some("admin_room.login.password_file")),
-            ("livekit", None),
+            ("livekit.service_url", Some("livekit.service_urls")),
             ("http", None),
             ("admin_room.command_prefx", Some("admin_room.command_prefix")),
             ("janitor.clear_call_event", None),

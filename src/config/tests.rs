@@ -60,3 +60,30 @@ fn debug_shows_no_secret() {
     assert!(!shown.contains("hunter"), "{shown}");
     assert!(shown.contains("REDACTED"), "{shown}");
 }
+
+#[test]
+fn the_call_server_is_set_up_wholly_or_not_at_all() {
+    assert!(read(LEAST).livekit.is_none());
+    let whole = "[livekit]\nurl = \"wss://sfu.example.org/livekit/\"\napi_key = \"k\"\napi_secret = \"hunter5\"\n\
+                 service_urls = [\"https://JWT.example.org/\"]";
+    let config = read(&format!("{LEAST}\n{whole}"));
+    let livekit = config.livekit.as_ref().unwrap();
+    assert_eq!(livekit.url.as_str(), "wss://sfu.example.org/livekit/");
+    assert_eq!(livekit.service_urls, ["https://jwt.example.org"]);
+    assert_eq!(livekit.poll_interval, std::time::Duration::from_secs(20));
+    assert!(!format!("{config:?} {:?}", config.effective()).contains("hunter"));
+    let wrong = |section: &str| {
+        let text = format!("{LEAST}\n[livekit]\n{section}");
+        Config::from_toml(Path::new("/etc/janitor/config.toml"), &text).unwrap_err().to_string()
+    };
+    let part = wrong("url = \"https://sfu.example.org\"\napi_key = \"k\"");
+    assert!(part.contains("write livekit.api_secret_file as well"), "{part}");
+    let alone = wrong("service_urls = [\"https://jwt.example.org\"]");
+    assert!(alone.contains("livekit.url and livekit.api_key_file and livekit.api_secret_file"), "{alone}");
+    for address in
+        ["sfu.example.org", "ftp://sfu", "https://u:hunter6@sfu", "https://sfu/twirp", "https://a, https://b"]
+    {
+        let why = wrong(&format!("url = \"{address}\"\napi_key = \"k\"\napi_secret = \"s\""));
+        assert!(why.contains("livekit.url") && !why.contains("hunter"), "{why}");
+    }
+}

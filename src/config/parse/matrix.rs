@@ -5,7 +5,10 @@ use matrix_sdk::{
     reqwest::Url,
     ruma::{self, RoomAliasId, ServerName},
 };
-use rtc_janitor_core::ids::{DeviceId, RoomId, UserId};
+use rtc_janitor_core::{
+    ids::{DeviceId, RoomId, UserId},
+    rtc::focus,
+};
 
 use super::{How, Parsed, list, shown, stray::stray, text};
 use crate::config::{RoomRef, UserGlobs, table::Kind};
@@ -14,35 +17,63 @@ pub(in crate::config) const DEVICE_ID: How<DeviceId> = How::new(Kind::Text, devi
 pub(in crate::config) const ROOM: How<RoomRef> = How::new(Kind::Text, room);
 pub(in crate::config) const ROOMS: How<Vec<RoomRef>> = How::new(Kind::List, rooms);
 pub(in crate::config) const SERVER_NAME: How<String> = How::new(Kind::Text, server_name);
+pub(in crate::config) const SERVICE_URLS: How<Vec<String>> = How::new(Kind::List, service_urls);
+pub(in crate::config) const SFU_URL: How<Url> = How::new(Kind::Text, sfu_url);
 pub(in crate::config) const URL: How<Url> = How::new(Kind::Text, url);
 pub(in crate::config) const USERS: How<Vec<UserId>> = How::new(Kind::List, users);
 pub(in crate::config) const USER_GLOBS: How<UserGlobs> = How::new(Kind::List, user_globs);
 pub(in crate::config) const USER_ID: How<UserId> = How::new(Kind::Text, user_id);
 
-/// The base of the client API. A URL is not shown when it is wrong: it may hold a password.
+/// The base of the client API.
 pub(super) fn url(value: &ValueKind) -> Parsed<Url> {
     const EXAMPLE: &str = "write one such as \"https://matrix.example.org\"";
-    let text = text(value)?.trim();
+    let url = address(text(value)?, &["https", "http"], EXAMPLE)?;
+    if url.path_segments().is_some_and(|mut segments| segments.any(|segment| segment == "_matrix")) {
+        return Err(format!("must end before /_matrix; {EXAMPLE}"));
+    }
+    Ok(url)
+}
+
+/// The base of an SFU's API.
+fn sfu_url(value: &ValueKind) -> Parsed<Url> {
+    const EXAMPLE: &str = "write one such as \"https://livekit.example.org\"";
+    let url = address(text(value)?, &["https", "http", "wss", "ws"], EXAMPLE)?;
+    if url.path_segments().is_some_and(|mut segments| segments.any(|segment| segment == "twirp")) {
+        return Err(format!("must end before /twirp; {EXAMPLE}"));
+    }
+    Ok(url)
+}
+
+/// What memberships call an SFU.
+fn service_urls(value: &ValueKind) -> Parsed<Vec<String>> {
+    const EXAMPLE: &str = "write one such as \"https://livekit-jwt.example.org\"";
+    list(value, |entry| {
+        let url = address(text(entry)?, &["https", "http", "wss", "ws"], EXAMPLE)?;
+        Ok(focus::normalised(url.as_str()))
+    })
+}
+
+/// An address without anything secret in it. It is not shown when it is wrong: it may hold a password.
+fn address(text: &str, schemes: &[&str], example: &str) -> Parsed<Url> {
+    let text = text.trim();
     // The parser drops line breaks and takes a comma for a part of the host's name.
     if stray(text).is_some() {
-        return Err(format!("must be one address without spaces and commas; {EXAMPLE}"));
+        return Err(format!("must be one address without spaces and commas; {example}"));
     }
-    let url = Url::parse(text).map_err(|error| format!("is not a URL ({error}); {EXAMPLE}"))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(format!("must begin with https:// or http://; {EXAMPLE}"));
+    let url = Url::parse(text).map_err(|error| format!("is not a URL ({error}); {example}"))?;
+    if !schemes.contains(&url.scheme()) {
+        let schemes: Vec<_> = schemes.iter().map(|scheme| format!("{scheme}://")).collect();
+        return Err(format!("must begin with {}; {example}", schemes.join(" or ")));
     }
     let is_host = |host: &str| host.chars().all(|c| c.is_ascii_alphanumeric() || "-._[]:".contains(c));
     if !url.host_str().is_some_and(is_host) {
-        return Err(format!("has no host that could be asked; {EXAMPLE}"));
+        return Err(format!("has no host that could be asked; {example}"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("must not hold a user name or password; they belong to [login]".to_owned());
+        return Err("must not hold a user name or password; they belong to a key of their own".to_owned());
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(format!("must end before any ? or #; {EXAMPLE}"));
-    }
-    if url.path_segments().is_some_and(|mut segments| segments.any(|segment| segment == "_matrix")) {
-        return Err(format!("must end before /_matrix; {EXAMPLE}"));
+        return Err(format!("must end before any ? or #; {example}"));
     }
     Ok(url)
 }

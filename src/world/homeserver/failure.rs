@@ -130,7 +130,7 @@ fn of_matrix(error: &MatrixError) -> NeighbourError {
 }
 
 /// The innermost cause, which is the one that helps ("Connection refused"), without the URL.
-fn network_cause(error: &reqwest::Error) -> String {
+pub(crate) fn network_cause(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "no answer in time".to_owned();
     }
