@@ -24,6 +24,7 @@
 //! | `ingest`, `outcomes` | take in what sync and requests bring |
 //! | `keys` | opens and closes keys in all parts |
 //! | `requests` | starts reads, writes and joins |
+//! | `call_server` | when the SFU is asked for what |
 //! | `queries` | what commands ask |
 //! | `commands` | what is written down of them |
 //! | `digest` | sums up for people, once a day or a week |
@@ -36,6 +37,7 @@ mod agenda;
 pub mod aliases;
 mod apply_overrides;
 mod background;
+mod call_server;
 mod commands;
 mod digest;
 mod evidence;
@@ -82,6 +84,7 @@ use crate::world::{
     clock::Clock,
     device_lists::DeviceLists,
     journal::{FindingKind, Journal, JournalError, WriteRecord},
+    livekit::CallServer,
 };
 use background::Background;
 use evidence::Evidence;
@@ -105,6 +108,8 @@ pub struct Ports {
     pub writer: Arc<dyn StateWriter>,
     /// Knows devices.
     pub device_lists: Arc<dyn DeviceLists>,
+    /// Knows who is in a call; `None` where none is set up.
+    pub call_server: Option<Arc<dyn CallServer>>,
     /// Knows the time.
     pub clock: Arc<dyn Clock>,
 }

@@ -1,6 +1,7 @@
 //! Everything a person reads, as plain text and as HTML. Whatever comes from outside is escaped.
 
 pub mod answer;
+pub mod blind;
 pub mod explained;
 mod harmless;
 pub mod html;

@@ -119,7 +119,7 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>
     let interval = settings.reread_interval;
     let watcher = Watcher::new(Box::new(homeserver.watch()), Arc::new(SystemClock), interval, updates);
     let posting = Posting { chat: Arc::clone(&port), mail, posted, posts };
-    let janitor = Janitor::new(settings, set_up::ports(&homeserver), journal, outbox)?;
+    let janitor = Janitor::new(settings, set_up::ports(&config, &homeserver)?, journal, outbox)?;
     let inbox = Inbox {
         sync,
         posted: acknowledged,

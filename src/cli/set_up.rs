@@ -28,6 +28,7 @@ use crate::{
             sign_in,
         },
         journal::{Journal, JournalError},
+        livekit::{ApiKey, CallServer, LiveKit},
         store::{Store, StoreError},
     },
 };
@@ -224,13 +225,24 @@ fn method(login: &Login) -> Method {
 }
 
 /// The real neighbours.
-pub(super) fn ports(homeserver: &Homeserver) -> Ports {
-    Ports {
+pub(super) fn ports(config: &Config, homeserver: &Homeserver) -> Result<Ports, CliError> {
+    let clock = Arc::new(SystemClock);
+    let call_server = match &config.livekit {
+        None => None,
+        Some(keys) => {
+            let key = ApiKey { name: keys.api_key.clone(), secret: keys.api_secret.clone() };
+            let livekit = LiveKit::new(&keys.url, key, homeserver.clone(), clock.clone())
+                .map_err(|error| CliError::unexpected("cannot ask the call server", &error))?;
+            Some(Arc::new(livekit) as Arc<dyn CallServer>)
+        }
+    };
+    Ok(Ports {
         rooms: Arc::new(homeserver.clone()),
         writer: Arc::new(homeserver.clone()),
         device_lists: Arc::new(KeysQuery::new(homeserver.clone())),
-        clock: Arc::new(SystemClock),
-    }
+        call_server,
+        clock,
+    })
 }
 
 /// The rooms that aliases led to at earlier starts.

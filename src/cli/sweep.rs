@@ -81,7 +81,7 @@ pub async fn main(args: Args, config: Config) -> Result<ExitCode, CliError> {
     }
     // Nothing is said in the admin room: whoever runs this reads it here.
     let (outbox, _mail) = Outbox::new();
-    let mut janitor = Janitor::new(settings, set_up::ports(&homeserver), journal, outbox)?;
+    let mut janitor = Janitor::new(settings, set_up::ports(&config, &homeserver)?, journal, outbox)?;
     let (swept, report) = janitor.sweep_once(&mut homeserver.watch(), args.wait, &shutdown).await.map_err(
         |error| match error {
             OnceError::Journal(error) => error.into(),

@@ -19,6 +19,7 @@ pub(super) enum Why {
     Write,
     Join,
     DeviceLists,
+    Sfu,
     SourceSettles,
     Plan,
     PauseEnds,

@@ -34,6 +34,7 @@ impl Janitor {
         self.overrides = Overrides::read(&self.journal)?;
         let before = std::mem::replace(&mut self.settings, self.overrides.over(&self.file));
         self.count_owners(&before);
+        self.evidence.sfu.iter_mut().for_each(super::evidence::SfuEvidence::doubt);
         // What waits was planned under other settings; and a room may be looked at from now on.
         self.writes.withdraw(|_, _| true);
         self.sweep.mark_all();

@@ -1,6 +1,6 @@
 //! Requests under way: the loop never waits for one. Each comes back as an [`Outcome`].
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{collections::BTreeMap, future::Future, pin::Pin, time::Duration};
 
 use rtc_janitor_core::{
     ids::{EventId, RoomId, UserId},
@@ -11,8 +11,12 @@ use rtc_janitor_core::{
 use serde_json::Value;
 use tokio::{task::JoinSet, time::timeout};
 
-use super::sweep::Attempt;
-use crate::world::{NeighbourError, RoomView, device_lists::DeviceAnswers};
+use super::{evidence::Proofs, sweep::Attempt};
+use crate::world::{
+    NeighbourError, RoomView,
+    device_lists::DeviceAnswers,
+    livekit::{SfuError, SfuView},
+};
 
 /// The longest a read may take before it counts as not answered, whatever the connection says.
 const DEADLINE: Duration = Duration::from_secs(45);
@@ -28,6 +32,10 @@ pub(in crate::janitor) enum Outcome {
     Power(RoomId, Result<PowerRead, NeighbourError>),
     /// Device lists, with when they were asked for.
     Lists(Timestamp, DeviceAnswers),
+    /// What the SFU answered, with when and for which names it was asked; of each, the room whose call it is.
+    Sfu { asked: Timestamp, names: BTreeMap<String, RoomId>, answer: Result<SfuView, SfuError> },
+    /// What the authorisation services answered when asked for a token for `room`.
+    SfuNames { asked: Timestamp, room: RoomId, proofs: Proofs },
     /// The homeserver's clock.
     ServerTime(Result<Timestamp, NeighbourError>),
     /// What stands under the key of a write of which nobody knew what came of it.

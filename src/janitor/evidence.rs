@@ -6,6 +6,7 @@
 
 mod device_lists;
 mod room_members;
+mod sfu;
 mod source;
 
 use std::collections::HashMap;
@@ -24,6 +25,7 @@ use rtc_janitor_core::{
 
 pub(in crate::janitor) use device_lists::{DeviceListEvidence, ListQuestion, ListsTaken};
 pub(in crate::janitor) use room_members::{MemberEvidence, ask as read_member};
+pub(in crate::janitor) use sfu::{Proofs, SfuEvidence};
 pub(in crate::janitor) use source::Health;
 
 use super::Settings;
@@ -37,15 +39,18 @@ pub(in crate::janitor) struct Evidence {
     pub(in crate::janitor) members: MemberEvidence,
     /// Who has which devices.
     pub(in crate::janitor) lists: DeviceListEvidence,
+    /// Who is in which call, by our SFU; `None` where none is set up.
+    pub(in crate::janitor) sfu: Option<SfuEvidence>,
 }
 
 impl Evidence {
     /// `devices` is what earlier starts learned of devices.
-    pub(in crate::janitor) fn new(devices: HashMap<Owner, DeviceHistory>) -> Self {
+    pub(in crate::janitor) fn new(devices: HashMap<Owner, DeviceHistory>, sfu: Option<SfuEvidence>) -> Self {
         Self {
             homeserver: Health::default(),
             members: MemberEvidence::default(),
             lists: DeviceListEvidence::new(devices),
+            sfu,
         }
     }
 
@@ -54,14 +59,34 @@ impl Evidence {
         match neighbour {
             Neighbour::Homeserver => Some(&self.homeserver),
             Neighbour::DeviceLists => Some(self.lists.health()),
-            Neighbour::Sfu => None,
+            Neighbour::Sfu => self.sfu.as_ref().map(SfuEvidence::health),
         }
+    }
+
+    /// Why a source does not answer, where more is known than that.
+    pub(in crate::janitor) fn why_away(&self, neighbour: Neighbour) -> Option<String> {
+        let sfu = self.sfu.as_ref().filter(|_| neighbour == Neighbour::Sfu)?;
+        sfu.failure().map(ToString::to_string)
+    }
+
+    /// Why it is not known which memberships a source is about, where it is not.
+    pub(in crate::janitor) fn why_unidentified(&self, neighbour: Neighbour) -> Option<String> {
+        let names = &self.sfu.as_ref().filter(|_| neighbour == Neighbour::Sfu)?.names;
+        names.is_unknown().then(|| names.failure().unwrap_or("it is being found out").to_owned())
+    }
+
+    /// Whether a source answers and is not believed yet.
+    pub(in crate::janitor) fn is_settling(&self, neighbour: Neighbour, now: Timestamp) -> bool {
+        let restarted = self.sfu.as_ref().filter(|_| neighbour == Neighbour::Sfu);
+        restarted.is_some_and(|sfu| sfu.settles_at(now).is_some())
+            || self.health(neighbour).is_some_and(|health| health.is_settling(now))
     }
 
     /// The next instant at which a source that was away is believed again.
     pub(in crate::janitor) fn settles_at(&self, now: Timestamp) -> Option<Timestamp> {
         let all = Neighbour::ALL.into_iter().filter_map(|neighbour| self.health(neighbour));
-        all.filter_map(|health| health.settles_at(now)).min()
+        let restarted = self.sfu.as_ref().and_then(|sfu| sfu.settles_at(now));
+        all.filter_map(|health| health.settles_at(now)).chain(restarted).min()
     }
 
     /// When the evidence on one owner in one room was observed.
@@ -70,7 +95,7 @@ impl Evidence {
             now,
             homeserver: self.members.observed_at(room, &owner.user).unwrap_or(now),
             device_lists: self.lists.observed_at(&owner.user).unwrap_or(now),
-            sfu: now,
+            sfu: self.sfu.as_ref().and_then(SfuEvidence::observed_at).unwrap_or(now),
         }
     }
 }
@@ -96,19 +121,31 @@ impl Observations for RoomObservations<'_> {
         !self.settings.without_device_lists.matches(user)
     }
 
-    fn is_our_sfu(&self, _: &Focus) -> bool {
-        false
+    fn has_sfu(&self) -> bool {
+        self.evidence.sfu.is_some()
     }
 
-    fn sfu_room(&self, _: &Focus, _: &str) -> SfuRoom {
-        SfuRoom::Unknown
+    fn knows_our_sfu(&self) -> bool {
+        self.evidence.sfu.as_ref().is_some_and(|sfu| !sfu.names.is_unknown())
     }
 
-    fn on_each_sfu(&self, _: &str) -> Vec<SfuRoom> {
-        Vec::new()
+    fn is_our_sfu(&self, focus: &Focus) -> bool {
+        self.evidence.sfu.as_ref().is_some_and(|sfu| sfu.names.is_ours(focus))
     }
 
-    fn was_on_sfu(&self, _: Placed<'_>) -> bool {
-        false
+    fn sfu_room(&self, _: &Focus, name: &str) -> SfuRoom {
+        self.evidence.sfu.as_ref().map_or(SfuRoom::Unknown, |sfu| sfu.room(name, self.now))
+    }
+
+    fn on_each_sfu(&self, name: &str) -> Vec<SfuRoom> {
+        self.evidence.sfu.iter().map(|sfu| sfu.room(name, self.now)).collect()
+    }
+
+    fn was_on_sfu(&self, Placed { key, membership }: Placed<'_>) -> bool {
+        self.evidence.sfu.as_ref().is_some_and(|sfu| sfu.has_seen(self.room, key, membership))
+    }
+
+    fn knows_sfu_room(&self, placed: Placed<'_>) -> bool {
+        self.evidence.sfu.as_ref().is_some_and(|sfu| sfu.names.knows_room_of(placed.membership.start))
     }
 }

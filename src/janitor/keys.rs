@@ -32,6 +32,9 @@ impl Janitor {
             return Ok(());
         }
         let is_looked_at = self.settings.looks_at(room);
+        if is_looked_at && let Some(sfu) = &mut self.evidence.sfu {
+            sfu.opened();
+        }
         for owner in &owners {
             if is_looked_at {
                 self.evidence.lists.opened(owner, now);
@@ -57,6 +60,9 @@ impl Janitor {
         self.memory.take_in(room, key, None);
         self.forget_event(room, key, &before);
         self.evidence.members.retain(room, |user| self.memory.owns(room, user));
+        if let Some(sfu) = &mut self.evidence.sfu {
+            sfu.forget_key(room, key);
+        }
         self.journal.forget_key(room, key)?;
         self.sweep.mark(room);
         Ok(())

@@ -38,6 +38,8 @@ impl Janitor {
                 Ok(())
             }
             Outcome::Lists(asked, answers) => self.lists_answered(answers, asked),
+            Outcome::Sfu { asked, names, answer } => self.sfu_answered(asked, names, answer),
+            Outcome::SfuNames { asked, room, proofs } => self.sfu_proved(asked, &room, proofs),
             Outcome::ServerTime(read) => self.clock_read(read),
             Outcome::Settled(id, read) => {
                 self.read_is_done(Read::Intent(id), read.as_ref().err());

@@ -13,9 +13,10 @@ use rtc_janitor_core::{
     render::{
         Message,
         answer::{
-            self, Blind, Call, Caller, Calls, Explained, Explanation, History, NeighbourHealth, Past,
-            Problem, Room, Rooms, Status, held_back,
+            self, Call, Caller, Calls, Explained, Explanation, History, NeighbourHealth, Past, Problem, Room,
+            Rooms, Status, held_back,
         },
+        blind::Blind,
         message, report,
     },
     rtc::sticky::Beside,
@@ -61,9 +62,12 @@ impl Janitor {
         let count = |is: fn(&Verdict) -> bool| judged.iter().filter(|one| is(&one.judgement.verdict)).count();
         let health = |neighbour| match self.evidence.health(neighbour) {
             None => NeighbourHealth::NotSetUp,
-            Some(health) if health.is_away() => NeighbourHealth::Away,
-            Some(health) if health.is_settling(now) => NeighbourHealth::Settling,
-            Some(_) => NeighbourHealth::Answers,
+            Some(health) if health.is_away() => NeighbourHealth::Away(self.evidence.why_away(neighbour)),
+            Some(_) if self.evidence.is_settling(neighbour, now) => NeighbourHealth::Settling,
+            Some(_) => self
+                .evidence
+                .why_unidentified(neighbour)
+                .map_or(NeighbourHealth::Answers, NeighbourHealth::Unidentified),
         };
         let neighbours = Neighbour::ALL
             .into_iter()
@@ -96,10 +100,15 @@ impl Janitor {
                 self.settings.exclude.len(),
                 self.settings.excluded_owners.len() + self.settings.excluded_users.len(),
             ),
-            blind: Blind { silent_after: self.settings.policy.silent_after },
+            blind: self.blind(),
             prefix: self.settings.command_prefix.clone(),
             now,
         })
+    }
+
+    /// What this set-up cannot see.
+    pub(super) fn blind(&self) -> Blind {
+        Blind { silent_after: self.settings.policy.silent_after, has_sfu: self.evidence.sfu.is_some() }
     }
 
     /// `calls`

@@ -37,6 +37,7 @@ impl Janitor {
     pub(super) fn start_what_is_wanted(&mut self) -> Result<(), JournalError> {
         self.start_reads();
         self.start_lists();
+        self.start_sfu();
         self.start_joins();
         self.start_writes()
     }

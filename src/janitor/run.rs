@@ -296,7 +296,7 @@ impl Janitor {
             paused: self.overrides().pause,
             rooms,
             open,
-            silent_after: self.settings.policy.silent_after,
+            blind: self.blind(),
             prefix: &self.settings.command_prefix,
             now: self.now(),
         };
@@ -393,6 +393,9 @@ impl Janitor {
         if self.has_caught_up {
             let interval = self.settings.device_check_interval;
             agenda.add(Why::DeviceLists, self.evidence.lists.next_question(interval, now));
+            let sfu = self.evidence.sfu.as_ref();
+            agenda.add(Why::Sfu, sfu.and_then(|sfu| sfu.next_question(now)));
+            agenda.add(Why::Sfu, sfu.and_then(|sfu| sfu.names.next_question(now)));
         }
         agenda.add(Why::Read, self.reads.next_at(now));
         agenda.add(Why::Write, self.writes.next_at(now));

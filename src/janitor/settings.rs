@@ -6,6 +6,7 @@ use rtc_janitor_core::{
     guard::{breaker, limits::Limits},
     ids::{RoomId, UserId},
     judge::policy::{Policy, Reason},
+    rtc::focus::normalised,
     time::TimeOfDay,
 };
 
@@ -29,6 +30,12 @@ pub struct Settings {
     pub sweep_interval: Duration,
     /// The longest time between questions for device lists.
     pub device_check_interval: Duration,
+    /// The address of the SFU that the call server port asks; empty without one.
+    pub sfu: String,
+    /// What memberships call it; empty: to be found out.
+    pub sfu_names: BTreeSet<String>,
+    /// The longest time between questions for who is in a call.
+    pub sfu_interval: Duration,
     /// How often everything is read anew.
     pub reread_interval: Duration,
     /// A younger membership is left alone.
@@ -69,6 +76,7 @@ pub struct Settings {
 impl Settings {
     /// From the configuration, with the rooms that it names resolved to ids.
     pub fn new(config: &Config, named: Named) -> Self {
+        let livekit = config.livekit.as_ref();
         Self {
             user_id: config.homeserver.user_id.clone(),
             is_clean: config.janitor.mode == Mode::Clean,
@@ -87,6 +95,9 @@ impl Settings {
             },
             sweep_interval: config.janitor.sweep_interval,
             device_check_interval: config.janitor.device_check_interval,
+            sfu: livekit.map(|livekit| normalised(livekit.url.as_str())).unwrap_or_default(),
+            sfu_names: livekit.iter().flat_map(|livekit| livekit.service_urls.iter().cloned()).collect(),
+            sfu_interval: livekit.map(|livekit| livekit.poll_interval).unwrap_or_default(),
             reread_interval: config.janitor.reread_interval,
             minimum_age: config.janitor.minimum_age,
             remote_device_lists: config.janitor.remote_device_lists,

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::{
     Janitor, Outbox, Ports, Settings,
     background::Background,
-    evidence::Evidence,
+    evidence::{Evidence, SfuEvidence},
     joins::Joins,
     lookups::Lookups,
     memory::Memory,
@@ -44,6 +44,14 @@ impl Janitor {
             journal.set_last_digest(now)?;
             now
         };
+        let sfu = match &ports.call_server {
+            Some(_) => Some(SfuEvidence::new(
+                settings.sfu_names.clone(),
+                settings.sfu_interval,
+                journal.sfu_memory(&settings.sfu)?,
+            )),
+            None => None,
+        };
         Ok(Self {
             sweep: Sweep::new(
                 journal.ledger(now, settings.bridge)?,
@@ -52,7 +60,7 @@ impl Janitor {
             ),
             aftermath: Aftermath::new(journal.awaited()?),
             memory: Memory::new(journal.rooms()?),
-            evidence: Evidence::new(journal.devices()?),
+            evidence: Evidence::new(journal.devices()?, sfu),
             unsettled: unsettled.map(|write| ((write.room.clone(), write.key.clone()), write)).collect(),
             plans: Plans::pick_up(&journal, now)?,
             voice: Voice::new(outbox, journal.unsent()?),

@@ -7,4 +7,5 @@ mod faults;
 mod forgotten;
 mod plans;
 mod restarts;
+mod sfu;
 mod talk;

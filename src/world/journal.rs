@@ -26,6 +26,7 @@ mod rooms;
 mod schema;
 mod seen;
 mod settings;
+mod sfu;
 mod sightings;
 mod statement;
 mod stored;
@@ -54,6 +55,7 @@ pub use plans::NewPlan;
 pub use record::{Owners, WriteRecord};
 pub use rtc_janitor_core::render::report::FindingKind;
 pub use settings::StoredSetting;
+pub use sfu::SfuMemory;
 pub use stored::Stored;
 pub use writes::{Intent, WriteOutcome};
 

@@ -75,6 +75,12 @@ pub trait Observations {
         true
     }
 
+    /// Whether it is known what memberships call our SFU. Where not, it is asked for everybody: whom it lists is
+    /// there.
+    fn knows_our_sfu(&self) -> bool {
+        true
+    }
+
     /// Whether the SFU behind a focus is ours.
     fn is_our_sfu(&self, focus: &Focus) -> bool;
 
@@ -108,7 +114,7 @@ pub fn sfu_rooms_to_ask(
     for (placed, place) in open.iter().zip(focuses) {
         let focus = place.map(|place| place.focus);
         let is_ours = focus.is_some_and(|focus| observations.is_our_sfu(focus));
-        let is_foreign = !is_ours && place.is_some_and(|place| place.is_sure);
+        let is_foreign = observations.knows_our_sfu() && !is_ours && place.is_some_and(|place| place.is_sure);
         // Group calls have no SFU.
         if placed.membership.form != Form::GroupCall && !is_foreign {
             names.extend(sfu_names::rooms(room, &placed.membership.call, focus.filter(|_| is_ours)));

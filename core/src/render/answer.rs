@@ -25,7 +25,7 @@ pub use notices::*;
 pub use plans::{Outcome, Progress, ShownPlan, held_back, unsettled};
 pub use rooms::{Problem, Room, Rooms};
 pub use settings::{Setting, Settings};
-pub use status::{Blind, NeighbourHealth, Status};
+pub use status::{NeighbourHealth, Status};
 
 pub use crate::plan::PlanKind;
 

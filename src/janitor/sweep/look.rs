@@ -8,6 +8,7 @@ use rtc_janitor_core::{
     guard::limits::{Budget, Used},
     ids::{RoomId, StateKey},
     judge::{
+        evidence::Sfu,
         policy::{Neighbour, Reason},
         room::{Placed, gather},
         verdict::judge,
@@ -22,7 +23,7 @@ use super::{Index, Judged, Outgoing, Scope, Trigger, naming_reason};
 use crate::{
     janitor::{
         Janitor,
-        evidence::RoomObservations,
+        evidence::{RoomObservations, SfuEvidence},
         reads::{Read, Urgency},
     },
     world::journal::{Finding, FindingKind, JournalError},
@@ -98,7 +99,10 @@ impl Janitor {
         all
     }
 
-    fn subjects_of<'a>(&'a self, room: &'a RoomId) -> impl Iterator<Item = (Subject, &'a Membership)> {
+    pub(in crate::janitor) fn subjects_of<'a>(
+        &'a self,
+        room: &'a RoomId,
+    ) -> impl Iterator<Item = (Subject, &'a Membership)> {
         let keys = self.memory.keys(room).into_iter().flatten();
         keys.flat_map(move |(key, open)| {
             open.entries.iter().enumerate().filter_map(move |(index, entry)| {
@@ -175,8 +179,15 @@ impl Janitor {
                         self.reads.want(Read::Member(room.clone(), user.clone()), Urgency::Due);
                     }
                     Some(Neighbour::DeviceLists) => self.evidence.lists.doubt(user),
-                    Some(Neighbour::Sfu) | None => {}
+                    Some(Neighbour::Sfu) => self.evidence.sfu.iter_mut().for_each(SfuEvidence::doubt),
+                    None => {}
                 }
+            }
+            // Whether that means anything can be found out.
+            if let Some(sfu) = &mut self.evidence.sfu
+                && judged.evidence.sfu == (Sfu::Absent { counts: false })
+            {
+                sfu.names.want(judged.membership.start);
             }
         }
     }

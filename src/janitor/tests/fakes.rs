@@ -15,6 +15,7 @@ use crate::{
         clock::Clock,
         device_lists::{DeviceAnswers, DeviceList, DeviceLists, UnknownDevices},
         journal::{FindingKind, Journal, StoredMessage},
+        livekit::{CallServer, NoProof, SfuError, SfuRoomView, SfuView},
     },
 };
 use async_trait::async_trait;
@@ -23,7 +24,10 @@ use rtc_janitor_core::{
     guard::{breaker, limits::Limits},
     ids::{DeviceId, EventId, RoomId, StateKey, UserId},
     judge::policy::Policy,
-    rtc::state_event::{CALL_MEMBER, StateEvent},
+    rtc::{
+        sfu_names::Recipe,
+        state_event::{CALL_MEMBER, StateEvent},
+    },
     time::Timestamp,
 };
 use serde_json::{Value, json};
@@ -61,6 +65,15 @@ pub(super) struct State {
     pub(super) states_are_too_large: bool,
     /// How long each read of an event takes.
     pub(super) event_reads_take: Duration,
+    /// Who is connected to the SFU, by the names of its rooms.
+    pub(super) sfu: BTreeMap<String, BTreeSet<String>>,
+    /// Why it does not answer.
+    pub(super) sfu_fails: Option<SfuError>,
+    /// In which name of an SFU room an authorisation service gives a token; none: it gives no token.
+    pub(super) sfu_recipe: Option<Recipe>,
+    /// What the SFU was asked for, and the services.
+    pub(super) sfu_questions: usize,
+    pub(super) proof_questions: usize,
     /// How many reads of power levels the server answers within how long.
     pub(super) power_limit: Option<(usize, Duration)>,
     /// When it answered some.
@@ -150,7 +163,7 @@ pub(super) fn key(user: &str, device: &str) -> String {
 pub(super) fn content(device: &str) -> Value {
     json!({
         "application": "m.call", "call_id": "", "scope": "m.room", "device_id": device, "expires": 14_400_000,
-        "focus_active": {"type": "livekit", "focus_selection": "multi_sfu"}, "foci_preferred": [],
+        "focus_active": {"type": "livekit", "focus_selection": "multi_sfu"}, "foci_preferred": [{"type": "livekit", "livekit_service_url": SERVICE}],
     })
 }
 
@@ -293,11 +306,50 @@ impl DeviceLists for World {
     }
 }
 
+#[async_trait]
+impl CallServer for World {
+    async fn view(&self, names: &BTreeSet<String>) -> Result<SfuView, SfuError> {
+        let mut state = self.lock();
+        state.sfu_questions += 1;
+        if let Some(error) = &state.sfu_fails {
+            return Err(error.clone());
+        }
+        let asked = state.sfu.clone().into_iter().filter(|(name, _)| names.contains(name));
+        let view = |people: BTreeSet<String>| SfuRoomView {
+            sid: "RM_1".into(),
+            participants: people.into_iter().collect(),
+        };
+        Ok(asked.map(|(name, people)| (name, view(people))).collect())
+    }
+
+    async fn services(&self) -> BTreeSet<String> {
+        [SERVICE.to_owned()].into()
+    }
+
+    async fn proof(&self, _: &str, room: &RoomId) -> Result<String, NoProof> {
+        let mut state = self.lock();
+        state.proof_questions += 1;
+        let no_token = || NoProof::NoToken("it is down".into());
+        state.sfu_recipe.map(|recipe| recipe.name(room)).ok_or_else(no_token)
+    }
+}
+
+/// What memberships call the SFU that is ours.
+pub(super) const SERVICE: &str = "https://jwt.hs";
+
+/// With an SFU, whose name is to be found out.
+pub(super) fn with_sfu() -> Settings {
+    Settings { sfu: "https://sfu.hs".into(), admin_room: Some("!admin:hs".into()), ..settings() }
+}
+
 pub(super) fn settings() -> Settings {
     Settings {
         user_id: BOT.into(),
         is_clean: true,
         policy: Policy::default(),
+        sfu: String::new(),
+        sfu_names: BTreeSet::new(),
+        sfu_interval: Duration::from_secs(20),
         limits: Limits::default(),
         breaker: breaker::Settings::default(),
         sweep_interval: Duration::from_mins(1),
@@ -350,6 +402,7 @@ impl Story {
             rooms: Arc::new(world.clone()),
             writer: Arc::new(world.clone()),
             device_lists: Arc::new(world.clone()),
+            call_server: (!settings.sfu.is_empty()).then(|| Arc::new(world.clone()) as Arc<dyn CallServer>),
             clock: Arc::new(world.clone()),
         };
         let mut janitor = Janitor::new(settings, ports, journal, outbox).expect("a janitor");

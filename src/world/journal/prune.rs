@@ -19,7 +19,7 @@ const SLICE: usize = 500;
 ///
 /// Open intents, unanswered commands, unsent messages and unreported findings stay, however old they are:
 /// something is still to be done about them.
-const STEPS: [&str; 10] = [
+const STEPS: [&str; 11] = [
     "DELETE FROM writes WHERE id IN (SELECT id FROM writes WHERE finished_ms < ?1 LIMIT ?2)",
     "DELETE FROM notes WHERE id IN
          (SELECT id FROM notes WHERE at_ms < ?1 AND message IS NOT NULL LIMIT ?2)",
@@ -47,6 +47,8 @@ const STEPS: [&str; 10] = [
     // Of rooms that the bot is no longer in; only what is open there was kept.
     "DELETE FROM seen WHERE (room, key, event) IN (SELECT room, key, event FROM seen
          WHERE at_ms < ?1 AND NOT EXISTS (SELECT 1 FROM rooms WHERE rooms.room = seen.room) LIMIT ?2)",
+    "DELETE FROM sfu_seen WHERE (room, key, start_ms, sfu) IN (SELECT room, key, start_ms, sfu FROM sfu_seen
+         WHERE seen_ms < ?1 AND NOT EXISTS (SELECT 1 FROM rooms WHERE rooms.room = sfu_seen.room) LIMIT ?2)",
     "DELETE FROM sightings WHERE (room, key, event, entry, reason) IN
          (SELECT room, key, event, entry, reason FROM sightings
           WHERE last_ms < ?1 AND NOT EXISTS (SELECT 1 FROM rooms WHERE rooms.room = sightings.room) LIMIT ?2)",

@@ -155,6 +155,22 @@ pub(super) const MIGRATIONS: &[&str] = &[
     -- Rooms that aliases in the configuration led to when they were resolved.
     CREATE TABLE aliases (alias TEXT PRIMARY KEY, room TEXT NOT NULL) STRICT, WITHOUT ROWID;
 ",
+    r"
+    -- Memberships that an SFU has listed; one is known by when it began, for a refresh is another event.
+    CREATE TABLE sfu_seen (
+        room TEXT NOT NULL, key TEXT NOT NULL, start_ms INTEGER NOT NULL, sfu TEXT NOT NULL,
+        seen_ms INTEGER NOT NULL, PRIMARY KEY (room, key, start_ms, sfu)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX sfu_seen_by_time ON sfu_seen (seen_ms);
+
+    -- Authorisation services that gave a token for an SFU, and until when it is known to have named its rooms so.
+    CREATE TABLE sfu_services (
+        sfu TEXT NOT NULL, service TEXT NOT NULL, PRIMARY KEY (sfu, service)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE sfu_recipes (
+        sfu TEXT NOT NULL, recipe TEXT NOT NULL, until_ms INTEGER NOT NULL, PRIMARY KEY (sfu, recipe)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// The version that this program writes.

@@ -63,6 +63,8 @@ impl Journal {
         self.write_behind(|db| {
             db.statement("DELETE FROM seen WHERE room = ?1 AND key = ?2")?
                 .execute([room.as_str(), key.as_str()])?;
+            db.statement("DELETE FROM sfu_seen WHERE room = ?1 AND key = ?2")?
+                .execute([room.as_str(), key.as_str()])?;
             Ok(())
         })
     }

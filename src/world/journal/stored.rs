@@ -14,6 +14,7 @@
 //! | the reason of a sighting | its clock begins anew |
 //! | the kind or the details of a finding | it is not in a report; a kind counts for the limits as a clear |
 //! | where the admin room is | [`Stored::Unreadable`]: an alias is not resolved anew, for it may lead elsewhere by now |
+//! | how an SFU names its rooms | it is not known: nobody's absence counts by it |
 //! | when the journal was begun | now: what was said before may have been heard |
 //! | when the last digest was | never |
 //! | when was last pruned | never: it is done now |

@@ -1,34 +1,27 @@
 //! `status`: how things stand.
 
-use std::time::Duration;
-
 use super::page::{Page, count, words};
 use crate::{
     guard::breaker,
     judge::policy::Neighbour,
     mode::{Mode, Pause},
-    render::{Message, words as say},
+    render::{Message, blind::Blind, message::harmless, words as say},
     time::Timestamp,
 };
 
 /// Whether a neighbour answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NeighbourHealth {
     /// It answered when it was last asked.
     Answers,
     /// It was away for long and is only just back: its word does not count yet.
     Settling,
-    /// It does not answer.
-    Away,
+    /// It does not answer; with why, where that is known.
+    Away(Option<String>),
+    /// It answers, and it is not known which memberships are about it: why.
+    Unidentified(String),
     /// It is not set up.
     NotSetUp,
-}
-
-/// What this set-up cannot see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Blind {
-    /// After how long a closed tab on a device that stays signed in is noticed.
-    pub silent_after: Duration,
 }
 
 /// What `status` says.
@@ -144,11 +137,7 @@ impl Status<'_> {
         lines.push(format!("rtc-janitor {}", self.version));
         let lines: Vec<_> = lines.iter().map(|line| words(line)).collect();
         page.list(&Message::default(), &lines, "");
-        page.say(&format!(
-            "What I cannot see: a closed tab on a device that stays signed in (I notice after {}, or when the \
-             membership expires), and rooms that I am not in, direct messages above all.",
-            say::span(self.blind.silent_after)
-        ));
+        page.say(&self.blind.sentence());
         page.done()
     }
 
@@ -178,10 +167,16 @@ impl Status<'_> {
             Neighbour::Sfu => "call server (SFU)",
         };
         let health = match health {
-            NeighbourHealth::Answers => "answers",
-            NeighbourHealth::Settling => "is only just back; its word counts again in a few minutes",
-            NeighbourHealth::Away => "does not answer",
-            NeighbourHealth::NotSetUp => "not set up",
+            NeighbourHealth::Answers => "answers".to_owned(),
+            NeighbourHealth::Settling => {
+                "is only just back; its word counts again in a few minutes".to_owned()
+            }
+            NeighbourHealth::Away(None) => "does not answer".to_owned(),
+            NeighbourHealth::Away(Some(why)) => harmless(why),
+            NeighbourHealth::Unidentified(why) => {
+                format!("answers, but I do not know which memberships are its own: {}", harmless(why))
+            }
+            NeighbourHealth::NotSetUp => "not set up".to_owned(),
         };
         let breaker = match breaker {
             breaker::State::Closed => String::new(),

@@ -16,6 +16,7 @@ use crate::{
     plan::{HeldBack, Proposal},
     render::{
         Message,
+        blind::Blind,
         message::{self},
         words,
     },
@@ -77,7 +78,7 @@ fn status<'a>() -> Status<'a> {
         quarantined: 0,
         prefix: PREFIX.into(),
         excluded: (0, 0),
-        blind: Blind { silent_after: Duration::from_mins(255) },
+        blind: Blind { silent_after: Duration::from_mins(255), has_sfu: false },
         now: NOW,
     }
 }

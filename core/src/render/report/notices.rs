@@ -209,6 +209,19 @@ pub fn clock_agrees() -> Message {
     sentences(&["🕰️ My clock and the homeserver's agree again; I go on."])
 }
 
+/// The SFU gives no answer that can be used, and why.
+pub fn sfu_away(why: &str) -> Message {
+    sentences(&[&format!(
+        "📡 I cannot ask the call server: {}. Until I can, I clear nobody whom it might list.",
+        message::harmless(why)
+    )])
+}
+
+/// The SFU answers again.
+pub fn sfu_back() -> Message {
+    sentences(&["📡 The call server answers again; I go on."])
+}
+
 /// The homeserver would not take a message as it was.
 pub fn not_taken(why: &str) -> Message {
     sentences(&[&format!(

@@ -1,10 +1,8 @@
 //! The first thing it says.
 
-use std::time::Duration;
-
 use crate::{
     mode::{Mode, Pause},
-    render::{Message, message::sentences, words},
+    render::{Message, blind::Blind, message::sentences, words},
     time::Timestamp,
 };
 
@@ -27,8 +25,8 @@ pub struct Start<'a> {
     pub rooms: usize,
     /// How many memberships are open in them.
     pub open: usize,
-    /// How long a closed tab can go unnoticed.
-    pub silent_after: Duration,
+    /// What it cannot see.
+    pub blind: Blind,
     /// What commands begin with.
     pub prefix: &'a str,
     /// Now.
@@ -46,11 +44,7 @@ impl Start<'_> {
             "👋 rtc-janitor {} is watching {rooms} with {open} in calls, in mode “{mode}”.",
             self.version
         );
-        let blind = format!(
-            "What I cannot see: a closed tab on a device that stays signed in (I notice after {}, or when \
-             the membership expires), and rooms that I am not in, direct messages above all.",
-            words::span(self.silent_after)
-        );
+        let blind = self.blind.sentence();
         let prefix = self.prefix;
         let next = match (self.mode, self.mode_of_file) {
             (Mode::Clean, _) => {

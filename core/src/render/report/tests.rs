@@ -7,7 +7,10 @@ use crate::{
     guard::breaker,
     judge::policy::Neighbour,
     mode::{Mode, Pause},
-    render::message::{and_more, sentences, together},
+    render::{
+        blind::Blind,
+        message::{and_more, sentences, together},
+    },
     rtc::state_key::Blocked,
 };
 use crate::{ids::RoomId, judge::policy::Reason};
@@ -178,7 +181,7 @@ fn every_other_message() {
         now: NOW,
         rooms: 31,
         open: 4,
-        silent_after: Duration::from_mins(255),
+        blind: Blind { silent_after: Duration::from_mins(255), has_sfu: false },
     };
     let (old, new): (RoomId, RoomId) = ("!b:example.org".into(), "!n:example.org".into());
     let opened = breaker::Change::Opened {
@@ -218,6 +221,8 @@ fn every_other_message() {
         admin_room_back(Duration::from_mins(12)),
         clock_skew(NOW + Duration::from_secs(95), NOW),
         clock_agrees(),
+        sfu_away("it does not know the key"),
+        sfu_back(),
         first_start("/data/recovery-key"),
         keys_incomplete("the key does not open <it>"),
         not_taken("event too large"),

@@ -1,0 +1,172 @@
+//! The SFU: when it is asked for what, and what its answers change.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use rtc_janitor_core::{
+    ids::RoomId,
+    judge::{
+        policy::Neighbour,
+        room::{Placed, sfu_rooms_to_ask},
+    },
+    render::report,
+    rtc::sfu_names::{self, Recipe},
+    time::Timestamp,
+};
+
+use super::{
+    Janitor,
+    background::Outcome,
+    evidence::{Proofs, RoomObservations},
+};
+use crate::world::{
+    journal::JournalError,
+    livekit::{CallServer, SfuError, SfuView},
+};
+
+impl Janitor {
+    /// Asks the SFU, when it is time to.
+    pub(super) fn start_sfu(&mut self) {
+        let now = self.now();
+        let Some(server) = self.ports.call_server.clone().filter(|_| self.has_caught_up) else { return };
+        let Some(sfu) = &self.evidence.sfu else { return };
+        let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+        let (asks, asks_for_names) = (is_due(sfu.next_question(now)), is_due(sfu.names.next_question(now)));
+        if asks_for_names && let Some(room) = self.settings.admin_room.clone() {
+            self.ask_for_sfu_names(Arc::clone(&server), room, now);
+        }
+        if asks {
+            self.ask_sfu(server, now);
+        }
+    }
+
+    fn ask_sfu(&mut self, server: Arc<dyn CallServer>, now: Timestamp) {
+        let names = self.sfu_names_to_ask(now);
+        let Some(sfu) = &mut self.evidence.sfu else { return };
+        sfu.is_asked(!names.is_empty(), now);
+        if names.is_empty() {
+            return;
+        }
+        self.background.start(async move {
+            let answer = server.view(&names.keys().cloned().collect()).await;
+            Outcome::Sfu { asked: now, names, answer }
+        });
+    }
+
+    /// Every name under which the SFU may have the room of a call that somebody may be in there, with the room
+    /// whose call that is.
+    fn sfu_names_to_ask(&self, now: Timestamp) -> BTreeMap<String, RoomId> {
+        let mut names = BTreeMap::new();
+        for room in self.memory.with_calls().iter().filter(|room| self.settings.looks_at(room)) {
+            let open: Vec<_> = self.subjects_of(room).collect();
+            let placed: Vec<_> =
+                open.iter().map(|(subject, membership)| Placed { key: &subject.key, membership }).collect();
+            let observations =
+                RoomObservations { room, evidence: &self.evidence, settings: &self.settings, now };
+            let of_room = sfu_rooms_to_ask(room, &placed, &observations, now);
+            names.extend(of_room.into_iter().map(|name| (name, room.clone())));
+        }
+        names
+    }
+
+    /// Has the authorisation services tell which SFU is ours, and how rooms are named there.
+    fn ask_for_sfu_names(&mut self, server: Arc<dyn CallServer>, room: RoomId, now: Timestamp) {
+        let Some(sfu) = &mut self.evidence.sfu else { return };
+        sfu.names.is_asked(now);
+        let configured = sfu.names.configured().clone();
+        self.background.start(async move {
+            let services = if configured.is_empty() { server.services().await } else { configured };
+            let mut proofs = Proofs::new();
+            for service in services {
+                let proof = server.proof(&service, &room).await;
+                proofs.push((service, proof));
+            }
+            Outcome::SfuNames { asked: now, room, proofs }
+        });
+    }
+
+    /// Takes in what the SFU answered.
+    pub(super) fn sfu_answered(
+        &mut self,
+        asked: Timestamp,
+        names: BTreeMap<String, RoomId>,
+        answer: Result<SfuView, SfuError>,
+    ) -> Result<(), JournalError> {
+        let now = self.now();
+        if let Err(error) = &answer {
+            tracing::warn!("the SFU: {error}");
+        }
+        let Some(sfu) = &mut self.evidence.sfu else { return Ok(()) };
+        let taken = sfu.take_in(names, answer, asked, now);
+        if taken.begins_anew {
+            self.sweep.ledger.reset(Neighbour::Sfu);
+        }
+        for room in &taken.changed {
+            self.sweep.mark(room);
+        }
+        self.sweep.wake_waiting();
+        for room in &taken.live {
+            self.note_who_is_on_sfu(room, now)?;
+        }
+        if let Some(error) = taken.tell {
+            self.say(&report::sfu_away(&error.to_string()), None)?;
+        }
+        if taken.is_back {
+            self.say(&report::sfu_back(), None)?;
+        }
+        Ok(())
+    }
+
+    /// Notes which memberships of a room our SFU lists, and under which name of the room.
+    fn note_who_is_on_sfu(&mut self, room: &RoomId, now: Timestamp) -> Result<(), JournalError> {
+        let open: Vec<_> =
+            self.subjects_of(room).map(|(subject, membership)| (subject.key, membership.clone())).collect();
+        let Some(sfu) = &mut self.evidence.sfu else { return Ok(()) };
+        let (mut seen, mut learned) = (Vec::new(), false);
+        for (key, membership) in open {
+            // Under its own name a device is listed where it publishes; under another, anywhere.
+            let identity = sfu_names::identity(&membership.owner);
+            let recipes: Vec<_> =
+                sfu.rooms_with(&identity).filter_map(|name| Recipe::of(room, name)).collect();
+            let is_of_room = !recipes.is_empty()
+                || sfu.rooms_with(&identity).any(|name| {
+                    sfu_names::rooms(room, &membership.call, membership.focus.as_ref())
+                        .iter()
+                        .any(|own| own == name)
+                });
+            if !is_of_room {
+                continue;
+            }
+            for recipe in recipes {
+                learned |= sfu.names.matched(recipe, membership.start);
+            }
+            if sfu.saw(room, &key, &membership) {
+                seen.push((room.clone(), key, membership.start));
+            }
+        }
+        self.journal.saw_on_sfu(&self.settings.sfu, &seen, now)?;
+        if learned { self.keep_sfu_names() } else { Ok(()) }
+    }
+
+    /// Takes in what the authorisation services answered.
+    pub(super) fn sfu_proved(
+        &mut self,
+        asked: Timestamp,
+        room: &RoomId,
+        proofs: Proofs,
+    ) -> Result<(), JournalError> {
+        let now = self.now();
+        let Some(sfu) = &mut self.evidence.sfu else { return Ok(()) };
+        if !sfu.names.proved(room, proofs, asked, now) {
+            return Ok(());
+        }
+        // What is ours by now is to be asked for, and what was said of it may mean something else.
+        sfu.doubt();
+        self.sweep.mark_all();
+        self.keep_sfu_names()
+    }
+
+    fn keep_sfu_names(&self) -> Result<(), JournalError> {
+        let Some(sfu) = &self.evidence.sfu else { return Ok(()) };
+        self.journal.set_sfu_names(&self.settings.sfu, sfu.names.proven(), sfu.names.recipes())
+    }
+}

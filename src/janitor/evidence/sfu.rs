@@ -1,0 +1,308 @@
+//! Our own SFU: who is connected to it, by name of its rooms.
+//!
+//! It is asked for all names at once, and only while somebody may be in a call there. An SFU that has just
+//! been restarted lists nobody, as if all had left, until its clients come back by themselves: so when all are
+//! gone at once, nothing counts against anybody until it lists somebody again or five minutes have passed.
+
+mod names;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
+
+use rtc_janitor_core::{
+    ids::{RoomId, StateKey},
+    judge::room::SfuRoom,
+    rtc::membership::Membership,
+    time::Timestamp,
+};
+
+pub(in crate::janitor) use names::{Proofs, SfuNames};
+
+use super::source::Health;
+use crate::world::{
+    backoff::Backoff,
+    journal::SfuMemory,
+    livekit::{SfuError, SfuRoomView, SfuView},
+};
+
+/// The least time between two questions: what arises meanwhile is put together.
+const GATHER: Duration = Duration::from_secs(1);
+
+/// While somebody is connected it is asked at least this often. A room that the last one has left is still
+/// listed for 20 s (LiveKit's `departure_timeout`), which tells it from one that went with a restart.
+const WHILE_LISTED: Duration = Duration::from_secs(15);
+
+/// For how long nobody counts as absent after a restart.
+const RESTART: Duration = Duration::from_mins(5);
+
+/// For how long it may be away before people are told.
+const TOLD_AFTER: Duration = Duration::from_mins(2);
+
+/// The pauses after it did not answer.
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_mins(1));
+
+/// The last answer.
+#[derive(Debug)]
+struct Answer {
+    /// When it was asked for.
+    at: Timestamp,
+    /// All names that were asked for, with the Matrix room that each is of.
+    names: BTreeMap<String, RoomId>,
+    view: SfuView,
+}
+
+impl Answer {
+    /// What it says of the rooms that were asked for again in another one: calls that have ended meanwhile say
+    /// nothing of the SFU.
+    fn among(&self, other: &Self) -> impl Iterator<Item = (&String, &SfuRoomView)> {
+        self.view.iter().filter(|(name, _)| other.names.contains_key(*name))
+    }
+
+    /// Whether anybody is connected; recorders, agents and phones are nobody.
+    fn has_people(&self) -> bool {
+        self.view.values().any(has_people)
+    }
+}
+
+fn has_people(room: &SfuRoomView) -> bool {
+    room.participants.identities.difference(&room.participants.machines).next().is_some()
+}
+
+/// What came of taking an answer in.
+#[derive(Debug, Default)]
+pub(in crate::janitor) struct SfuTaken {
+    /// Matrix rooms of which it says something else than before.
+    pub(in crate::janitor) changed: BTreeSet<RoomId>,
+    /// Matrix rooms in whose calls somebody is connected.
+    pub(in crate::janitor) live: BTreeSet<RoomId>,
+    /// Every grace by its word is to begin anew: it was away, or has restarted.
+    pub(in crate::janitor) begins_anew: bool,
+    /// It has answered again after people were told that it does not.
+    pub(in crate::janitor) is_back: bool,
+    /// What people are to be told: why it does not answer.
+    pub(in crate::janitor) tell: Option<SfuError>,
+}
+
+/// What our SFU says.
+#[derive(Debug)]
+pub(in crate::janitor) struct SfuEvidence {
+    pub(in crate::janitor) names: SfuNames,
+    interval: Duration,
+    answer: Option<Answer>,
+    /// Why it did not answer last, when that began, and whether people were told.
+    failure: Option<(SfuError, Timestamp, bool)>,
+    health: Health,
+    is_asking: bool,
+    /// It is to be asked soon.
+    is_doubted: bool,
+    /// Nobody may be in a call there.
+    is_idle: bool,
+    last_question: Option<Timestamp>,
+    /// Nothing is asked before this.
+    not_before: Option<Timestamp>,
+    pause: Backoff,
+    /// After a restart: until when nobody is absent.
+    doubtful_until: Option<Timestamp>,
+    /// Memberships that it has listed, by where they stand and when they began.
+    seen: HashMap<(RoomId, StateKey), BTreeSet<Timestamp>>,
+}
+
+impl SfuEvidence {
+    /// `memory` is what earlier starts learned of this SFU.
+    pub(in crate::janitor) fn new(
+        service_urls: BTreeSet<String>,
+        interval: Duration,
+        memory: SfuMemory,
+    ) -> Self {
+        let SfuMemory { seen: known, services, recipes } = memory;
+        let mut seen: HashMap<_, BTreeSet<_>> = HashMap::new();
+        for (room, key, start) in known {
+            seen.entry((room, key)).or_default().insert(start);
+        }
+        Self {
+            names: SfuNames::new(service_urls, services, recipes),
+            interval,
+            answer: None,
+            failure: None,
+            health: Health::default(),
+            is_asking: false,
+            is_doubted: true,
+            is_idle: false,
+            last_question: None,
+            not_before: None,
+            pause: BACKOFF,
+            doubtful_until: None,
+            seen,
+        }
+    }
+
+    pub(in crate::janitor) fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// Why it does not answer, while it does not.
+    pub(in crate::janitor) fn failure(&self) -> Option<&SfuError> {
+        self.failure.as_ref().map(|(error, ..)| error)
+    }
+
+    /// When the last answer was asked for.
+    pub(in crate::janitor) fn observed_at(&self) -> Option<Timestamp> {
+        self.answer.as_ref().map(|answer| answer.at)
+    }
+
+    /// Until when nobody counts as absent, after a restart or a long gap.
+    pub(super) fn settles_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let doubtful = self.doubtful_until.filter(|until| now < *until);
+        doubtful.max(self.health.settles_at(now))
+    }
+
+    /// It is to be asked soon.
+    pub(in crate::janitor) fn doubt(&mut self) {
+        self.is_doubted = true;
+    }
+
+    /// Something is open that was not: the next question asks for it, and that is soon where there was none.
+    pub(in crate::janitor) fn opened(&mut self) {
+        self.is_doubted |= self.is_idle;
+    }
+
+    /// When it is to be asked next.
+    pub(in crate::janitor) fn next_question(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.is_asking || (self.is_idle && !self.is_doubted) {
+            return None;
+        }
+        let is_anybody_there = self.answer.as_ref().is_some_and(Answer::has_people);
+        let interval = if is_anybody_there { self.interval.min(WHILE_LISTED) } else { self.interval };
+        let pause = if self.is_doubted { GATHER } else { interval };
+        let at = self.last_question.map_or(now, |last| last + pause);
+        Some(at.max(self.not_before.unwrap_or(at)))
+    }
+
+    /// It is being asked; without any names there is nothing to ask for.
+    pub(in crate::janitor) fn is_asked(&mut self, has_names: bool, now: Timestamp) {
+        self.is_doubted = false;
+        self.is_idle = !has_names;
+        self.is_asking = has_names;
+        self.last_question = Some(now);
+        if !has_names {
+            // Nothing of it is known any more when somebody calls again.
+            self.answer = None;
+        }
+    }
+
+    /// Takes an answer in, with what was asked for and when.
+    pub(in crate::janitor) fn take_in(
+        &mut self,
+        names: BTreeMap<String, RoomId>,
+        answer: Result<SfuView, SfuError>,
+        asked: Timestamp,
+        now: Timestamp,
+    ) -> SfuTaken {
+        self.is_asking = false;
+        match answer {
+            Ok(view) => self.answered(Answer { at: asked, names, view }, now),
+            Err(error) => self.failed(error, now),
+        }
+    }
+
+    fn failed(&mut self, error: SfuError, now: Timestamp) -> SfuTaken {
+        self.health.failed(now);
+        let pause = match &error {
+            SfuError::RateLimited { retry_after } => *retry_after,
+            _ => self.pause.next(),
+        };
+        self.not_before = Some(now + pause);
+        let (since, was_told) =
+            self.failure.as_ref().map_or((now, false), |(_, since, was_told)| (*since, *was_told));
+        let is_told = error.needs_person() || now.since(since) >= TOLD_AFTER;
+        let tell = (is_told && !was_told).then(|| error.clone());
+        let begins_anew = self.failure.is_none();
+        self.failure = Some((error, since, was_told || is_told));
+        SfuTaken { begins_anew, tell, ..SfuTaken::default() }
+    }
+
+    fn answered(&mut self, answer: Answer, now: Timestamp) -> SfuTaken {
+        let was_away = self.failure.take();
+        self.health.answered(now);
+        (self.not_before, self.pause) = (None, BACKOFF);
+        let mut taken =
+            SfuTaken { is_back: was_away.is_some_and(|(.., was_told)| was_told), ..SfuTaken::default() };
+        let is_anybody_there = answer.has_people();
+        if let Some(before) = &self.answer
+            && !is_anybody_there
+            && before.among(&answer).any(|(_, room)| has_people(room))
+            && !is_emptied_by_leaving(before, &answer)
+        {
+            taken.begins_anew = self.doubtful_until.is_none();
+            self.doubtful_until = Some(now + RESTART);
+            tracing::warn!("everybody is gone from the SFU at once: taken for a restart of it");
+        } else if is_anybody_there {
+            self.doubtful_until = None;
+        }
+        let before = self.answer.as_ref();
+        for (name, room) in &answer.names {
+            let there = answer.view.get(name).map(|room| &room.participants);
+            let was_asked = before.is_some_and(|before| before.names.contains_key(name));
+            let before = before.and_then(|before| before.view.get(name)).map(|room| &room.participants);
+            if !was_asked || there != before {
+                taken.changed.insert(room.clone());
+            }
+            if there.is_some_and(|there| !there.identities.is_empty()) {
+                taken.live.insert(room.clone());
+            }
+        }
+        self.answer = Some(answer);
+        taken
+    }
+
+    /// Who is connected to a room of this name.
+    pub(super) fn room(&self, name: &str, now: Timestamp) -> SfuRoom {
+        let Some(answer) = self.answer.as_ref().filter(|_| self.failure.is_none()) else {
+            return SfuRoom::Unknown;
+        };
+        if !answer.names.contains_key(name) {
+            return SfuRoom::Unknown;
+        }
+        let participants = answer.view.get(name).map(|room| room.participants.clone()).unwrap_or_default();
+        if self.settles_at(now).is_some() {
+            SfuRoom::AtLeast(participants)
+        } else {
+            SfuRoom::Participants(participants)
+        }
+    }
+
+    /// By which names of its rooms somebody is listed.
+    pub(in crate::janitor) fn rooms_with<'a>(&'a self, identity: &'a str) -> impl Iterator<Item = &'a str> {
+        let view = self.answer.iter().flat_map(|answer| &answer.view);
+        view.filter(move |(_, room)| room.participants.identities.contains(identity))
+            .map(|(name, _)| name.as_str())
+    }
+
+    /// Notes that it lists a membership; true when that is new.
+    pub(in crate::janitor) fn saw(&mut self, room: &RoomId, key: &StateKey, membership: &Membership) -> bool {
+        self.seen.entry((room.clone(), key.clone())).or_default().insert(membership.start)
+    }
+
+    /// Whether it has ever listed this very membership; a refresh makes no new one.
+    pub(super) fn has_seen(&self, room: &RoomId, key: &StateKey, membership: &Membership) -> bool {
+        let seen = self.seen.get(&(room.clone(), key.clone()));
+        seen.is_some_and(|starts| starts.contains(&membership.start))
+    }
+
+    /// Forgets what was seen of a key: nothing is open there any more.
+    pub(in crate::janitor) fn forget_key(&mut self, room: &RoomId, key: &StateKey) {
+        self.seen.remove(&(room.clone(), key.clone()));
+    }
+}
+
+/// Whether a room that somebody was in is still there, the very same and with nobody in it: then they have
+/// left. After a restart there is no room, or another one.
+fn is_emptied_by_leaving(before: &Answer, now: &Answer) -> bool {
+    let mut occupied = before.among(now).filter(|(_, room)| has_people(room));
+    occupied.any(|(name, room)| now.view.get(name).is_some_and(|now| now.sid == room.sid))
+}
+
+#[cfg(test)]
+mod tests;
