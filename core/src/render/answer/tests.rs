@@ -104,8 +104,18 @@ fn status_says_how_things_stand() {
             ),
             (
                 Neighbour::DeviceLists,
-                NeighbourHealth::Away,
+                NeighbourHealth::Away(None),
                 breaker::State::Open { since: NOW, until, wait_ms: 1 },
+            ),
+            (
+                Neighbour::Sfu,
+                NeighbourHealth::Away(Some("it does not know the key".into())),
+                breaker::State::Closed,
+            ),
+            (
+                Neighbour::Sfu,
+                NeighbourHealth::Unidentified("no authorisation service is named".into()),
+                breaker::State::Closed,
             ),
         ],
         quarantined: 1,

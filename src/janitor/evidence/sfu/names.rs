@@ -166,7 +166,7 @@ impl SfuNames {
                     match Recipe::of(room, &name) {
                         Some(recipe) => _ = named.insert(recipe),
                         None => {
-                            failures.push(format!("{service} names rooms in a way that is not known here"))
+                            failures.push(format!("{service} names rooms in a way that is not known here"));
                         }
                     }
                 }
