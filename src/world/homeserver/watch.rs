@@ -13,10 +13,18 @@
 //!   somebody else left: such a room only comes with another number of members. `/sync` v2 says both, and
 //!   was right in each forked room when it went on from an earlier token.
 //!
-//! Tried with 401 rooms and 600 keys on SQLite: everything takes 0.26 s and 0.9 MB by sliding sync, 0.9 to
-//! 2.4 s and 1 MB by `/sync` v2; what changed comes in 0.01 s by either, and messages wake neither.
-//! Everybody's `m.room.member` could be asked of sliding sync to see who left, but that is most of what a
-//! server has; of redactions it has nothing to ask for.
+//! Measured with 10,000 rooms and 5,000 open keys, Synapse on PostgreSQL, on two busy cores:
+//!
+//! | | sliding sync | `/sync` v2 |
+//! | --- | --- | --- |
+//! | full view | 11 to 31 s, 13 to 39 CPU seconds, 15.5 MB | 83 to 124 s, 117 to 155 CPU seconds, 18 MB |
+//! | full view beside 40 events a second | 64 s | 379 s, and others' writes take up to 39 s |
+//! | one look without news | 110 ms, 470 KB: every answer lists all rooms | 22 ms, 143 bytes |
+//! | 5 refreshes and 5 messages a second: until one is told, p50, p99 | 311, 1649 ms; 471 KB an answer | 52, 206 ms; 1.5 KB an answer |
+//!
+//! Both named all rooms and the same open keys, told of each refresh, and woke nobody for messages. Everybody's
+//! `m.room.member` could be asked of sliding sync to see who left, but that is most of what a server has; of
+//! redactions it has nothing to ask for.
 //!
 //! A token is taken before the full view is: what happens meanwhile is told twice, and never missed. It is a
 //! token of `/sync` v2 either way, so it holds over restarts; a position of sliding sync never leaves here.
@@ -35,9 +43,9 @@ use crate::world::{NeighbourError, SyncBatch, Watch};
 /// How long an answer may be on its way once the long poll is over.
 const GRACE_FOR_AN_ANSWER: Duration = Duration::from_secs(15);
 
-/// How long the server may take to put a full view together: by `/sync` v2 Synapse needs about 6 s for
-/// 1000 rooms.
-const PATIENCE_FOR_A_FULL_VIEW: Duration = Duration::from_mins(5);
+/// How long the server may take to put a full view together: by `/sync` v2 a busy Synapse has needed over 6 min
+/// for 10,000 rooms.
+const PATIENCE_FOR_A_FULL_VIEW: Duration = Duration::from_mins(10);
 
 /// The watch connection.
 #[derive(Debug)]
