@@ -33,11 +33,22 @@ print(shutil.disk_usage(shm).free if os.access(shm, os.W_OK) else 0)
 #[derive(Debug, Clone)]
 pub(crate) struct Installed {
     /// The interpreter to start.
-    pub(crate) python: PathBuf,
+    python: PathBuf,
     /// `PYTHONPATH` for it, where there is no virtual environment.
-    pub(crate) python_path: Option<PathBuf>,
+    python_path: Option<PathBuf>,
     /// The memory file system where there is room, else the usual temporary directory. SQLite on disk is 2-4 times slower.
     pub(crate) scratch: PathBuf,
+}
+
+impl Installed {
+    /// That Python, to be given arguments.
+    pub(crate) fn python(&self) -> Command {
+        let mut command = Command::new(&self.python);
+        if let Some(path) = &self.python_path {
+            command.env("PYTHONPATH", path);
+        }
+        command
+    }
 }
 
 /// Finds the installed Synapse or installs it. Blocks; several processes may call it at once.

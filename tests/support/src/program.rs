@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
-use crate::{Device, PATIENCE, wait_until};
+use crate::{Device, PATIENCE, signal, wait_until};
 
 /// A program, a folder with its settings and its store; it can be started on them again and again.
 #[derive(Debug)]
@@ -164,10 +164,7 @@ impl Bot {
 
     /// Sends a signal by name.
     pub fn signal(&self, name: &str) -> Result<()> {
-        let status =
-            Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status()?;
-        ensure!(status.success(), "cannot signal the bot");
-        Ok(())
+        signal::signal(&self.child, name)
     }
 
     /// SIGKILL.

@@ -1,8 +1,8 @@
 //! A Synapse of one's own: started, stopped, started again, gone with the test.
 
 use std::{
+    ffi::OsStr,
     fs::{self, File},
-    net::TcpListener,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -15,7 +15,7 @@ use crate::{
     clock,
     config::{self, Appservice, SynapseOptions},
     install::{self, Installed},
-    names, users,
+    ports, users,
     watchdog::Watchdog,
 };
 
@@ -55,7 +55,7 @@ impl Synapse {
             .tempdir_in(&installed.scratch)?
             // Removed by the watchdog, which outlives us.
             .keep();
-        let port = free_port()?;
+        let port = ports::free_tcp()?;
         let appservice = Appservice::new();
         config::write_files(&options, &appservice, port, &data)?;
         let mut synapse = Self {
@@ -77,9 +77,12 @@ impl Synapse {
     /// Starts a stopped server on the same port and data, and waits until it answers.
     pub async fn start_again(&self) -> Result<()> {
         let log = File::create(self.log_file())?;
-        let config = self.data.join("homeserver.yaml").display().to_string();
-        let arguments = ["-m", "synapse.app.homeserver", "-c", &config];
-        let watchdog = Watchdog::start(&self.installed, &arguments, &self.data, log)?;
+        let config = self.data.join("homeserver.yaml");
+        let python = self.installed.python();
+        let mut command = vec![python.get_program()];
+        command.extend(["-m", "synapse.app.homeserver", "-c"].map(OsStr::new));
+        command.push(config.as_os_str());
+        let watchdog = Watchdog::start(self.installed.python(), &command, &self.data, log)?;
         *self.running() = Some(watchdog);
 
         let started = clock::moment();
@@ -178,14 +181,4 @@ impl Drop for Synapse {
         drop(self.running().take());
         _ = fs::remove_dir_all(&self.data);
     }
-}
-
-/// A port that is free now and stays so while the server is down: it lies below the ports that systems hand out to
-/// outgoing connections, of which tests make many.
-fn free_port() -> Result<u16> {
-    let candidates = (0..200).map(|_| 20_000 + (names::random() % 12_000) as u16);
-    candidates
-        .into_iter()
-        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
-        .context("found no free port between 20000 and 32000")
 }

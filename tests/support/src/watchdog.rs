@@ -5,6 +5,7 @@
 //! removes its data.
 
 use std::{
+    ffi::OsStr,
     io::Write,
     os::unix::process::CommandExt,
     path::Path,
@@ -14,7 +15,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::{install::Installed, wait::wait_until};
+use crate::wait::wait_until;
 
 /// `argv`: the data directory, then the command. Words on the pipe: `stop` (ask the server to end) and `kill`; both keep
 /// the data. It exits by itself, keeping the data, when the server does.
@@ -47,19 +48,18 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Starts `python -m MODULE ARGS`; what it prints goes to `log`.
+    /// Starts a server by `command`, with a guardian that this Python runs; what they print goes to `log`. The server
+    /// gets Python's environment.
     pub(crate) fn start(
-        installed: &Installed,
-        arguments: &[&str],
+        mut python: Command,
+        command: &[&OsStr],
         data: &Path,
         log: std::fs::File,
     ) -> Result<Self> {
-        let mut command = Command::new(&installed.python);
-        command.args(["-c", SCRIPT]).arg(data).arg(&installed.python).args(arguments);
-        if let Some(path) = &installed.python_path {
-            command.env("PYTHONPATH", path);
-        }
-        let guardian = command
+        let guardian = python
+            .args(["-c", SCRIPT])
+            .arg(data)
+            .args(command)
             .current_dir(data)
             .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
@@ -67,7 +67,7 @@ impl Watchdog {
             // A Ctrl-C in the terminal is for the tests; the guardian hears of it by the pipe and still cleans up.
             .process_group(0)
             .spawn()
-            .context("cannot start the Python that guards Synapse")?;
+            .context("cannot start the Python that guards a server")?;
         Ok(Self { guardian })
     }
 
@@ -82,7 +82,7 @@ impl Watchdog {
             // Nobody reads it if the server has ended by itself, and then there is nothing to end.
             _ = pipe.write_all(word.as_bytes());
         }
-        wait_until("Synapse to end", Duration::from_secs(20), async || self.ended()).await?;
+        wait_until("the server to end", Duration::from_secs(20), async || self.ended()).await?;
         Ok(())
     }
 }
