@@ -1,4 +1,4 @@
-//! Puts a pinned Synapse below cargo's target directory, once. Needs only Python and, that once, the network.
+//! Puts a pinned Synapse, and a pinned client of LiveKit, below cargo's target directory, once. Needs only Python and, that once, the network.
 
 use std::{
     env, fs,
@@ -12,8 +12,9 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{clock, names::unique};
 
-/// The homeserver the tests speak to. Its facts (error texts, limits) are asserted in tests, so a new version is a decision.
-const REQUIREMENT: &str = "matrix-synapse==1.163.2";
+/// The homeserver the tests speak to, and the client that real participants are. Their facts (error texts, limits) are
+/// asserted in tests, so a new version is a decision.
+const REQUIREMENTS: [&str; 2] = ["matrix-synapse==1.163.2", "livekit==1.2.1"];
 
 /// The file that whoever installs has locked.
 const LOCK: &str = "lock";
@@ -29,7 +30,7 @@ shm = '/dev/shm'
 print(shutil.disk_usage(shm).free if os.access(shm, os.W_OK) else 0)
 ";
 
-/// A Python that can `import synapse`, and where servers keep their data.
+/// A Python that can `import synapse` and `import livekit`, and where servers keep their data.
 #[derive(Debug, Clone)]
 pub(crate) struct Installed {
     /// The interpreter to start.
@@ -51,7 +52,7 @@ impl Installed {
     }
 }
 
-/// Finds the installed Synapse or installs it. Blocks; several processes may call it at once.
+/// Finds what is installed or installs it. Blocks; several processes may call it at once.
 pub(crate) fn install() -> Result<Installed> {
     let probe = run(Command::new("python3").args(["-c", PROBE]))
         .context("the end-to-end tests need python3 (3.10 or newer) to run a Synapse; please install it")?;
@@ -72,7 +73,7 @@ pub(crate) fn install() -> Result<Installed> {
 
     // Its presence says that an install was finished, and its last line where.
     let marker = home.join("complete");
-    let wanted = format!("{REQUIREMENT}\n{identity}\n");
+    let wanted = format!("{}\n{identity}\n", REQUIREMENTS.join("\n"));
     let found = fs::read_to_string(&marker).unwrap_or_default();
     let place = if let Some(name) = found.strip_prefix(&wanted) {
         home.join(name)
@@ -81,11 +82,11 @@ pub(crate) fn install() -> Result<Installed> {
         let name = unique("installed");
         let place = home.join(&name);
         clear(&home)?;
-        say("installing Synapse (once, about a minute) ...");
+        say("installing Synapse and a LiveKit client (once, about a minute) ...");
         let started = clock::moment();
         install_into(&place)?;
         fs::write(&marker, wanted + &name)?;
-        say(&format!("installed Synapse in {} s", started.elapsed().as_secs()));
+        say(&format!("installed them in {} s", started.elapsed().as_secs()));
         place
     };
 
@@ -118,23 +119,27 @@ fn clear(home: &Path) -> Result<()> {
 fn install_into(place: &Path) -> Result<()> {
     let environment = run(Command::new("python3").args(["-m", "venv"]).arg(place));
     let Err(no_environment) = environment else {
-        return run(pip(&environment_python(place)).arg(REQUIREMENT))
+        return run(pip(&environment_python(place)).args(REQUIREMENTS))
             .map(drop)
-            .context("pip could not install Synapse");
+            .context("pip could not install Synapse and the LiveKit client");
     };
     if place.exists() {
         fs::remove_dir_all(place)?;
     }
-    run(pip(Path::new("python3")).arg("--target").arg(place).arg(REQUIREMENT)).map(drop).with_context(|| {
-        format!("python3 has neither a working venv module nor pip; install python3-venv\n{no_environment:#}")
-    })
+    run(pip(Path::new("python3")).arg("--target").arg(place).args(REQUIREMENTS)).map(drop).with_context(
+        || {
+            format!(
+                "python3 has neither a working venv module nor pip; install python3-venv\n{no_environment:#}"
+            )
+        },
+    )
 }
 
 /// Quiet, without questions, and without building anything: a missing wheel is to be told at once.
 fn pip(python: &Path) -> Command {
     let mut pip = Command::new(python);
     pip.args(["-m", "pip", "install", "--quiet", "--no-input"])
-        .args(["--disable-pip-version-check", "--only-binary=matrix-synapse"]);
+        .args(["--disable-pip-version-check", "--only-binary=matrix-synapse,livekit"]);
     pip
 }
 

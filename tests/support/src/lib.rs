@@ -1,8 +1,9 @@
-//! A real Synapse for the tests and the demo of rtc-janitor, and the hands that use it.
+//! A real Synapse and a real SFU for the tests and the demo of rtc-janitor, and the hands that use it.
 //!
 //! [`Synapse`] installs a pinned Matrix homeserver on first use and runs it on loopback; its methods are what people and
 //! their clients do there: register, log in, make rooms, join calls, crash. [`FaultProxy`] stands between the server and
-//! the bot and counts, holds, answers or changes requests. [`wait_until`] is the only way to wait.
+//! the bot and counts, holds, answers or changes requests. [`LiveKit`] is a real SFU, where `tests/livekit/build` has built
+//! one, with [`Participant`]s and [`RealClient`]s in its rooms. [`wait_until`] is the only way to wait.
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
@@ -25,6 +26,8 @@ mod config;
 mod fake_homeserver;
 mod http;
 mod install;
+mod livekit;
+mod loopback;
 mod membership;
 mod names;
 mod ports;
@@ -46,6 +49,7 @@ pub use calls::{DelayedLeave, leave_content};
 pub use config::{Appservice, RateLimits, SynapseOptions};
 pub use fake_homeserver::{Arrival, FakeHomeserver, Place, Population, Post, Said};
 pub use http::{Refusal, Request};
+pub use livekit::{LiveKit, LiveKitOptions, Participant, RealClient, Webhook, WebhookSink};
 pub use membership::{CALL_MEMBER, DEFAULT_EXPIRES, DEFAULT_FOCUS, Membership, call_key};
 pub use names::unique;
 pub use program::{Bot, Program};

@@ -1,6 +1,9 @@
 //! Ports for servers that are started and stopped.
 
-use std::{io, net::TcpListener};
+use std::{
+    io,
+    net::{TcpListener, UdpSocket},
+};
 
 use anyhow::{Context, Result};
 
@@ -10,6 +13,11 @@ use crate::names;
 /// outgoing connections, of which tests make many.
 pub(crate) fn free_tcp() -> Result<u16> {
     free(|port| TcpListener::bind(("127.0.0.1", port)).map(drop))
+}
+
+/// The same for datagrams.
+pub(crate) fn free_udp() -> Result<u16> {
+    free(|port| UdpSocket::bind(("127.0.0.1", port)).map(drop))
 }
 
 fn free(bind: impl Fn(u16) -> io::Result<()>) -> Result<u16> {
