@@ -49,7 +49,9 @@ pub use calls::{DelayedLeave, leave_content};
 pub use config::{Appservice, RateLimits, SynapseOptions};
 pub use fake_homeserver::{Arrival, FakeHomeserver, Place, Population, Post, Said};
 pub use http::{Refusal, Request};
-pub use livekit::{LiveKit, LiveKitOptions, Participant, RealClient, Webhook, WebhookSink};
+pub use livekit::{
+    AuthorisationService, LiveKit, LiveKitOptions, Participant, RealClient, Recipe, Webhook, WebhookSink,
+};
 pub use membership::{CALL_MEMBER, DEFAULT_EXPIRES, DEFAULT_FOCUS, Membership, call_key};
 pub use names::unique;
 pub use program::{Bot, Program};

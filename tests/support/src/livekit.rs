@@ -2,14 +2,16 @@
 //!
 //! Here is the server: started, killed, started again, asked. `options.rs` is what it is started with, `api.rs` how it
 //! is asked, `token.rs` what it takes for proof. `participant.rs` and `real_client.rs` are people in calls;
-//! `webhooks.rs` hears what the SFU tells.
+//! `webhooks.rs` hears what the SFU tells, and `authorisation.rs` plays the service that lets people in.
 //!
 //! It is built by `tests/livekit/build`, never here: that takes minutes, and needs Go.
 
 mod api;
+mod authorisation;
 mod options;
 mod participant;
 mod real_client;
+mod recipe;
 mod token;
 mod webhooks;
 
@@ -27,9 +29,11 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
+pub use authorisation::AuthorisationService;
 pub use options::LiveKitOptions;
 pub use participant::Participant;
 pub use real_client::RealClient;
+pub use recipe::Recipe;
 pub use webhooks::{Webhook, WebhookSink};
 
 use crate::{clock, ports, watchdog::Watchdog};
