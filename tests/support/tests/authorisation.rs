@@ -1,4 +1,6 @@
 //! The played authorisation service answers as lk-jwt-service does, and the SFU takes what it gives out.
+//!
+//! Without the SFU some of these tests pass and show nothing; `untried.rs` says so.
 
 use std::{collections::BTreeSet, time::Duration};
 

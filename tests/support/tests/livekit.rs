@@ -1,4 +1,6 @@
 //! The SFU and those in its rooms behave as the bot's tests rely on.
+//!
+//! Without the SFU these tests pass and show nothing; `untried.rs` says so.
 
 use std::{collections::BTreeSet, net::TcpListener, time::Duration};
 

@@ -1,0 +1,13 @@
+//! No test: says in the output of `cargo test` which promises nothing was tried of, for tests that pass without the SFU
+//! they are about must not look like tests that were run.
+
+use rtc_janitor_test_support::LiveKit;
+
+fn main() {
+    if LiveKit::installed().is_none() {
+        println!(
+            "NOT TRIED: what rests on a real SFU (absence from a call, the veto of those who are there, webhooks), \
+             for it is not built; `tests/livekit/build` does that in minutes, and needs Go."
+        );
+    }
+}
