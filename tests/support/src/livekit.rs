@@ -110,7 +110,8 @@ impl LiveKit {
 
     /// Starts it again, killing it first if it runs, on the same ports and settings, and waits until it answers.
     ///
-    /// It has forgotten its rooms: until clients are back by themselves (a real one takes 3 s) it lists nobody.
+    /// It has forgotten its rooms: it lists nobody until clients are back by themselves. A real one takes anything from
+    /// milliseconds to seconds, as its attempts fall; one that is stalled meanwhile stays away.
     pub async fn restart(&self) -> Result<()> {
         self.kill().await?;
         let log = File::options().create(true).append(true).open(self.log_file())?;

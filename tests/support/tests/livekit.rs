@@ -155,10 +155,13 @@ async fn a_restarted_sfu_lists_nobody_until_clients_are_back() -> Result<()> {
     let alice = RealClient::join(&livekit, "call", ALICE).await?;
     let _bob = Participant::stay(&livekit, "another call", BOB).await?;
 
+    // Otherwise she may be back before we look.
+    alice.stall()?;
     livekit.kill().await?;
     assert!(livekit.identities("call").await.is_err(), "it is down");
     livekit.restart().await?;
     assert_eq!(livekit.identities("call").await?, those([]));
+    alice.go_on()?;
 
     let back = async |room, who| anyhow::Ok(livekit.identities(room).await? == those([who]));
     wait_until("alice to be back", LIMIT, async || back("call", ALICE).await)
