@@ -59,9 +59,11 @@ async fn main() -> Result<()> {
     }
     let mut results: BTreeMap<&str, Vec<(u64, u64)>> = BTreeMap::new();
     for round in 1..=ROUNDS {
-        for (name, concurrency) in [("loop, 1 at a time", 1), ("loop, 4 at a time", 4)] {
+        for (name, concurrency, reads) in
+            [("loop, 1 at a time", 1, false), ("loop, 4 at a time", 4, false), ("reading loop of 4", 4, true)]
+        {
             let ghosts = stage(&synapse, &rooms).await?;
-            note(&mut results, name, round, loop_over(&synapse, &writer, &ghosts, concurrency).await?);
+            note(&mut results, name, round, loop_over(&synapse, &writer, &ghosts, concurrency, reads).await?);
         }
         let ghosts = stage(&synapse, &rooms).await?;
         proxy.reset();
@@ -113,17 +115,21 @@ async fn stage(synapse: &Synapse, rooms: &[String]) -> Result<Vec<(String, Strin
     Ok(ghosts)
 }
 
-/// Empties the keys in a plain loop.
+/// Empties the keys in a plain loop; with `reads`, each is read right before.
 async fn loop_over(
     synapse: &Synapse,
     writer: &Device,
     ghosts: &[(String, String)],
     concurrency: usize,
+    reads: bool,
 ) -> Result<Latencies> {
     let due = Instant::now();
     stream::iter(ghosts)
         .map(|(room, key)| async move {
             let path = ["rooms", room.as_str(), "state", CALL_MEMBER, key.as_str()];
+            if reads {
+                synapse.as_device(writer, Method::GET, &path).query("format", "event").send().await?;
+            }
             synapse.as_device(writer, Method::PUT, &path).body(json!({})).send().await?;
             anyhow::Ok(millis(due.elapsed()))
         })
@@ -143,7 +149,26 @@ async fn janitor(setup: &BotSetup<'_>, ghosts: &[(String, String)]) -> Result<La
     })
     .await?;
     bot.stop().await?;
+    println!("           writes: {}", timeline(&journal, keys.len())?);
     Ok(cleared)
+}
+
+/// From the journal: how long the last so many writes took, and how many were under way at once, reads included.
+fn timeline(journal: &std::path::Path, number: usize) -> Result<String> {
+    let db = rusqlite::Connection::open(journal)?;
+    let mut query = db.prepare("SELECT intended_ms, finished_ms FROM writes ORDER BY id DESC LIMIT ?1")?;
+    let number = i64::try_from(number)?;
+    let rows = query.query_map([number], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
+    let writes: Vec<(i64, i64)> = rows.collect::<rusqlite::Result<_>>()?;
+    let first = writes.iter().map(|(began, _)| *began).min().context("a write")?;
+    let last = writes.iter().map(|(_, ended)| *ended).max().context("a write")?;
+    let each: i64 = writes.iter().map(|(began, ended)| ended - began).sum();
+    let at_once = each as f64 / (last - first).max(1) as f64;
+    Ok(format!(
+        "{} ms from the first to the last, {} ms each, {at_once:.1} at once",
+        last - first,
+        each / number.max(1)
+    ))
 }
 
 /// From the journal: first seen stale, plus the grace, is when it was due.

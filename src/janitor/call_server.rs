@@ -140,6 +140,7 @@ impl Janitor {
                 learned |= sfu.names.matched(recipe, membership.start);
             }
             if sfu.saw(room, &key, &membership) {
+                tracing::debug!(%room, user = %membership.owner.user, device = %membership.owner.device, "seen on the SFU");
                 seen.push((room.clone(), key, membership.start));
             }
         }

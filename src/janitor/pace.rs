@@ -53,6 +53,9 @@ const AT_MOST: f64 = Concurrency::AT_MOST as f64;
 /// By how much the shortest time is taken to have grown with each write, so that a server that became slower
 /// is learned anew.
 const DRIFT: f64 = 1.0005;
+/// How much longer than alone a write may take for more at once to be worth it. Synapse on `PostgreSQL` makes four at
+/// once in 1.2 to 1.8 times less time than one after the other, and each then takes 2 to 3 times as long.
+const STRAIN: f64 = 3.0;
 /// Where each burst begins: what one write takes alone is what the others are measured by.
 const AT_FIRST: f64 = 1.0;
 /// After a server has asked for less, so many writes in a row are made one after the other: where it allows
@@ -87,12 +90,12 @@ impl Concurrency {
         }
         // As long as the time beyond the best is small, more at once costs nobody anything.
         let strain = took / best;
-        self.is_strained |= strain >= 2.0 || self.is_limited();
+        self.is_strained |= strain >= STRAIN || self.is_limited();
         if !self.is_strained {
             self.limit = (self.limit + 1.0).min(AT_MOST);
             return;
         }
-        let wanted = if strain < 2.0 { self.limit + 1.0 } else { self.limit * (2.0 / strain).max(0.5) };
+        let wanted = if strain < STRAIN { self.limit + 1.0 } else { self.limit * (STRAIN / strain).max(0.5) };
         self.limit = (self.limit * 0.7 + wanted * 0.3).clamp(AT_LEAST, AT_MOST);
     }
 
@@ -131,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_server_that_writes_one_after_the_other_is_asked_for_few_and_a_parallel_one_for_many() {
-        assert!(settled(1) <= 3, "{}", settled(1));
+        assert!(settled(1) <= 4, "{}", settled(1));
         assert!(settled(64) >= 15, "{}", settled(64));
     }
 

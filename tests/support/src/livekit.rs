@@ -153,6 +153,11 @@ impl LiveKit {
         token::join(identity, room, Self::SECRET)
     }
 
+    /// A token by which a recorder of this name may join this room, for an hour.
+    pub fn recorder_token(name: &str, room: &str) -> String {
+        token::record(name, room, Self::SECRET)
+    }
+
     /// A token for the API with these grants, such as `{"roomList": true}`, for a minute.
     pub fn admin_token(grants: &Value) -> String {
         token::admin(grants, Self::SECRET)

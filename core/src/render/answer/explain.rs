@@ -157,11 +157,17 @@ impl Explanation {
             ),
         });
         lines.push(match evidence.sfu {
-            Sfu::NotOurs => "call server: not asked".to_owned(),
-            Sfu::Unknown => "call server: no answer".to_owned(),
-            Sfu::Listed => "call server: connected".to_owned(),
-            Sfu::Absent { .. } => "call server: not connected".to_owned(),
-        });
+            Sfu::NotOurs => "call server: not asked; none of yours is known to be the one of this membership",
+            Sfu::Unknown => "call server: no answer that counts now",
+            Sfu::Listed if judgement.vetoed => "call server: connected, which outweighs all but leaving the room",
+            Sfu::Listed => "call server: connected, by a newer membership of the same device",
+            Sfu::Absent { counts: true } => "call server: not connected",
+            Sfu::Absent { counts: false } => {
+                "call server: not connected, which says nothing: it was never seen there, and it is not known for sure \
+                 what the room of this call is named there"
+            }
+        }
+        .to_owned());
         if let Verdict::Stale(_) = judgement.verdict {
             lines.push(match one.due {
                 Some(at) if at > now => format!("falls due {}", say::ago(at, now)),

@@ -5,7 +5,7 @@ use crate::{
     guard::breaker,
     judge::policy::Neighbour,
     mode::{Mode, Pause},
-    render::{Message, blind::Blind, message::harmless, words as say},
+    render::{Message, blind::Blind, message::harmless_sentence, words as say},
     time::Timestamp,
 };
 
@@ -172,9 +172,12 @@ impl Status<'_> {
                 "is only just back; its word counts again in a few minutes".to_owned()
             }
             NeighbourHealth::Away(None) => "does not answer".to_owned(),
-            NeighbourHealth::Away(Some(why)) => harmless(why),
+            NeighbourHealth::Away(Some(why)) => harmless_sentence(why),
             NeighbourHealth::Unidentified(why) => {
-                format!("answers, but I do not know which memberships are its own: {}", harmless(why))
+                format!(
+                    "answers, but I do not know which memberships are its own: {}",
+                    harmless_sentence(why)
+                )
             }
             NeighbourHealth::NotSetUp => "not set up".to_owned(),
         };

@@ -213,7 +213,7 @@ pub fn clock_agrees() -> Message {
 pub fn sfu_away(why: &str) -> Message {
     sentences(&[&format!(
         "📡 I cannot ask the call server: {}. Until I can, I clear nobody whom it might list.",
-        message::harmless(why)
+        message::harmless_sentence(why)
     )])
 }
 

@@ -221,7 +221,7 @@ fn every_other_message() {
         admin_room_back(Duration::from_mins(12)),
         clock_skew(NOW + Duration::from_secs(95), NOW),
         clock_agrees(),
-        sfu_away("it does not know the key"),
+        sfu_away("it does not take the signature: livekit.api_secret does not belong to livekit.api_key"),
         sfu_back(),
         first_start("/data/recovery-key"),
         keys_incomplete("the key does not open <it>"),

@@ -24,6 +24,13 @@ pub(super) fn join(identity: &str, room: &str, secret: &str) -> String {
     signed(json!({"sub": identity, "identity": identity, "video": grants}), JOIN_LIFE, secret)
 }
 
+/// By which a recorder of this name may join this room.
+pub(super) fn record(name: &str, room: &str, secret: &str) -> String {
+    let grants =
+        json!({"roomJoin": true, "room": room, "canSubscribe": true, "hidden": true, "recorder": true});
+    signed(json!({"sub": name, "identity": name, "kind": "egress", "video": grants}), JOIN_LIFE, secret)
+}
+
 /// By which the API can be called.
 pub(super) fn admin(grants: &Value, secret: &str) -> String {
     signed(json!({"video": grants}), ADMIN_LIFE, secret)

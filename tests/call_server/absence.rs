@@ -1,0 +1,89 @@
+//! Who is gone from the SFU, and who is there.
+
+use super::*;
+
+#[tokio::test]
+async fn who_is_gone_from_the_sfu_is_cleared_in_time_and_whom_it_lists_is_not() -> Result<()> {
+    if !has_sfu() {
+        return Ok(());
+    }
+    let scene = Scene::set(Synapse::shared().await?).await?;
+    let bot = scene.start().await?;
+    let (killed, stayed) = (scene.member("killed").await?, scene.member("stayed").await?);
+    let (left, signed_out) = (scene.member("left").await?, scene.member("signedout").await?);
+    let never = scene.member("never").await?;
+    let (crash, _stays) = (scene.client(&killed).await?, scene.client(&stayed).await?);
+    let leaves = scene.stays(&left).await?;
+    let _veto = scene.stays(&signed_out).await?;
+    for device in [&killed, &stayed, &left, &signed_out] {
+        scene.is_seen(&bot, device).await?;
+    }
+    // Whatever a device list says: it is in the call.
+    scene.synapse.logout(&signed_out).await?;
+    // Expired, and in the call; the control differs in the latter alone.
+    let (long, gone) = (scene.member("long").await?, scene.member("gone").await?);
+    for device in [&long, &gone] {
+        let expired = Membership::of(device).aged(Duration::from_hours(1)).expires(Duration::from_mins(30));
+        scene.write(expired).await?;
+    }
+    let _long = scene.stays(&long).await?;
+    let begun = Instant::now();
+    crash.kill()?;
+    leaves.leave();
+    let (after_kill, after_leaving) =
+        tokio::try_join!(scene.cleared(&killed, begun), scene.cleared(&left, begun))?;
+    println!("cleared {after_kill:?} after a kill, {after_leaving:?} after leaving");
+    scene.cleared(&never, begun).await?;
+    scene.cleared(&gone, begun).await?;
+    bot.sweeps_again().await?;
+    for (device, why) in
+        [(&stayed, "is there"), (&signed_out, "signed out, there"), (&long, "expired, there")]
+    {
+        assert!(scene.is_open(device).await?, "{why}\n{}", bot.log());
+    }
+    assert!(bot.stop().await?.success());
+    Ok(())
+}
+
+#[tokio::test]
+async fn somebody_under_another_identity_or_after_a_standstill_is_there() -> Result<()> {
+    if !has_sfu() {
+        return Ok(());
+    }
+    let scene = Scene::set(Synapse::shared().await?).await?;
+    // Longer than the standstill.
+    scene.hurry().setup.set("grace.not_on_sfu", "25s");
+    let bot = scene.start().await?;
+    let (stalled, hashed, control) =
+        (scene.member("stalled").await?, scene.member("hashed").await?, scene.member("control").await?);
+    let client = scene.client(&stalled).await?;
+    let was_there = scene.stays(&control).await?;
+    // Element Call is listed so on every SFU of a call but its own, and on its own for a moment.
+    let _under_hash = Participant::stay(&scene.livekit, &scene.sfu_room(), &hashed_identity(&hashed)).await?;
+    // No membership explains a recorder, and none need.
+    let _recorder =
+        Participant::join_with(&scene.livekit, &LiveKit::recorder_token("EG_1", &scene.sfu_room())).await?;
+    for device in [&stalled, &control] {
+        scene.is_seen(&bot, device).await?;
+    }
+    for device in [&hashed, &control] {
+        scene.synapse.logout(device).await?;
+    }
+    client.stall()?;
+    let begun = Instant::now();
+    was_there.leave();
+    wait_until("half a standstill to be over", LIMIT, async || {
+        anyhow::Ok(begun.elapsed() >= Duration::from_secs(14))
+    })
+    .await?;
+    client.go_on()?;
+    scene.cleared(&control, begun).await?;
+    bot.sweeps_again().await?;
+    for device in [&stalled, &hashed] {
+        assert!(scene.is_open(device).await?, "{}\n{}", device.user_id, bot.log());
+    }
+    let explained = scene.explain().await?;
+    assert!(explained.contains("connected, which outweighs all but leaving the room"), "{explained}");
+    assert!(bot.stop().await?.success());
+    Ok(())
+}
