@@ -53,7 +53,7 @@ const AT_MOST: f64 = Concurrency::AT_MOST as f64;
 /// By how much the shortest time is taken to have grown with each write, so that a server that became slower
 /// is learned anew.
 const DRIFT: f64 = 1.0005;
-/// How much longer than alone a write may take for more at once to be worth it. Synapse on `PostgreSQL` makes four at
+/// How much longer than alone a write may take for more at once to be worth it. Synapse on PostgreSQL makes four at
 /// once in 1.2 to 1.8 times less time than one after the other, and each then takes 2 to 3 times as long.
 const STRAIN: f64 = 3.0;
 /// Where each burst begins: what one write takes alone is what the others are measured by.
