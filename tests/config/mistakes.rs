@@ -23,9 +23,9 @@ fn a_name_that_does_not_exist_is_told_the_nearest_right_one() {
             "unknown section [Janitor] (config.toml); did you mean [janitor]?",
         ),
         (
-            and("[livekit]\nurl = \"x\""),
-            "unknown section [livekit] (config.toml); the sections are homeserver, login, store, janitor, \
-             grace, rules, limits, breaker, rooms, owners, admin_room, log",
+            and("[appservice]\nurl = \"x\""),
+            "unknown section [appservice] (config.toml); the sections are homeserver, login, store, janitor, \
+             grace, rules, limits, breaker, rooms, owners, admin_room, livekit, log",
         ),
         (
             and("admin_room.zzz = \"blue\""),

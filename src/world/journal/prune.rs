@@ -47,7 +47,7 @@ const STEPS: [&str; 11] = [
     // Of rooms that the bot is no longer in; only what is open there was kept.
     "DELETE FROM seen WHERE (room, key, event) IN (SELECT room, key, event FROM seen
          WHERE at_ms < ?1 AND NOT EXISTS (SELECT 1 FROM rooms WHERE rooms.room = seen.room) LIMIT ?2)",
-    "DELETE FROM sfu_seen WHERE (room, key, start_ms, sfu) IN (SELECT room, key, start_ms, sfu FROM sfu_seen
+    "DELETE FROM sfu_seen WHERE (sfu, room, key, start_ms) IN (SELECT sfu, room, key, start_ms FROM sfu_seen
          WHERE seen_ms < ?1 AND NOT EXISTS (SELECT 1 FROM rooms WHERE rooms.room = sfu_seen.room) LIMIT ?2)",
     "DELETE FROM sightings WHERE (room, key, event, entry, reason) IN
          (SELECT room, key, event, entry, reason FROM sightings

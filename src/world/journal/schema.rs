@@ -158,9 +158,10 @@ pub(super) const MIGRATIONS: &[&str] = &[
     r"
     -- Memberships that an SFU has listed; one is known by when it began, for a refresh is another event.
     CREATE TABLE sfu_seen (
-        room TEXT NOT NULL, key TEXT NOT NULL, start_ms INTEGER NOT NULL, sfu TEXT NOT NULL,
-        seen_ms INTEGER NOT NULL, PRIMARY KEY (room, key, start_ms, sfu)
+        sfu TEXT NOT NULL, room TEXT NOT NULL, key TEXT NOT NULL, start_ms INTEGER NOT NULL,
+        seen_ms INTEGER NOT NULL, PRIMARY KEY (sfu, room, key, start_ms)
     ) STRICT, WITHOUT ROWID;
+    CREATE INDEX sfu_seen_by_key ON sfu_seen (room, key);
     CREATE INDEX sfu_seen_by_time ON sfu_seen (seen_ms);
 
     -- Authorisation services that gave a token for an SFU, and until when it is known to have named its rooms so.

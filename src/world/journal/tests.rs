@@ -18,7 +18,10 @@ use rtc_janitor_core::{
     judge::policy::Reason,
     plan::Proposal,
     render::{Html, Message, answer::PlanKind},
-    rtc::membership::{FirstSeen, Owner},
+    rtc::{
+        membership::{FirstSeen, Owner},
+        sfu_names::Recipe,
+    },
 };
 use serde_json::json;
 

@@ -55,6 +55,11 @@ fn make_every_statement(journal: &mut Journal) {
     journal.list_devices([&owner()], NOW).expect("SQLite");
     journal.device_came_back(&owner()).expect("SQLite");
     journal.devices().expect("SQLite");
+    let seen = ("!1".into(), "k".into(), NOW);
+    journal.saw_on_sfu("https://sfu", [&seen], NOW).expect("SQLite");
+    let recipes = [(Recipe::Json, NOW)].into();
+    journal.set_sfu_names("https://sfu", &["https://jwt".to_owned()].into(), &recipes).expect("SQLite");
+    journal.sfu_memory("https://sfu").expect("SQLite");
     let setting = StoredSetting { key: "k".into(), value: "v".into(), by: "@a:hs".into(), at: NOW };
     journal.set(&setting).expect("SQLite");
     journal.settings().expect("SQLite");

@@ -197,3 +197,24 @@ fn times_that_cannot_be_read_are_now_or_never() {
     let named = ["when it was begun", "when it was last pruned", "when the last digest was"];
     assert_eq!(journal.unreadable(), named);
 }
+
+#[test]
+fn what_was_learned_of_an_sfu_is_kept_and_a_way_to_name_rooms_that_cannot_be_read_is_none() {
+    let journal = journal();
+    let seen = ("!1".into(), "k".into(), NOW);
+    journal.saw_on_sfu("https://sfu", [&seen], NOW).expect("SQLite");
+    let services = ["https://jwt".to_owned()].into();
+    let recipes = [(Recipe::Json, NOW), (Recipe::Pipe, NOW - DAY)].into();
+    journal.set_sfu_names("https://sfu", &services, &recipes).expect("SQLite");
+    let kept = journal.sfu_memory("https://sfu").expect("SQLite");
+    assert_eq!(kept, SfuMemory { seen: [seen].into(), services, recipes });
+    assert_eq!(journal.sfu_memory("https://other").expect("SQLite"), SfuMemory::default());
+
+    damage(&journal, "UPDATE sfu_recipes SET recipe = 'by heart' WHERE recipe = 'json'");
+    let kept = journal.sfu_memory("https://sfu").expect("SQLite").recipes;
+    assert_eq!(kept.keys().collect::<Vec<_>>(), [&Recipe::Pipe]);
+    assert_eq!(journal.unreadable(), ["how the SFU names its rooms"]);
+    // Whoever begins anew there has to be seen anew.
+    journal.forget_key(&"!1".into(), &"k".into()).expect("SQLite");
+    assert!(journal.sfu_memory("https://sfu").expect("SQLite").seen.is_empty());
+}
