@@ -94,7 +94,9 @@ impl Ledger {
         now: Timestamp,
         bridge: Duration,
     ) {
-        clock.running &= now.since(clock.last) <= bridge && !bridge.is_zero();
+        // Who is in a call comes and goes: that somebody was not there twice says nothing of the time between.
+        let is_bridged = !bridge.is_zero() && reason.neighbour() != Some(Neighbour::Sfu);
+        clock.running &= now.since(clock.last) <= bridge && is_bridged;
         self.clocks.entry(subject).or_default().insert(Timed { reason, clock, grace: Grace::Never });
     }
 

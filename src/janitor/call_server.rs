@@ -1,6 +1,6 @@
 //! The SFU: when it is asked for what, and what its answers change.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use rtc_janitor_core::{
     ids::RoomId,
@@ -13,6 +13,8 @@ use rtc_janitor_core::{
     time::Timestamp,
 };
 
+use tokio::time::timeout;
+
 use super::{
     Janitor,
     background::Outcome,
@@ -22,6 +24,9 @@ use crate::world::{
     journal::JournalError,
     livekit::{CallServer, SfuError, SfuView},
 };
+
+/// How long the SFU may take over all of a question: what it said before is believed meanwhile.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 impl Janitor {
     /// Asks the SFU, when it is time to.
@@ -47,7 +52,9 @@ impl Janitor {
             return;
         }
         self.background.start(async move {
-            let answer = server.view(&names.keys().cloned().collect()).await;
+            let asked_for = names.keys().cloned().collect();
+            let late = || SfuError::Unreachable(format!("no answer within {} s", DEADLINE.as_secs()));
+            let answer = timeout(DEADLINE, server.view(&asked_for)).await.unwrap_or_else(|_| Err(late()));
             Outcome::Sfu { asked: now, names, answer }
         });
     }
@@ -72,9 +79,14 @@ impl Janitor {
     fn ask_for_sfu_names(&mut self, server: Arc<dyn CallServer>, room: RoomId, now: Timestamp) {
         let Some(sfu) = &mut self.evidence.sfu else { return };
         sfu.names.is_asked(now);
-        let configured = sfu.names.configured().clone();
+        let (configured, proven) = (sfu.names.configured().clone(), sfu.names.proven().clone());
         self.background.start(async move {
-            let services = if configured.is_empty() { server.services().await } else { configured };
+            let services = if configured.is_empty() {
+                // One that is named no longer may stand before another SFU by now.
+                server.services().await.into_iter().chain(proven).collect()
+            } else {
+                configured
+            };
             let mut proofs = Proofs::new();
             for service in services {
                 let proof = server.proof(&service, &room).await;
@@ -98,7 +110,10 @@ impl Janitor {
         let Some(sfu) = &mut self.evidence.sfu else { return Ok(()) };
         let taken = sfu.take_in(names, answer, asked, now);
         if taken.begins_anew {
+            // What waits was planned while it answered; it may list anybody by now.
             self.sweep.ledger.reset(Neighbour::Sfu);
+            self.writes.withdraw(|_, outgoing| outgoing.is_of_sweep());
+            self.sweep.mark_all();
         }
         for room in &taken.changed {
             self.sweep.mark(room);
@@ -136,8 +151,11 @@ impl Janitor {
             if !is_of_room {
                 continue;
             }
+            // Only who has just come shows how rooms are named now; a membership may begin anew in an old room.
             for recipe in recipes {
-                learned |= sfu.names.matched(recipe, membership.start);
+                if sfu.has_appeared(&recipe.name(room), &identity) {
+                    learned |= sfu.names.matched(recipe, membership.start);
+                }
             }
             if sfu.saw(room, &key, &membership) {
                 tracing::debug!(%room, user = %membership.owner.user, device = %membership.owner.device, "seen on the SFU");
@@ -157,12 +175,16 @@ impl Janitor {
     ) -> Result<(), JournalError> {
         let now = self.now();
         let Some(sfu) = &mut self.evidence.sfu else { return Ok(()) };
-        if !sfu.names.proved(room, proofs, asked, now) {
-            return Ok(());
+        let was_wanted = sfu.names.is_wanted();
+        let has_learned = sfu.names.proved(room, proofs, asked, now);
+        if has_learned {
+            // What is ours by now is to be asked for.
+            sfu.doubt();
         }
-        // What is ours by now is to be asked for, and what was said of it may mean something else.
-        sfu.doubt();
-        self.sweep.mark_all();
+        if has_learned || was_wanted {
+            // What was said of it may mean something else.
+            self.sweep.mark_all();
+        }
         self.keep_sfu_names()
     }
 

@@ -14,10 +14,6 @@ use crate::{
 /// How long one `/sync` stays open when nothing happens.
 const LONG_POLL: Duration = Duration::from_secs(30);
 
-/// The pause after an answer. Changes come in bursts, own writes above all, and each answer costs the server 20 ms or
-/// more: asked again at once, it answers nearly every single write of a mass clear by itself.
-const BETWEEN: Duration = Duration::from_millis(500);
-
 /// The pauses after a failure.
 const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(1));
 
@@ -83,7 +79,6 @@ impl Watcher {
                 Answer::Next(_) if self.is_old(read_at) => None,
                 Answer::Next(since) => Some(since),
             };
-            sleep(BETWEEN).await;
         }
     }
 
@@ -205,33 +200,6 @@ mod tests {
             self.0.fetch_add(1, Ordering::SeqCst);
             Ok(SyncBatch { full: true, next_batch: "t".to_owned(), ..SyncBatch::default() })
         }
-    }
-
-    /// A server on which something has happened whenever it is asked, and how often that is.
-    struct Busy(Arc<AtomicU32>);
-
-    #[async_trait]
-    impl Watch for Busy {
-        async fn sync(&mut self, since: Option<&str>, _: Duration) -> Result<SyncBatch, NeighbourError> {
-            self.0.fetch_add(1, Ordering::SeqCst);
-            Ok(SyncBatch { full: since.is_none(), next_batch: "t".to_owned(), ..SyncBatch::default() })
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn however_much_happens_it_is_asked_for_twice_a_second_at_most() {
-        let asked = Arc::new(AtomicU32::new(0));
-        let (updates, mut taken) = mpsc::channel(4);
-        tokio::spawn(async move { while taken.recv().await.is_some() {} });
-        let watch = Box::new(Busy(Arc::clone(&asked)));
-        let watcher = Watcher::new(watch, Arc::new(SystemClock), Duration::from_hours(6), updates);
-        let shutdown = Shutdown::new();
-        let task = tokio::spawn(watcher.follow(None, shutdown.clone()));
-        sleep(Duration::from_mins(1)).await;
-        shutdown.request();
-        task.await.expect("it ends");
-        let asked = asked.load(Ordering::SeqCst);
-        assert!((100..=122).contains(&asked), "{asked} times in a minute");
     }
 
     /// A server that is down for so many requests, and what was asked of it since when.

@@ -38,8 +38,7 @@ pub trait CallServer: Send + Sync {
     /// The authorisation services that our own homeserver and domain name; each may stand before any SFU.
     async fn services(&self) -> BTreeSet<String>;
 
-    /// Has an authorisation service give a token for the SFU room of a Matrix room that the janitor is in, and
-    /// shows by it that the SFU behind is ours. Returns the name of the SFU room.
+    /// Has an authorisation service give a token for the SFU room of a Matrix room, and shows by it that the SFU behind is ours. Returns the name of the SFU room.
     async fn proof(&self, service: &str, room: &RoomId) -> Result<String, NoProof>;
 }
 

@@ -306,3 +306,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn that_somebody_was_not_in_a_call_twice_says_nothing_of_the_time_between() {
+    let clock = |reason| {
+        let mut ledger = Ledger::default();
+        let hour = Duration::from_hours(1);
+        let mut running = ReasonClock::started(START, START);
+        running.running = true;
+        ledger.restore(subject(), reason, running, START + hour, hour * 2);
+        ledger.clock(&subject(), reason).expect("a clock").running
+    };
+    assert!(clock(Reason::DeviceGone) && !clock(Reason::NotOnSfu));
+}

@@ -105,6 +105,8 @@ pub(in crate::janitor) struct SfuEvidence {
     pause: Backoff,
     /// After a restart: until when nobody is absent.
     doubtful_until: Option<Timestamp>,
+    /// Who is listed in which room and was not by the answer before.
+    appeared: BTreeSet<(String, String)>,
     /// Memberships that it has listed, by where they stand and when they began.
     seen: HashMap<(RoomId, StateKey), BTreeSet<Timestamp>>,
 }
@@ -134,6 +136,7 @@ impl SfuEvidence {
             not_before: None,
             pause: BACKOFF,
             doubtful_until: None,
+            appeared: BTreeSet::new(),
             seen,
         }
     }
@@ -187,8 +190,9 @@ impl SfuEvidence {
         self.is_asking = has_names;
         self.last_question = Some(now);
         if !has_names {
-            // Nothing of it is known any more when somebody calls again.
-            self.answer = None;
+            // Nothing of it is known any more when somebody calls again, neither how it was.
+            (self.answer, self.failure, self.health) = (None, None, Health::default());
+            (self.not_before, self.pause) = (None, BACKOFF);
         }
     }
 
@@ -230,11 +234,16 @@ impl SfuEvidence {
         let mut taken =
             SfuTaken { is_back: was_away.is_some_and(|(.., was_told)| was_told), ..SfuTaken::default() };
         let is_anybody_there = answer.has_people();
-        if let Some(before) = &self.answer
-            && !is_anybody_there
-            && before.among(&answer).any(|(_, room)| has_people(room))
-            && !is_emptied_by_leaving(before, &answer)
-        {
+        let all_are_gone = !is_anybody_there
+            && match &self.answer {
+                Some(before) => {
+                    before.among(&answer).any(|(_, room)| has_people(room))
+                        && !is_emptied_by_leaving(before, &answer)
+                }
+                // It may have been restarted together with the janitor, or while that was away.
+                None => !self.seen.is_empty(),
+            };
+        if all_are_gone {
             taken.begins_anew = self.doubtful_until.is_none();
             self.doubtful_until = Some(now + RESTART);
             tracing::warn!("everybody is gone from the SFU at once: taken for a restart of it");
@@ -242,6 +251,7 @@ impl SfuEvidence {
             self.doubtful_until = None;
         }
         let before = self.answer.as_ref();
+        self.appeared.clear();
         for (name, room) in &answer.names {
             let there = answer.view.get(name).map(|room| &room.participants);
             let was_asked = before.is_some_and(|before| before.names.contains_key(name));
@@ -249,8 +259,11 @@ impl SfuEvidence {
             if !was_asked || there != before {
                 taken.changed.insert(room.clone());
             }
-            if there.is_some_and(|there| !there.identities.is_empty()) {
+            for identity in there.iter().flat_map(|there| &there.identities) {
                 taken.live.insert(room.clone());
+                if was_asked && before.is_none_or(|before| !before.identities.contains(identity)) {
+                    self.appeared.insert((name.clone(), identity.clone()));
+                }
             }
         }
         self.answer = Some(answer);
@@ -278,6 +291,11 @@ impl SfuEvidence {
         let view = self.answer.iter().flat_map(|answer| &answer.view);
         view.filter(move |(_, room)| room.participants.identities.contains(identity))
             .map(|(name, _)| name.as_str())
+    }
+
+    /// Whether somebody has come into a room of this name since the answer before.
+    pub(in crate::janitor) fn has_appeared(&self, name: &str, identity: &str) -> bool {
+        self.appeared.contains(&(name.to_owned(), identity.to_owned()))
     }
 
     /// Notes that it lists a membership; true when that is new.

@@ -9,7 +9,7 @@ use rtc_janitor_core::{
 };
 
 use super::{Index, Judged};
-use crate::janitor::{Janitor, memory::OpenEvent};
+use crate::janitor::{Janitor, evidence::SfuEvidence, memory::OpenEvent};
 
 impl Janitor {
     /// Events with something due that was not dealt with before and is not being written.
@@ -75,6 +75,12 @@ impl Janitor {
             || self.settings.leaves_alone(&judged.membership.owner.user)
     }
 
+    /// Whether our SFU has not answered since something about a membership on it fell due: it may be listed by now.
+    pub(super) fn sfu_answer_is_old(&self, judged: &Judged) -> bool {
+        matches!(judged.evidence.sfu, Sfu::Absent { .. })
+            && self.evidence.sfu.as_ref().and_then(SfuEvidence::observed_at) < judged.due_at
+    }
+
     fn entry(&self, judged: &Judged) -> Entry {
         let owner = &judged.membership.owner;
         Entry {
@@ -85,7 +91,7 @@ impl Janitor {
             was_expired_when_sent: judged.membership.was_expired_when_sent(),
             last_sign: judged.membership.last_sign,
             is_remote: owner.user.server_name() != self.settings.user_id.server_name(),
-            sfu_is_silent: judged.evidence.sfu == Sfu::Unknown,
+            sfu_is_silent: judged.evidence.sfu == Sfu::Unknown || self.sfu_answer_is_old(judged),
         }
     }
 }

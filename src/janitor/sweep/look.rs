@@ -40,6 +40,9 @@ pub struct SweepSummary {
     pub planned: usize,
 }
 
+/// How long after its membership a client may need to be on the SFU; seen were up to 8.5 s.
+const REACHES_SFU: Duration = Duration::from_secs(20);
+
 /// A write is believed to be possible until the power levels of its room are known: so that the limits,
 /// and not every ghost there is, decide whose are read.
 const ASSUMED: Route = Route::OwnPower;
@@ -183,11 +186,19 @@ impl Janitor {
                     None => {}
                 }
             }
-            // Whether that means anything can be found out.
-            if let Some(sfu) = &mut self.evidence.sfu
-                && judged.evidence.sfu == (Sfu::Absent { counts: false })
-            {
-                sfu.names.want(judged.membership.start);
+            let is_old = !judged.due.is_empty() && self.sfu_answer_is_old(judged);
+            let Some(sfu) = &mut self.evidence.sfu else { continue };
+            match judged.evidence.sfu {
+                _ if is_old => sfu.doubt(),
+                // It is not asked about this one so far.
+                Sfu::Unknown => sfu.opened(),
+                // Whether that means anything can be found out, once whoever joins a call has reached the SFU.
+                Sfu::Absent { counts: false }
+                    if sfu.observed_at() > Some(judged.membership.last_sign + REACHES_SFU) =>
+                {
+                    sfu.names.want(judged.membership.start);
+                }
+                Sfu::Absent { .. } | Sfu::Listed | Sfu::NotOurs => {}
             }
         }
     }
@@ -235,7 +246,10 @@ impl Janitor {
         plan.held.extend(unread.map(|candidate| (candidate, HeldBack::RouteUnknown)));
         for (candidate, why) in &plan.held {
             tracing::debug!(room = %candidate.room, key = %candidate.key, ?why, "held back");
-            if matches!(why, HeldBack::RouteUnknown | HeldBack::ClockSkew | HeldBack::NotRefreshed) {
+            if matches!(
+                why,
+                HeldBack::RouteUnknown | HeldBack::ClockSkew | HeldBack::NotRefreshed | HeldBack::SfuSilent
+            ) {
                 self.sweep.waiting.insert(candidate.room.clone());
             }
         }

@@ -9,8 +9,11 @@ use rtc_janitor_core::{
 };
 use serde_json::json;
 
-use super::fakes::{ROOM, SERVICE, Story, key, with_sfu};
-use crate::{janitor::Settings, world::livekit::SfuError};
+use super::fakes::{Fate, ROOM, SERVICE, Story, key, with_sfu};
+use crate::{
+    janitor::Settings,
+    world::{NeighbourError, livekit::SfuError},
+};
 
 const ALICE: &str = "@alice:hs";
 const BOB: &str = "@bob:hs";
@@ -204,4 +207,39 @@ async fn a_foreign_sfu_is_asked_for_nothing_and_says_nothing() {
     story.minutes(30).await;
     assert_eq!(story.world.lock().sfu_questions, before);
     assert!(story.is_open(ALICE));
+}
+
+#[tokio::test]
+async fn what_the_sfu_said_before_something_fell_due_is_asked_for_once_more() {
+    let mut story =
+        Story::with(Settings { sfu_interval: Duration::from_mins(10), ..story().janitor.file.clone() });
+    story.joins(ALICE, "D");
+    story.seconds(20).await;
+    story.world.log_out(ALICE, "D");
+    story.seconds(120).await;
+    let before = story.world.lock().sfu_questions;
+    // She has reached the SFU since it was asked.
+    story.connect(ALICE);
+    story.minutes(8).await;
+    assert!(story.world.lock().sfu_questions > before);
+    assert!(story.is_open(ALICE));
+}
+
+#[tokio::test]
+async fn what_waits_to_be_written_is_withdrawn_when_the_sfu_no_longer_answers() {
+    let mut story = story();
+    story.calls(ALICE).await;
+    story.calls(BOB).await;
+    story.seconds(180).await;
+    // The server takes nothing for a while.
+    let slow = Fate::Fails(NeighbourError::RateLimited { retry_after: Duration::from_mins(3) });
+    story.world.lock().fates.push_back(slow);
+    story.disconnect(ALICE);
+    story.seconds(130).await;
+    assert_eq!(story.writes(), 0);
+    // She comes back just as the SFU goes away.
+    story.connect(ALICE);
+    story.world.lock().sfu_fails = Some(SfuError::Unreachable("connection refused".into()));
+    story.minutes(10).await;
+    assert!(story.is_open(ALICE) && story.is_open(BOB));
 }

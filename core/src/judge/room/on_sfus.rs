@@ -155,8 +155,9 @@ impl<'a> CallsOnSfus<'a> {
         }
         let name_is_right =
             !on_sfu.unexplained && on_sfu.latest_present.is_some_and(|start| start > placed.membership.start);
-        let is_known =
-            || name_is_right || observations.was_on_sfu(placed) || observations.knows_sfu_room(placed);
+        // Somebody whom no membership explains may be this one, under an identity that is not known here.
+        let is_named = || !on_sfu.unexplained && observations.knows_sfu_room(placed);
+        let is_known = || name_is_right || observations.was_on_sfu(placed) || is_named();
         Sfu::Absent { counts: place.is_sure && is_known() }
     }
 }

@@ -36,6 +36,8 @@ pub(in crate::janitor) struct SfuNames {
     configured: BTreeSet<String>,
     /// Services that gave a token for it.
     proven: BTreeSet<String>,
+    /// Services that gave one for another SFU, whatever the settings say.
+    others: BTreeSet<String>,
     /// Until when each way to name rooms is known to have been in use: calls that began before it have their
     /// room under one of these names.
     recipes: BTreeMap<Recipe, Timestamp>,
@@ -58,6 +60,7 @@ impl SfuNames {
         Self {
             configured,
             proven,
+            others: BTreeSet::new(),
             recipes,
             is_wanted: false,
             is_asking: false,
@@ -70,7 +73,7 @@ impl SfuNames {
 
     /// Whether a focus means our SFU.
     pub(in crate::janitor) fn is_ours(&self, focus: &Focus) -> bool {
-        focus.names().any(|name| self.all().contains(name))
+        focus.names().any(|name| self.all().contains(name) && !self.others.contains(name))
     }
 
     /// What memberships call it.
@@ -106,6 +109,11 @@ impl SfuNames {
     /// Whether the room of a membership that began then has one of the names that are known.
     pub(in crate::janitor) fn knows_room_of(&self, start: Timestamp) -> bool {
         self.recipes.values().any(|until| *until > start)
+    }
+
+    /// Whether somebody is absent of whom it is not known whether that means anything.
+    pub(in crate::janitor) fn is_wanted(&self) -> bool {
+        self.is_wanted
     }
 
     /// Somebody who began then is absent, and it is not known whether that means anything.
@@ -157,26 +165,33 @@ impl SfuNames {
     ) -> bool {
         self.is_asking = false;
         let mut named = BTreeSet::new();
-        let mut learned = false;
+        let (mut learned, mut is_unreadable) = (false, false);
         let mut failures = Vec::new();
         for (service, proof) in proofs {
             match proof {
                 Ok(name) => {
-                    learned |= self.proven.insert(service.clone());
-                    match Recipe::of(room, &name) {
-                        Some(recipe) => _ = named.insert(recipe),
-                        None => {
-                            failures.push(format!("{service} names rooms in a way that is not known here"));
-                        }
+                    learned |= self.proven.insert(service.clone()) | self.others.remove(&service);
+                    if let Some(recipe) = Recipe::of(room, &name) {
+                        named.insert(recipe);
+                    } else {
+                        is_unreadable = true;
+                        failures.push(format!("{service} names rooms in a way that is not known here"));
                     }
                 }
                 Err(why) => {
                     // Whoever stands before another SFU is no name of ours.
                     let is_other = matches!(why, NoProof::OtherSfu(_));
-                    learned |= is_other && self.proven.remove(&service);
+                    learned |=
+                        is_other && (self.proven.remove(&service) | self.others.insert(service.clone()));
                     failures.push(format!("{service}: {why}"));
                 }
             }
+        }
+        if is_unreadable {
+            // Somebody's room may have any name by now, so nobody's absence counts by it.
+            learned |= !self.recipes.is_empty();
+            self.recipes.clear();
+            named.clear();
         }
         if named.is_empty() {
             let failure = if failures.is_empty() {
@@ -193,7 +208,7 @@ impl SfuNames {
         }
         self.recipes.retain(|recipe, _| named.contains(recipe));
         for recipe in named {
-            learned |= self.recipes.insert(recipe, asked).is_none_or(|before| before < asked);
+            learned |= self.recipes.insert(recipe, asked).is_none();
         }
         (self.is_wanted, self.failure, self.pause) = (false, None, BACKOFF);
         self.next = Some(now + LOOK_AGAIN);

@@ -62,6 +62,30 @@ fn when_all_are_gone_at_once_nobody_is_absent_until_somebody_is_back_or_five_min
 }
 
 #[test]
+fn an_sfu_that_lists_nobody_right_after_a_start_may_have_been_restarted_where_somebody_was_seen_there() {
+    let seen = [("!1".into(), "k".into(), START)].into();
+    let memory = SfuMemory { seen, ..SfuMemory::default() };
+    let mut known = SfuEvidence::new(BTreeSet::new(), INTERVAL, memory);
+    fail(&mut known, 0, down());
+    answer(&mut known, 5, &[]);
+    assert!(!counts(&known, 5) && counts(&known, 305));
+    let mut fresh = sfu();
+    answer(&mut fresh, 5, &[]);
+    assert!(counts(&fresh, 5));
+}
+
+#[test]
+fn only_who_comes_into_a_room_that_was_asked_for_before_has_appeared() {
+    let mut sfu = sfu();
+    answer(&mut sfu, 0, &[("!1", "a", &["alice"])]);
+    assert!(!sfu.has_appeared("!1", "alice"), "nobody knows since when");
+    answer(&mut sfu, 15, &[("!1", "a", &["alice", "bob"])]);
+    assert!(sfu.has_appeared("!1", "bob") && !sfu.has_appeared("!1", "alice"));
+    answer(&mut sfu, 30, &[("!1", "a", &["alice", "bob"])]);
+    assert!(!sfu.has_appeared("!1", "bob"));
+}
+
+#[test]
 fn a_room_that_the_last_one_has_left_is_no_restart() {
     let mut sfu = sfu();
     answer(&mut sfu, 0, &[("!1", "a", &["alice"])]);
@@ -159,7 +183,7 @@ fn it_is_asked_in_its_interval_sooner_while_anybody_is_there_and_not_at_all_whil
 mod names {
     use super::*;
     use crate::world::livekit::{BadToken, NoProof};
-    use rtc_janitor_core::rtc::sfu_names::Recipe;
+    use rtc_janitor_core::rtc::{membership::Focus, sfu_names::Recipe};
 
     const SERVICE: &str = "https://jwt";
 
@@ -198,7 +222,7 @@ mod names {
     #[test]
     fn a_token_for_another_sfu_proves_nothing_and_takes_back_what_was_proved() {
         let mut names = names(&[]);
-        assert!(!proved(&mut names, 0, Err(NoProof::OtherSfu(BadToken::Signature))));
+        proved(&mut names, 0, Err(NoProof::OtherSfu(BadToken::Signature)));
         assert!(names.is_unknown() && names.failure().is_some());
         assert_eq!(names.next_question(at(0)), Some(at(60)), "tried again, less and less often");
         assert!(proved(&mut names, 60, Ok(Recipe::Pipe.name(&room()))));
@@ -212,9 +236,25 @@ mod names {
     #[test]
     fn a_name_made_in_an_unknown_way_teaches_nothing() {
         let mut names = names(&[SERVICE]);
-        assert!(!proved(&mut names, 10, Ok("what is this".into())) || !names.knows_room_of(at(0)));
+        proved(&mut names, 10, Ok("what is this".into()));
+        assert!(!names.knows_room_of(at(0)));
+        proved(&mut names, 60, Ok(Recipe::Json.name(&room())));
+        assert!(names.knows_room_of(at(0)));
+        // The service was upgraded to one that nobody here knows.
+        proved(&mut names, 120, Ok("what is this".into()));
         assert!(!names.knows_room_of(at(0)));
         assert!(names.failure().unwrap().contains("not known here"));
+    }
+
+    #[test]
+    fn a_service_that_the_settings_name_and_that_stands_before_another_sfu_is_not_ours() {
+        let focus = Focus { service_url: Some(SERVICE.into()), url: None, alias: None };
+        let mut names = names(&[SERVICE]);
+        assert!(names.is_ours(&focus));
+        proved(&mut names, 0, Err(NoProof::OtherSfu(BadToken::Signature)));
+        assert!(!names.is_ours(&focus));
+        proved(&mut names, 60, Ok(Recipe::Json.name(&room())));
+        assert!(names.is_ours(&focus));
     }
 
     #[test]

@@ -144,3 +144,12 @@ fn every_name_that_a_call_may_have_is_asked_for_unless_all_are_elsewhere_for_sur
     }
     assert_eq!(names(&[("alice", "https://theirs"), ("bob", OURS)]), ours);
 }
+
+#[test]
+fn whom_no_membership_explains_may_be_the_one_who_is_absent() {
+    let mut world = World::with(&[], SfuRoom::Participants);
+    world.knows_sfu_room = true;
+    let stranger = SfuRoom::Participants(std::iter::once("@alice:hs:".to_owned()).collect());
+    world.rooms.insert(Recipe::Json.name(&room()), stranger);
+    assert_eq!(world.says(&[("alice", OURS)]), [Sfu::Absent { counts: false }]);
+}
