@@ -56,13 +56,16 @@ async fn somebody_under_another_identity_or_after_a_standstill_is_there() -> Res
     let bot = scene.start().await?;
     let (stalled, hashed, control) =
         (scene.member("stalled").await?, scene.member("hashed").await?, scene.member("control").await?);
+    let absent = scene.member("absent").await?;
     let client = scene.client(&stalled).await?;
     let was_there = scene.stays(&control).await?;
     // Element Call is listed so on every SFU of a call but its own, and on its own for a moment.
     let _under_hash = Participant::stay(&scene.livekit, &scene.sfu_room(), &hashed_identity(&hashed)).await?;
-    // No membership explains a recorder, and none need.
-    let _recorder =
-        Participant::join_with(&scene.livekit, &LiveKit::recorder_token("EG_1", &scene.sfu_room())).await?;
+    // No membership explains a recorder, and none need: who was never there counts as absent beside one.
+    let recorder = async |name| {
+        Participant::join_with(&scene.livekit, &LiveKit::recorder_token(name, &scene.sfu_room())).await
+    };
+    let _recorder = recorder("EG_1").await?;
     for device in [&stalled, &control] {
         scene.is_seen(&bot, device).await?;
     }
@@ -78,6 +81,9 @@ async fn somebody_under_another_identity_or_after_a_standstill_is_there() -> Res
     .await?;
     client.go_on()?;
     scene.cleared(&control, begun).await?;
+    // One that has no media is put out after a minute.
+    let _another = recorder("EG_2").await?;
+    scene.cleared(&absent, begun).await?;
     bot.sweeps_again().await?;
     for device in [&stalled, &hashed] {
         assert!(scene.is_open(device).await?, "{}\n{}", device.user_id, bot.log());
