@@ -12,6 +12,7 @@ use crate::config::{Config, ConfigError};
 
 pub mod config;
 pub mod explain;
+pub mod healthcheck;
 pub mod logging;
 pub mod run;
 mod set_up;
@@ -37,7 +38,7 @@ struct CommandLine {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done; for sweep: nothing stale remains
-  1  something unexpected went wrong
+  1  something unexpected went wrong; for healthcheck: the bot does not answer
   2  a mistake in the command line, the settings or a file; stderr says which
   3  for sweep: something stale remains
 
@@ -49,6 +50,7 @@ enum Command {
     Sweep(sweep::Args),
     Explain(explain::Args),
     Config(config::Args),
+    Healthcheck(healthcheck::Args),
 }
 
 /// Why a subcommand did not do what was asked. Each is told in one sentence on stderr.
@@ -126,6 +128,10 @@ fn dispatch(line: CommandLine) -> Result<ExitCode, CliError> {
         }
         Command::Explain(args) => explain::main(&args),
         Command::Config(args) => config::main(&args, load),
+        Command::Healthcheck(args) => {
+            let config = load()?;
+            runtime()?.block_on(healthcheck::main(args, config))
+        }
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) use parse::{room_text, user_id_text};
 pub use checked::{Homeserver, HomeserverAddress, LiveKit};
 pub use error::{ConfigError, Origin};
 pub use example::example;
-pub use keys::{AdminRoom, Breaker, Graces, Janitor, Limits, Log, Owners, Rooms, Rules, Store};
+pub use keys::{AdminRoom, Breaker, Graces, Http, Janitor, Limits, Log, Owners, Rooms, Rules, Store};
 pub use rtc_janitor_core::{judge::policy::Grace, mode::Mode};
 pub use sign_in::{Chat, Login};
 pub use types::{LogFormat, RoomRef, UserGlobs};
@@ -68,6 +68,8 @@ pub struct Config {
     pub chat: Chat,
     /// `[livekit]`: the call server, where one is set up.
     pub livekit: Option<LiveKit>,
+    /// `[http]`: what other programs may ask.
+    pub http: Http,
     /// `[log]`: what goes to stderr.
     pub log: Log,
     file: Option<PathBuf>,

@@ -13,6 +13,7 @@
 //! | `voice` | what is to be said, and when |
 //! | `joins`, `reads`, `background`, `pace` | what is wanted of the homeserver, what is under way, how fast |
 //! | `lookups` | commands that wait for a fresh view |
+//! | `left_behind` | who is gone from the SFU and not from the room |
 //! | `presence` | whether somebody can be told |
 //! | `overrides` | what was set by command |
 //!
@@ -25,10 +26,12 @@
 //! | `keys` | opens and closes keys in all parts |
 //! | `requests` | starts reads, writes and joins |
 //! | `call_server` | when the SFU is asked for what |
+//! | `leave_lag` | measures who ends the memberships of those who are gone |
 //! | `queries` | what commands ask |
 //! | `commands` | what is written down of them |
 //! | `digest` | sums up for people, once a day or a week |
 //! | `new_journal` | what follows when an earlier journal was lost |
+//! | `gauges` | shows how things stand to whoever watches from outside |
 //! | `once` | a single sweep without the loop |
 //!
 //! Calls between these files go one way; `.ci/method-graph` checks it.
@@ -41,11 +44,13 @@ mod call_server;
 mod commands;
 mod digest;
 mod evidence;
+mod gauges;
 pub mod handle;
 mod ingest;
 mod input;
 mod joins;
 mod keys;
+mod leave_lag;
 pub(crate) mod lookups;
 mod memory;
 mod new_journal;
@@ -71,6 +76,7 @@ pub use input::{Announcement, Inbox, Posted, SyncUpdate};
 pub use presence::Side;
 use rtc_janitor_core::{
     ids::{RoomId, StateKey},
+    leave_lag::LeftBehind,
     render::Message,
     time::Timestamp,
 };
@@ -79,12 +85,15 @@ pub use sweep::{Judged, SweepSummary};
 use tokio::sync::watch;
 pub use voice::{Mail, Outbox};
 
-use crate::world::{
-    Rooms, StateWriter,
-    clock::Clock,
-    device_lists::DeviceLists,
-    journal::{FindingKind, Journal, JournalError, WriteRecord},
-    livekit::CallServer,
+use crate::{
+    metrics::Metrics,
+    world::{
+        Rooms, StateWriter,
+        clock::Clock,
+        device_lists::DeviceLists,
+        journal::{FindingKind, Journal, JournalError, WriteRecord},
+        livekit::CallServer,
+    },
 };
 use background::Background;
 use evidence::Evidence;
@@ -112,6 +121,8 @@ pub struct Ports {
     pub call_server: Option<Arc<dyn CallServer>>,
     /// Knows the time.
     pub clock: Arc<dyn Clock>,
+    /// Counts.
+    pub metrics: Metrics,
 }
 
 /// The parts, and the ports through which they learn and act.
@@ -140,6 +151,9 @@ pub struct Janitor {
     joins: Joins,
     reads: Reads,
     lookups: Lookups,
+    left_behind: LeftBehind,
+    /// When it was last looked whether leaves are slow.
+    looked_at_lags: Option<Timestamp>,
     background: Background,
     /// The sync answer that is being taken in.
     ingesting: Option<Ingest>,

@@ -8,6 +8,8 @@
 //! | [`world`] | the outside: one port (trait) for each neighbour, and its implementation beside it |
 //! | [`janitor`] | the loop, and the parts that own its state |
 //! | [`admin_room`] | the command dispatcher, who may give commands, one file for each command, posting |
+//! | [`http`] | what other programs may ask: live, ready, metrics, webhooks |
+//! | [`metrics`] | what is counted |
 //! | [`config`] | file, environment and defaults into a checked [`config::Config`], from one table of keys |
 //! | [`cli`] | one file for each subcommand; it wires everything together |
 //! | [`supervisor`], [`shutdown`] | starts the tasks of `run`; ends all of them when one ends unasked, or on a signal |
@@ -21,6 +23,8 @@
 //!   takes its settings from `config`.
 //! - `admin_room` asks the janitor by a [`janitor::handle::JanitorHandle`], between two steps of its loop, and
 //!   reaches the outside by ports.
+//! - `http` waits for nobody: it reads what others have left for it, and leaves what it was told.
+//! - `metrics` imports `core` and the errors of `world`; whoever counts holds a clone.
 //! - `cli` may import all of them, and nobody imports `cli`.
 //!
 //! # The way of one event, from sync to write
@@ -48,7 +52,9 @@
 pub mod admin_room;
 pub mod cli;
 pub mod config;
+pub mod http;
 pub mod janitor;
+pub mod metrics;
 pub mod shutdown;
 pub mod supervisor;
 pub mod world;

@@ -8,6 +8,7 @@
 //! | [`rtc`] | what is on the wire: membership content, state keys, SFU names |
 //! | [`judge`] | what is concluded from a membership and the evidence about it |
 //! | [`ledger`] | what is stale since when, what is due, when to look again |
+//! | [`leave_lag`] | how long memberships stand after their device has gone from the SFU |
 //! | [`guard`] | limits, breaker, quarantine: may this be written now |
 //! | [`plan`] | what one sweep would write, and what it holds back and why |
 //! | [`finding`] | what a sweep found about a key, for the journal and the reports |
@@ -20,6 +21,7 @@ pub mod finding;
 pub mod guard;
 pub mod ids;
 pub mod judge;
+pub mod leave_lag;
 pub mod ledger;
 pub mod mode;
 pub mod plan;

@@ -15,6 +15,7 @@ use tokio::{
 
 use crate::{
     janitor::{Mail, Posted, Side},
+    metrics::{self, Asked, Metrics},
     shutdown::Shutdown,
     world::{Chat, NeighbourError, Post, backoff::Backoff, journal::StoredMessage},
 };
@@ -70,6 +71,8 @@ pub struct Posting {
     pub posted: mpsc::UnboundedSender<Posted>,
     /// Told whether the homeserver takes messages: while it does not, nobody can be told of a write.
     pub posts: watch::Sender<Option<Side>>,
+    /// Counts.
+    pub metrics: Metrics,
 }
 
 impl Posting {
@@ -102,7 +105,9 @@ impl Posting {
                 self.settle(stored, None);
                 continue;
             };
-            match self.post(&stored, &post).await {
+            let posted = self.post(&stored, &post).await;
+            self.metrics.asked(Asked::AdminRoom, metrics::outcome(&posted));
+            match posted {
                 Ok(event) => {
                     backoff.reset();
                     set(&self.posts, Ok(()));
@@ -279,7 +284,13 @@ pub(crate) mod tests {
         }
         outbox.release();
         drop(outbox);
-        let posting = Posting { chat: Arc::clone(&chat) as _, mail, posted, posts: watch::Sender::new(None) };
+        let posting = Posting {
+            chat: Arc::clone(&chat) as _,
+            mail,
+            posted,
+            posts: watch::Sender::new(None),
+            metrics: Metrics::new(),
+        };
         posting.run(Shutdown::new()).await;
         for _ in 0..number {
             acknowledged.recv().await.expect("each is acknowledged");
@@ -354,7 +365,8 @@ pub(crate) mod tests {
             let mut state = posts.subscribe();
             outbox.put(notice("a", "a clear"));
             outbox.release();
-            let posting = Posting { chat: Arc::clone(&chat) as _, mail, posted, posts };
+            let posting =
+                Posting { chat: Arc::clone(&chat) as _, mail, posted, posts, metrics: Metrics::new() };
             let task = tokio::spawn(posting.run(Shutdown::new()));
             let refused = state.wait_for(|state| matches!(state, Some(Err(_)))).await;
             drop(refused.expect("it is told"));

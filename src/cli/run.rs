@@ -1,6 +1,7 @@
 //! `rtc-janitor run`: the bot, until it is told to stop.
 
 mod other_watch;
+mod outside;
 mod posting;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
@@ -21,13 +22,14 @@ use super::{
 use crate::{
     admin_room::{self, CommandContext, CommandDispatcher, Posting},
     config::{AdminRoom as AdminRoomSettings, Config, RoomRef},
+    http::Pulses,
     janitor::{
         Inbox, Janitor, Outbox, Settings,
         handle::JanitorHandle,
         watcher::{Ended, Watcher},
     },
     shutdown::Shutdown,
-    supervisor::Supervisor,
+    supervisor::{Supervisor, TaskResult},
     world::{
         Chat, Post, Rooms,
         chat::{AdminRoom, ChatConnection},
@@ -90,9 +92,12 @@ pub struct Running {
 /// # Errors
 /// What cannot heal while it runs.
 pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>, CliError> {
+    let mut supervisor = Supervisor::new(shutdown.clone());
+    let outside = outside::serve(&config, &mut supervisor, &shutdown);
     let patience = Patience { shutdown: &shutdown, longest: None };
     let Some(signed_in) = Box::pin(sign_in(&config, patience)).await? else { return Ok(None) };
     let SignedIn { store, journal, homeserver, settings, chat, admin_room } = signed_in;
+    let homeserver = homeserver.counted(outside.metrics.clone());
 
     let (updates, sync) = mpsc::channel(SYNC_UPDATES);
     let (outbox, mail) = Outbox::new();
@@ -102,6 +107,7 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>
     let (reachable, reachability) = watch::channel(None);
     let (posts, posts_taken) = watch::channel(None);
     let (announce, announcements) = mpsc::unbounded_channel();
+    let (synced, last_sync) = watch::channel(None);
 
     let port: Arc<dyn Chat> = Arc::new(admin_room.clone());
     let context = CommandContext {
@@ -117,37 +123,32 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>
     let dispatcher = CommandDispatcher::new(context, *power_level, admins.iter().cloned());
     let since = journal.since()?;
     let interval = settings.reread_interval;
-    let watcher = Watcher::new(Box::new(homeserver.watch()), Arc::new(SystemClock), interval, updates);
-    let posting = Posting { chat: Arc::clone(&port), mail, posted, posts };
-    let janitor = Janitor::new(settings, set_up::ports(&config, &homeserver)?, journal, outbox)?;
+    let watcher =
+        Watcher::new(Box::new(homeserver.watch()), Arc::new(SystemClock), interval, updates, synced);
+    let posting = Posting { chat: Arc::clone(&port), mail, posted, posts, metrics: outside.metrics.clone() };
+    let janitor = Janitor::new(
+        settings,
+        set_up::ports(&config, &homeserver, outside.metrics.clone())?,
+        journal,
+        outbox,
+    )?;
     let inbox = Inbox {
         sync,
         posted: acknowledged,
         admin_room: reachability,
         posts: posts_taken,
         announcements,
+        departures: outside.departures(&mut supervisor, &shutdown),
         requests,
     };
+    outside.health.begin(Pulses {
+        has_seen_all: janitor.has_seen_all(),
+        synced: last_sync,
+        admin_room: reachable.subscribe(),
+    });
 
-    let mut supervisor = Supervisor::new(shutdown.clone());
-    supervisor.spawn("janitor", {
-        let (port, shutdown) = (Arc::clone(&port), shutdown.clone());
-        async move {
-            let Err(error) = janitor.run(inbox, shutdown).await else { return Ok(()) };
-            let why = error.to_string();
-            tracing::error!("cannot go on: {why}");
-            say_last_word(&*port, report::cannot_go_on(&why)).await;
-            Err(format!("cannot go on: {why}"))
-        }
-    });
-    supervisor.spawn("watch", {
-        let (port, shutdown) = (Arc::clone(&port), shutdown.clone());
-        async move {
-            let Ended::SignedOut(why) = watcher.follow(since, shutdown).await else { return Ok(()) };
-            say_last_word(&*port, report::signed_out("watch", &why)).await;
-            Err(session_ended("watch", &why))
-        }
-    });
+    supervisor.spawn("janitor", follow_inputs(janitor, inbox, Arc::clone(&port), shutdown.clone()));
+    supervisor.spawn("watch", follow_sync(watcher, since, Arc::clone(&port), shutdown.clone()));
     supervisor.spawn("chat", {
         let (room, shutdown) = (admin_room.clone(), shutdown.clone());
         async move {
@@ -184,6 +185,32 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>
         Ok(())
     });
     Ok(Some(Running { supervisor, _store: store }))
+}
+
+/// The janitor's loop. When it cannot go on it says so in the admin room, where that can be spoken in.
+async fn follow_inputs(
+    janitor: Janitor,
+    inbox: Inbox,
+    chat: Arc<dyn Chat>,
+    shutdown: Shutdown,
+) -> TaskResult {
+    let Err(error) = janitor.run(inbox, shutdown).await else { return Ok(()) };
+    let why = error.to_string();
+    tracing::error!("cannot go on: {why}");
+    say_last_word(&*chat, report::cannot_go_on(&why)).await;
+    Err(format!("cannot go on: {why}"))
+}
+
+/// The watch.
+async fn follow_sync(
+    watcher: Watcher,
+    since: Option<String>,
+    chat: Arc<dyn Chat>,
+    shutdown: Shutdown,
+) -> TaskResult {
+    let Ended::SignedOut(why) = watcher.follow(since, shutdown).await else { return Ok(()) };
+    say_last_word(&*chat, report::signed_out("watch", &why)).await;
+    Err(session_ended("watch", &why))
 }
 
 /// Everything that is there before the first task starts.

@@ -10,11 +10,13 @@ use tokio::{
 
 use super::CliError;
 use crate::{
-    config::{Chat, Config, HomeserverAddress, Login, RoomRef},
+    config::{self, Chat, Config, HomeserverAddress, Login, RoomRef},
+    http::Webhooks,
     janitor::{
         Ports, Settings,
         aliases::{self, UnresolvedAlias},
     },
+    metrics::Metrics,
     shutdown::Shutdown,
     world::{
         Rooms,
@@ -225,13 +227,13 @@ fn method(login: &Login) -> Method {
 }
 
 /// The real neighbours.
-pub(super) fn ports(config: &Config, homeserver: &Homeserver) -> Result<Ports, CliError> {
+pub(super) fn ports(config: &Config, homeserver: &Homeserver, metrics: Metrics) -> Result<Ports, CliError> {
     let clock = Arc::new(SystemClock);
     let call_server = match &config.livekit {
         None => None,
         Some(keys) => {
-            let key = ApiKey { name: keys.api_key.clone(), secret: keys.api_secret.clone() };
-            let livekit = LiveKit::new(&keys.url, key, homeserver.clone(), clock.clone())
+            let key = api_key(keys);
+            let livekit = LiveKit::new(&keys.url, key, homeserver.clone(), clock.clone(), metrics.clone())
                 .map_err(|error| CliError::unexpected("cannot ask the call server", &error))?;
             Some(Arc::new(livekit) as Arc<dyn CallServer>)
         }
@@ -242,7 +244,20 @@ pub(super) fn ports(config: &Config, homeserver: &Homeserver) -> Result<Ports, C
         device_lists: Arc::new(KeysQuery::new(homeserver.clone())),
         call_server,
         clock,
+        metrics,
     })
+}
+
+/// What our SFU tells, where it may.
+pub(super) fn webhooks(config: &Config, metrics: &Metrics) -> Option<Arc<Webhooks>> {
+    let keys = config.livekit.as_ref().filter(|keys| keys.webhook)?;
+    config.http.listen?;
+    Some(Arc::new(Webhooks::new(api_key(keys), Arc::new(SystemClock), metrics.clone())))
+}
+
+/// The key of our SFU.
+pub(super) fn api_key(keys: &config::LiveKit) -> ApiKey {
+    ApiKey { name: keys.api_key.clone(), secret: keys.api_secret.clone() }
 }
 
 /// The rooms that aliases led to at earlier starts.

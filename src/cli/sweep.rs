@@ -12,6 +12,7 @@ use crate::{
         Janitor, Outbox,
         once::{LONGEST_GAP, OnceError, PATIENCE, Swept},
     },
+    metrics::Metrics,
     world::{
         clock::{Clock as _, SystemClock},
         journal::FindingKind,
@@ -81,7 +82,8 @@ pub async fn main(args: Args, config: Config) -> Result<ExitCode, CliError> {
     }
     // Nothing is said in the admin room: whoever runs this reads it here.
     let (outbox, _mail) = Outbox::new();
-    let mut janitor = Janitor::new(settings, set_up::ports(&config, &homeserver)?, journal, outbox)?;
+    let mut janitor =
+        Janitor::new(settings, set_up::ports(&config, &homeserver, Metrics::new())?, journal, outbox)?;
     let (swept, report) = janitor.sweep_once(&mut homeserver.watch(), args.wait, &shutdown).await.map_err(
         |error| match error {
             OnceError::Journal(error) => error.into(),

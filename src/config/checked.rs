@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use super::{
     Config,
     keys::{
-        AdminRoom, Breaker, ChatLoginKeys, Graces, HomeserverKeys, Janitor, Limits, LiveKitKeys, Log,
+        AdminRoom, Breaker, ChatLoginKeys, Graces, HomeserverKeys, Http, Janitor, Limits, LiveKitKeys, Log,
         LoginKeys, Owners, Rooms, Rules, Store,
     },
     reader::{Noted, Reader},
@@ -47,6 +47,8 @@ pub struct LiveKit {
     pub service_urls: Vec<String>,
     /// How often it is asked while somebody may be in a call there.
     pub poll_interval: Duration,
+    /// Whether it may tell who has left.
+    pub webhook: bool,
 }
 
 impl fmt::Display for HomeserverAddress {
@@ -74,6 +76,7 @@ pub(super) fn config(reader: &mut Reader, file: Option<&Path>) -> Result<Config,
     let chat = ChatLoginKeys::read(reader)
         .and_then(|keys| sign_in::chat(reader, keys, homeserver.as_ref(), login.as_ref()));
     let livekit = LiveKitKeys::read(reader).and_then(|keys| livekit(reader, keys));
+    let http = Http::read(reader);
     let log = Log::read(reader);
     Ok(Config {
         homeserver: homeserver?,
@@ -89,6 +92,7 @@ pub(super) fn config(reader: &mut Reader, file: Option<&Path>) -> Result<Config,
         admin_room: admin_room?,
         chat: chat?,
         livekit: livekit?,
+        http: http?,
         log: log?,
         file: file.map(Path::to_owned),
         rows: Vec::new(),
@@ -98,7 +102,7 @@ pub(super) fn config(reader: &mut Reader, file: Option<&Path>) -> Result<Config,
 
 /// All three of what it takes, or nothing.
 fn livekit(reader: &mut Reader, keys: LiveKitKeys) -> Result<Option<LiveKit>, Noted> {
-    let LiveKitKeys { url, api_key, api_secret, service_urls, poll_interval } = keys;
+    let LiveKitKeys { url, api_key, api_secret, service_urls, poll_interval, webhook } = keys;
     let missing: Vec<_> = [
         (url.is_none(), "livekit.url"),
         (api_key.is_none(), "livekit.api_key_file"),
@@ -109,7 +113,7 @@ fn livekit(reader: &mut Reader, keys: LiveKitKeys) -> Result<Option<LiveKit>, No
     .collect();
     match (url, api_key, api_secret) {
         (Some(url), Some(api_key), Some(api_secret)) => {
-            Ok(Some(LiveKit { url, api_key, api_secret, service_urls, poll_interval }))
+            Ok(Some(LiveKit { url, api_key, api_secret, service_urls, poll_interval, webhook }))
         }
         (None, None, None) if service_urls.is_empty() => Ok(None),
         _ => Err(reader.note(format!(

@@ -4,7 +4,7 @@
 //! stands; after a change, `UPDATE_EXAMPLE=1 cargo test --lib config::example` writes that file anew.
 #![expect(clippy::doc_markdown, reason = "the comments are those of the example file, which is no markdown")]
 
-use std::{num::NonZeroU32, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use matrix_sdk::reqwest::Url;
 use rtc_janitor_core::{
@@ -178,6 +178,14 @@ sections! {
         service_urls: Vec<String> = or_default(SERVICE_URLS, "");
         /// How often it is asked while somebody may be in a call there. While anybody is, at least every 15 s.
         poll_interval: Duration = or_default(DURATION, "20s");
+        /// Whether it may tell at once who has left a call, at http.listen and /livekit/webhook. README has the lines for its settings.
+        webhook: bool = or_default(FLAG, "true");
+    }
+
+    /// What other programs may ask of a running janitor: /live and /ready for containers, /metrics for Prometheus.
+    ["http"] pub struct Http {
+        /// Address and port; "" for none. Nothing there needs a password: leave it where only your own machines reach it.
+        listen: Option<SocketAddr> = or_default(LISTEN, "127.0.0.1:9170");
     }
 
     ["log"] pub struct Log {

@@ -137,7 +137,7 @@ mod tests {
             ("janitors", Some("janitor")),
             ("admin_room.login.passwrd_file", Some("admin_room.login.password_file")),
             ("livekit.service_url", Some("livekit.service_urls")),
-            ("http", None),
+            ("htp", Some("http")),
             ("admin_room.command_prefx", Some("admin_room.command_prefix")),
             ("janitor.clear_call_event", None),
             ("admin_room.zzz", None),

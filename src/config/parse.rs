@@ -3,7 +3,7 @@
 //!
 //! Here are text, choices and lists; below, `amounts` (spans of time, numbers) and `matrix` (ids).
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use ::config::ValueKind;
 use secrecy::SecretString;
@@ -40,6 +40,7 @@ impl<T> How<T> {
 
 pub(super) const COMMAND_PREFIX: How<String> = How::new(Kind::Text, command_prefix);
 pub(super) const FLAG: How<bool> = How::new(Kind::Flag, flag);
+pub(super) const LISTEN: How<Option<SocketAddr>> = How::new(Kind::Text, listen);
 pub(super) const LOG_FORMAT: How<LogFormat> = How::new(Kind::Text, log_format);
 pub(super) const MODE: How<Mode> = How::new(Kind::Text, mode);
 pub(super) const PATH: How<PathBuf> = How::new(Kind::Path, path);
@@ -74,6 +75,26 @@ fn text(value: &ValueKind) -> Parsed<&str> {
         }
         _ => Err(format!("must be text: write \"{}\" in quotes", shown(value))),
     }
+}
+
+/// Where to listen; `None` for nowhere.
+fn listen(value: &ValueKind) -> Parsed<Option<SocketAddr>> {
+    let ValueKind::String(text) = value else {
+        return Err(format!(
+            "{} is not an address in quotes; write one such as \"127.0.0.1:9170\"",
+            shown(value)
+        ));
+    };
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| {
+        format!(
+            "{text:?} is not an address with a port; write one such as \"127.0.0.1:9170\" or \"[::1]:9170\", or \
+             \"\" for none"
+        )
+    })
 }
 
 /// What commands begin with: one word.

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::world::{
     journal::JournalError,
-    livekit::{CallServer, SfuError, SfuView},
+    livekit::{CallServer, SfuError, SfuView, webhook::Departures},
 };
 
 /// How long the SFU may take over all of a question: what it said before is believed meanwhile.
@@ -96,6 +96,13 @@ impl Janitor {
         });
     }
 
+    /// The SFU has told by itself who has left.
+    pub(super) fn sfu_told(&mut self, departures: Departures) {
+        if let Some(sfu) = &mut self.evidence.sfu {
+            sfu.told(departures);
+        }
+    }
+
     /// Takes in what the SFU answered.
     pub(super) fn sfu_answered(
         &mut self,
@@ -109,7 +116,11 @@ impl Janitor {
         }
         let Some(sfu) = &mut self.evidence.sfu else { return Ok(()) };
         let taken = sfu.take_in(names, answer, asked, now);
+        for room in &taken.changed {
+            self.note_who_left_sfu(room, &taken.gone);
+        }
         if taken.begins_anew {
+            self.left_behind.forget_all();
             // What waits was planned while it answered; it may list anybody by now.
             self.sweep.ledger.reset(Neighbour::Sfu);
             self.writes.withdraw(|_, outgoing| outgoing.is_of_sweep());
@@ -129,6 +140,22 @@ impl Janitor {
             self.say(&report::sfu_back(), None)?;
         }
         Ok(())
+    }
+
+    /// The devices of some memberships of a room have gone from the SFU.
+    fn note_who_left_sfu(&mut self, room: &RoomId, gone: &Departures) {
+        let left: Vec<_> = self
+            .subjects_of(room)
+            .filter_map(|(subject, membership)| {
+                let identity = sfu_names::identity(&membership.owner);
+                let mut departures = gone.iter().filter(|(departure, _)| departure.identity == identity);
+                let (_, at) = departures.next()?;
+                Some((subject.key, membership.start, *at))
+            })
+            .collect();
+        for (key, start, at) in left {
+            self.left_behind.gone(room, &key, start, at);
+        }
     }
 
     /// Notes which memberships of a room our SFU lists, and under which name of the room.
@@ -151,6 +178,7 @@ impl Janitor {
             if !is_of_room {
                 continue;
             }
+            self.left_behind.forget(room, &key);
             // Only who has just come shows how rooms are named now; a membership may begin anew in an old room.
             for recipe in recipes {
                 if sfu.has_appeared(&recipe.name(room), &identity) {

@@ -22,6 +22,7 @@ impl Janitor {
         for finding in self.journal.findings_since(since)? {
             digest.add(finding.kind, finding.row.reason, finding.at.since(finding.row.since));
         }
+        digest.leave_lags = self.journal.leave_lags_since(since)?;
         let cleared = self.journal.cleared_since(since)?;
         digest.by_plan = cleared.iter().filter(|write| write.plan.is_some()).count();
         self.journal.set_last_digest(now)?;

@@ -237,7 +237,12 @@ impl Janitor {
             return Ok(());
         }
         // Whether it counts as seen to arrive is settled the first time.
-        let Some(open) = OpenEvent::read(event, seen) else { return self.close_key(room, key) };
+        let Some(open) = OpenEvent::read(event, seen) else {
+            if seen.live {
+                self.note_leave(room, key, &event.sender)?;
+            }
+            return self.close_key(room, key);
+        };
         let first_seen = self.journal.see_event(room, key, &event.event_id, event.origin_server_ts, seen)?;
         let open = if first_seen == seen { Some(open) } else { OpenEvent::read(event, first_seen) };
         let Some(open) = open else { return Ok(()) };

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     shutdown::Shutdown,
-    world::{NeighbourError, SyncBatch},
+    world::{NeighbourError, SyncBatch, livekit::webhook::Departures},
 };
 
 /// What the task that follows sync tells.
@@ -65,6 +65,8 @@ pub struct Inbox {
     pub posts: watch::Receiver<Option<Side>>,
     /// What others want said in the admin room, each once.
     pub announcements: mpsc::UnboundedReceiver<Announcement>,
+    /// Who has left the SFU, by its own webhooks.
+    pub departures: mpsc::Receiver<Departures>,
     /// What others ask of the janitor.
     pub requests: Requests,
 }
@@ -85,6 +87,8 @@ pub(super) enum Input {
     Posted(Posted),
     /// Something is to be said.
     Announcement(Announcement),
+    /// The SFU tells who has left.
+    Departures(Departures),
     /// A sync answer.
     Sync(SyncUpdate),
     /// The sync answer that is being taken in goes on.
@@ -117,6 +121,7 @@ impl Inbox {
             outcome = background.next() => Input::Outcome(outcome),
             Some(posted) = self.posted.recv() => Input::Posted(posted),
             Some(announcement) = self.announcements.recv() => Input::Announcement(announcement),
+            Some(departures) = self.departures.recv() => Input::Departures(departures),
             () = std::future::ready(()), if is_ingesting => Input::Ingest,
             Some(update) = self.sync.recv() => Input::Sync(update),
             () = sleep(wait) => Input::Due,
@@ -140,6 +145,9 @@ impl Inbox {
         if let Ok(posted) = self.posted.try_recv() {
             return Some(Input::Posted(posted));
         }
+        if let Ok(departures) = self.departures.try_recv() {
+            return Some(Input::Departures(departures));
+        }
         if is_ingesting {
             return None;
         }
@@ -159,8 +167,9 @@ mod tests {
         let (reachable, admin_room) = watch::channel(None);
         let (taken, posts) = watch::channel(None);
         let (_announce, announcements) = mpsc::unbounded_channel();
+        let (_tell, departures) = mpsc::channel(1);
         let (_janitor, requests) = JanitorHandle::new();
-        let mut inbox = Inbox { sync, posted, admin_room, posts, announcements, requests };
+        let mut inbox = Inbox { sync, posted, admin_room, posts, announcements, departures, requests };
         let mut background = Background::default();
         for _ in 0..50 {
             background.start(async { Outcome::Joined("!a".into(), Ok(())) });

@@ -140,6 +140,11 @@ impl Joins {
         (under_way < JOINS).then(|| at.max(self.hold.ends(now).unwrap_or(at)))
     }
 
+    /// How many are wanted and have not worked so far.
+    pub(in crate::janitor) fn len(&self) -> usize {
+        self.rooms.len()
+    }
+
     /// Everything that is wanted and has not worked so far.
     pub(in crate::janitor) fn waiting(&self) -> Vec<Waiting> {
         let words = |error: &NeighbourError| match error {

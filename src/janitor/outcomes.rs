@@ -228,6 +228,9 @@ impl Janitor {
                 for source in write.probes() {
                     self.sweep.breakers.probed(*source, room, key, &self.settings.breaker, now);
                 }
+                let me = self.settings.user_id.clone();
+                self.note_leave(room, key, &me)?;
+                self.ports.metrics.cleared(write.reason(), write.route().as_str());
                 self.end_event(room, key, event, now)?;
                 self.notice_quick_return(room, key)?;
                 self.plans.dealt_with(&trigger, event, PlanOutcome::Cleared);
@@ -295,6 +298,7 @@ impl Janitor {
         let now = self.now();
         let (room, key) = (write.room(), write.key());
         tracing::warn!("not cleared: {error}");
+        self.ports.metrics.clear_failed(error);
         self.writes.slow_down(error, now);
         match error {
             // Nobody knows whether it was written: the intent stays open until the key is read.

@@ -94,6 +94,7 @@ impl Janitor {
             unknown: count(|verdict| matches!(verdict, Verdict::Unknown(_))),
             last_sweep: self.sweep.last_regular(),
             neighbours: neighbours.collect(),
+            leave_lags: self.leave_lags()?,
             hour: (self.in_last_hour()?, self.settings.limits.per_hour),
             quarantined: self.sweep.quarantine.count(now),
             excluded: (

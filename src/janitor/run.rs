@@ -51,6 +51,7 @@ impl Janitor {
     /// When the journal cannot be read or written: without it nothing can be done safely.
     pub async fn run(mut self, mut inbox: Inbox, shutdown: Shutdown) -> Result<(), JournalError> {
         self.step()?;
+        self.show();
         self.commit()?;
         loop {
             let wait = self.agenda().wait(self.now());
@@ -72,6 +73,7 @@ impl Janitor {
                 replies.extend(self.take_in_input(input)?);
             }
             self.step()?;
+            self.show();
             self.commit_or_put_off()?;
             for reply in replies {
                 reply();
@@ -154,6 +156,7 @@ impl Janitor {
             Input::Announcement(announcement) => {
                 self.say(&announcement.message, Some(&announcement.subject))?;
             }
+            Input::Departures(departures) => self.sfu_told(departures),
             Input::Sync(update) => self.take_in_sync(update)?,
             Input::Ingest => self.go_on_ingesting()?,
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rtc_janitor_core::{guard::breaker::Breakers, time::Timestamp};
+use rtc_janitor_core::{guard::breaker::Breakers, leave_lag::LeftBehind, time::Timestamp};
 use tokio::sync::watch;
 
 use super::{
@@ -71,6 +71,8 @@ impl Janitor {
             joins: Joins::default(),
             reads: Reads::default(),
             lookups: Lookups::default(),
+            left_behind: LeftBehind::default(),
+            looked_at_lags: None,
             background: Background::default(),
             ingesting: None,
             has_caught_up: false,

@@ -9,6 +9,7 @@ mod candidates;
 mod clear;
 mod judged;
 mod look;
+mod tally;
 mod writes;
 
 use std::{
@@ -29,6 +30,7 @@ pub(in crate::janitor) use clear::{Attempt, Gate, clear};
 pub use judged::Judged;
 pub(in crate::janitor) use judged::{Index, naming_reason};
 pub use look::SweepSummary;
+pub(in crate::janitor) use tally::Tally;
 pub(in crate::janitor) use writes::{Outgoing, Trigger, Writes};
 
 use crate::world::{NeighbourError, backoff::Backoff, journal::FindingKind};
@@ -92,6 +94,7 @@ pub(in crate::janitor) struct Sweep {
     clock: Option<ClockCheck>,
     /// How many keys of each room expired over 30 days ago.
     long_expired: BTreeMap<RoomId, usize>,
+    pub(in crate::janitor) tally: Tally,
     /// For a single sweep, whose result also names what it cleared: what was last concluded of what is due.
     kept: Option<BTreeMap<(EventId, u32), Judged>>,
 }
@@ -114,6 +117,7 @@ impl Sweep {
             last_regular: None,
             clock: None,
             long_expired: BTreeMap::new(),
+            tally: Tally::default(),
         }
     }
 
@@ -249,6 +253,7 @@ impl Sweep {
         self.dirty.remove(room);
         self.waiting.remove(room);
         self.long_expired.remove(room);
+        self.tally.forget(room);
         self.retry_at.retain(|(other, _), _| other != room);
     }
 

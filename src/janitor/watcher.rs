@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use rtc_janitor_core::time::Timestamp;
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::{mpsc, watch},
+    time::sleep,
+};
 
 use super::SyncUpdate;
 use crate::{
@@ -29,6 +32,8 @@ pub struct Watcher {
     clock: Arc<dyn Clock>,
     reread_interval: Duration,
     updates: mpsc::Sender<SyncUpdate>,
+    /// When the homeserver last answered.
+    synced: watch::Sender<Option<Timestamp>>,
     backoff: Backoff,
     refusals: Backoff,
 }
@@ -43,14 +48,15 @@ pub enum Ended {
 }
 
 impl Watcher {
-    /// A watcher that sends `updates`.
+    /// A watcher that sends `updates`, and notes in `synced` when the homeserver last answered.
     pub fn new(
         watch: Box<dyn Watch>,
         clock: Arc<dyn Clock>,
         reread_interval: Duration,
         updates: mpsc::Sender<SyncUpdate>,
+        synced: watch::Sender<Option<Timestamp>>,
     ) -> Self {
-        Self { watch, clock, reread_interval, updates, backoff: BACKOFF, refusals: REFUSALS }
+        Self { watch, clock, reread_interval, updates, synced, backoff: BACKOFF, refusals: REFUSALS }
     }
 
     /// Follows until told to stop. First what happened since the token of the journal, which says who
@@ -82,6 +88,11 @@ impl Watcher {
         }
     }
 
+    fn answered(&mut self) {
+        self.backoff.reset();
+        self.synced.send_replace(Some(self.clock.now()));
+    }
+
     /// Whether everything is to be read anew.
     fn is_old(&self, read_at: Option<Timestamp>) -> bool {
         read_at.is_some_and(|at| self.clock.now().since(at) >= self.reread_interval)
@@ -92,7 +103,7 @@ impl Watcher {
         for tries in 1..=TRIES_TO_CATCH_UP {
             let error = match self.watch.sync(Some(since), Duration::ZERO).await {
                 Ok(batch) => {
-                    self.backoff.reset();
+                    self.answered();
                     return self.tell(SyncUpdate::Batch { batch, live: false }).await;
                 }
                 Err(error) => error,
@@ -126,7 +137,7 @@ impl Watcher {
         loop {
             match self.watch.sync(since, timeout).await {
                 Ok(batch) => {
-                    self.backoff.reset();
+                    self.answered();
                     if since.is_some() {
                         self.refusals.reset();
                     }
@@ -227,7 +238,13 @@ mod tests {
         let (updates, mut taken) = mpsc::channel(4);
         tokio::spawn(async move { while taken.recv().await.is_some() {} });
         let watch = Box::new(Down { requests, asked: Arc::clone(&asked) });
-        let watcher = Watcher::new(watch, Arc::new(SystemClock), Duration::from_hours(6), updates);
+        let watcher = Watcher::new(
+            watch,
+            Arc::new(SystemClock),
+            Duration::from_hours(6),
+            updates,
+            watch::Sender::new(None),
+        );
         let shutdown = Shutdown::new();
         let task = tokio::spawn(watcher.follow(Some("old".to_owned()), shutdown.clone()));
         sleep(Duration::from_hours(1)).await;
@@ -255,7 +272,13 @@ mod tests {
         let (updates, mut taken) = mpsc::channel(4);
         tokio::spawn(async move { while taken.recv().await.is_some() {} });
         let watch = Box::new(Forgetful(Arc::clone(&views)));
-        let watcher = Watcher::new(watch, Arc::new(SystemClock), Duration::from_hours(6), updates);
+        let watcher = Watcher::new(
+            watch,
+            Arc::new(SystemClock),
+            Duration::from_hours(6),
+            updates,
+            watch::Sender::new(None),
+        );
         let shutdown = Shutdown::new();
         let task = tokio::spawn(watcher.follow(None, shutdown.clone()));
         sleep(Duration::from_hours(2)).await;

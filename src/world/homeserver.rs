@@ -25,7 +25,8 @@ pub(crate) mod transport;
 pub mod watch;
 pub mod write;
 
-use transport::Transport;
+use crate::metrics::Metrics;
+use transport::{Counted, Transport};
 
 /// A signed-in connection of the janitor's account. Cheap to clone; clones share the session.
 #[derive(Clone, Debug)]
@@ -38,6 +39,13 @@ pub struct Homeserver {
 impl Homeserver {
     pub(crate) fn new(client: Client, user_id: UserId, device_id: DeviceId) -> Self {
         Self { transport: Arc::new(client), user_id, device_id }
+    }
+
+    /// The same connection, whose requests are counted.
+    #[must_use]
+    pub fn counted(self, metrics: Metrics) -> Self {
+        let transport = Arc::new(Counted { transport: self.transport, metrics });
+        Self { transport, ..self }
     }
 
     /// The account.

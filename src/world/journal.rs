@@ -15,6 +15,7 @@ mod earlier;
 mod error;
 mod findings;
 mod history;
+mod leave_lags;
 mod messages;
 mod meta;
 mod notes;

@@ -8,6 +8,7 @@ mod authorisation;
 mod failure;
 mod room_service;
 mod token;
+pub mod webhook;
 
 use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
@@ -24,6 +25,7 @@ use super::{
     clock::Clock,
     homeserver::{Homeserver, transport},
 };
+use crate::metrics::{Asked, Metrics};
 
 /// How long one request may take. An SFU answers in milliseconds.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -52,6 +54,7 @@ pub struct LiveKit {
     /// Vouches for who asks an authorisation service.
     homeserver: Homeserver,
     clock: Arc<dyn Clock>,
+    metrics: Metrics,
 }
 
 impl fmt::Debug for LiveKit {
@@ -71,13 +74,14 @@ impl LiveKit {
         key: ApiKey,
         homeserver: Homeserver,
         clock: Arc<dyn Clock>,
+        metrics: Metrics,
     ) -> reqwest::Result<Self> {
         let base = focus::normalised(url.as_str());
         let http = transport::http_client_builder()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(REQUEST_TIMEOUT)
             .build()?;
-        Ok(Self { http, base, key, homeserver, clock })
+        Ok(Self { http, base, key, homeserver, clock, metrics })
     }
 }
 
@@ -92,6 +96,15 @@ impl CallServer for LiveKit {
     }
 
     async fn proof(&self, service: &str, room: &RoomId) -> Result<String, NoProof> {
-        self.ask_for_proof(service, room).await
+        let proof = self.ask_for_proof(service, room).await;
+        self.metrics.asked(
+            Asked::AuthorisationService,
+            match &proof {
+                Ok(_) => "ok",
+                Err(NoProof::NoToken(_)) => "unreachable",
+                Err(_) => "refused",
+            },
+        );
+        proof
     }
 }

@@ -16,7 +16,7 @@ pub use self::{
     notices::{
         Whose, admin_room_back, breaker, came_back, cannot_go_on, clock_agrees, clock_skew, first_start,
         keys_incomplete, lost_power, not_taken, obstacle, overwrote, remote_device_list, removed, sfu_away,
-        sfu_back, signed_out, upgraded, writes_allowed, writes_forbidden,
+        sfu_back, signed_out, slow_leaves, upgraded, writes_allowed, writes_forbidden,
     },
     rows::Rows,
     start::Start,

@@ -8,6 +8,7 @@ use crate::{
         policy::Reason,
         verdict::{Judgement, UnknownWhy, Verdict},
     },
+    leave_lag::{LeaveLags, Leaver},
     rtc::{membership::Membership, state_key::Blocked},
     time::Timestamp,
 };
@@ -56,6 +57,27 @@ pub fn reason(reason: Reason) -> &'static str {
         Reason::DeviceIdle => "device not seen by the homeserver",
         Reason::Silent => "no sign of life",
     }
+}
+
+/// How long memberships stood after their device had gone from the call server; `None` where none did.
+pub fn leave_lags(lags: &LeaveLags) -> Option<String> {
+    let by = |leaver| match leaver {
+        Leaver::Owner => "owners",
+        Leaver::Janitor => "me",
+        Leaver::Other => "others",
+    };
+    let medians: Vec<_> = Leaver::ALL
+        .into_iter()
+        .filter_map(|leaver| {
+            Some(format!("{} by {} ({})", span(lags.median(leaver)?), by(leaver), lags.count(leaver)))
+        })
+        .collect();
+    (!medians.is_empty()).then(|| {
+        format!(
+            "leave lag, from gone on the call server to gone in the room, in the median: {}",
+            medians.join(", ")
+        )
+    })
 }
 
 /// The verdict in one sentence.

@@ -82,6 +82,7 @@ mod tests {
     use tokio::{sync::watch, time::Instant};
 
     use super::*;
+    use crate::metrics::Metrics;
     use crate::{
         admin_room::posting_tests::{Narrow, notice},
         janitor::Outbox,
@@ -94,7 +95,13 @@ mod tests {
         outbox.put(notice("hello", "hello"));
         outbox.release();
         let (posted, mut acknowledged) = mpsc::unbounded_channel();
-        let posting = Posting { chat: Arc::clone(&room) as _, mail, posted, posts: watch::Sender::new(None) };
+        let posting = Posting {
+            chat: Arc::clone(&room) as _,
+            mail,
+            posted,
+            posts: watch::Sender::new(None),
+            metrics: Metrics::new(),
+        };
         let (janitor, requests) = JanitorHandle::new();
         drop(requests);
         let shutdown = Shutdown::new();

@@ -24,11 +24,18 @@ use super::source::Health;
 use crate::world::{
     backoff::Backoff,
     journal::SfuMemory,
-    livekit::{SfuError, SfuRoomView, SfuView},
+    livekit::{
+        SfuError, SfuRoomView, SfuView,
+        webhook::{Departure, Departures},
+    },
 };
 
 /// The least time between two questions: what arises meanwhile is put together.
 const GATHER: Duration = Duration::from_secs(1);
+
+/// A question is put off by so many times what the last one took: however much happens there, the SFU has most of
+/// its time for itself.
+const REST: u32 = 9;
 
 /// While somebody is connected it is asked at least this often. A room that the last one has left is still
 /// listed for 20 s (LiveKit's `departure_timeout`), which tells it from one that went with a restart.
@@ -83,6 +90,8 @@ pub(in crate::janitor) struct SfuTaken {
     pub(in crate::janitor) is_back: bool,
     /// What people are to be told: why it does not answer.
     pub(in crate::janitor) tell: Option<SfuError>,
+    /// Who was listed by the answer before and is not by this one, and when they went, by all that is known.
+    pub(in crate::janitor) gone: Departures,
 }
 
 /// What our SFU says.
@@ -100,6 +109,10 @@ pub(in crate::janitor) struct SfuEvidence {
     /// Nobody may be in a call there.
     is_idle: bool,
     last_question: Option<Timestamp>,
+    /// How long the last answer took.
+    took: Duration,
+    /// Who has left by the SFU's own webhooks since the last answer, of those that it listed.
+    announced: Departures,
     /// Nothing is asked before this.
     not_before: Option<Timestamp>,
     pause: Backoff,
@@ -133,6 +146,8 @@ impl SfuEvidence {
             is_doubted: true,
             is_idle: false,
             last_question: None,
+            took: Duration::ZERO,
+            announced: Departures::new(),
             not_before: None,
             pause: BACKOFF,
             doubtful_until: None,
@@ -178,9 +193,22 @@ impl SfuEvidence {
         }
         let is_anybody_there = self.answer.as_ref().is_some_and(Answer::has_people);
         let interval = if is_anybody_there { self.interval.min(WHILE_LISTED) } else { self.interval };
-        let pause = if self.is_doubted { GATHER } else { interval };
+        let soon = GATHER.max(self.took * REST).min(interval);
+        let pause = if self.is_doubted { soon } else { interval };
         let at = self.last_question.map_or(now, |last| last + pause);
         Some(at.max(self.not_before.unwrap_or(at)))
+    }
+
+    /// It says by itself that somebody has left: that proves nothing, and whoever it listed is looked for at once.
+    pub(in crate::janitor) fn told(&mut self, departures: Departures) {
+        let Some(answer) = &self.answer else { return };
+        for (departure, at) in departures {
+            let room = answer.view.get(&departure.sfu_room);
+            if room.is_some_and(|room| room.participants.identities.contains(&departure.identity)) {
+                self.is_doubted = true;
+                self.announced.insert(departure, at);
+            }
+        }
     }
 
     /// It is being asked; without any names there is nothing to ask for.
@@ -205,6 +233,7 @@ impl SfuEvidence {
         now: Timestamp,
     ) -> SfuTaken {
         self.is_asking = false;
+        self.took = now.since(asked);
         match answer {
             Ok(view) => self.answered(Answer { at: asked, names, view }, now),
             Err(error) => self.failed(error, now),
@@ -229,6 +258,7 @@ impl SfuEvidence {
 
     fn answered(&mut self, answer: Answer, now: Timestamp) -> SfuTaken {
         let was_away = self.failure.take();
+        let was_there = was_away.is_none();
         self.health.answered(now);
         (self.not_before, self.pause) = (None, BACKOFF);
         let mut taken =
@@ -239,6 +269,7 @@ impl SfuEvidence {
                 Some(before) => {
                     before.among(&answer).any(|(_, room)| has_people(room))
                         && !is_emptied_by_leaving(before, &answer)
+                        && !self.all_have_said_goodbye(before, &answer)
                 }
                 // It may have been restarted together with the janitor, or while that was away.
                 None => !self.seen.is_empty(),
@@ -250,6 +281,8 @@ impl SfuEvidence {
         } else if is_anybody_there {
             self.doubtful_until = None;
         }
+        // While it was away anything may have happened, and after a restart all seem to go.
+        let tells_who_left = was_there && self.doubtful_until.is_none();
         let before = self.answer.as_ref();
         self.appeared.clear();
         for (name, room) in &answer.names {
@@ -259,6 +292,13 @@ impl SfuEvidence {
             if !was_asked || there != before {
                 taken.changed.insert(room.clone());
             }
+            let is_there = |identity: &String| there.is_some_and(|there| there.identities.contains(identity));
+            let before_them = before.iter().flat_map(|before| &before.identities);
+            for identity in before_them.filter(|identity| tells_who_left && !is_there(identity)) {
+                let departure = Departure { sfu_room: name.clone(), identity: identity.clone() };
+                let at = self.announced.get(&departure).copied().unwrap_or(answer.at);
+                taken.gone.insert(departure, at);
+            }
             for identity in there.iter().flat_map(|there| &there.identities) {
                 taken.live.insert(room.clone());
                 if was_asked && before.is_none_or(|before| !before.identities.contains(identity)) {
@@ -267,7 +307,17 @@ impl SfuEvidence {
             }
         }
         self.answer = Some(answer);
+        self.announced.clear();
         taken
+    }
+
+    /// Whether everybody who is gone was announced to leave: a server that ends announces nobody.
+    fn all_have_said_goodbye(&self, before: &Answer, now: &Answer) -> bool {
+        let mut people = before.among(now).flat_map(|(name, room)| {
+            let people = room.participants.identities.difference(&room.participants.machines);
+            people.map(move |identity| Departure { sfu_room: name.clone(), identity: identity.clone() })
+        });
+        people.all(|departure| self.announced.contains_key(&departure))
     }
 
     /// Who is connected to a room of this name.
@@ -304,7 +354,12 @@ impl SfuEvidence {
     }
 
     /// Whether it has ever listed this very membership; a refresh makes no new one.
-    pub(super) fn has_seen(&self, room: &RoomId, key: &StateKey, membership: &Membership) -> bool {
+    pub(in crate::janitor) fn has_seen(
+        &self,
+        room: &RoomId,
+        key: &StateKey,
+        membership: &Membership,
+    ) -> bool {
         let seen = self.seen.get(&(room.clone(), key.clone()));
         seen.is_some_and(|starts| starts.contains(&membership.start))
     }

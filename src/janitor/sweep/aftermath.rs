@@ -13,6 +13,7 @@ use rtc_janitor_core::{
     guard::quarantine::cleared::{Cleared, RETURN_WINDOW, SAME_WINDOW},
     ids::{EventId, RoomId, StateKey},
     judge::policy::Reason,
+    plan::Route,
     render::{
         Message,
         report::{self, Row, Whose},
@@ -97,6 +98,7 @@ impl Janitor {
         // Somebody who hung up in that instant lost nothing.
         if is_another && !event.replaces_leave {
             tracing::warn!(room = %write.room, key = %write.key, "a write overwrote a newer membership");
+            self.ports.metrics.overwrote();
             if let Some(reason) = write.reason {
                 self.was_alive(write, reason, |whose, _, _| report::overwrote(whose, true))?;
             } else {
@@ -162,6 +164,7 @@ impl Janitor {
             return Ok(());
         }
         tracing::warn!(%room, %key, reason = ?write.reason, "a cleared membership came back: it was alive");
+        self.ports.metrics.returned();
         if let Some(change) = self.sweep.breakers.returned(room, key, now) {
             self.alarm(&report::breaker(&change, now), None)?;
         }
@@ -268,6 +271,7 @@ impl Janitor {
         self.unsettled.remove(&(write.room.clone(), write.key.clone()));
         self.sweep.mark(&write.room);
         if is_cleared {
+            self.ports.metrics.cleared(write.reason, write.route.map_or("unknown", Route::as_str));
             self.end_event(&write.room, &write.key, &write.event, now)?;
             self.plans.cleared(&write.event, write.plan.as_ref());
             if let Some(event) = current {

@@ -18,6 +18,7 @@ use rtc_janitor_core::{
     render::report,
     rtc::{membership::Membership, power::Blocked},
 };
+use tokio::time::Instant;
 
 use super::{Index, Judged, Outgoing, Scope, Trigger, naming_reason};
 use crate::{
@@ -51,6 +52,7 @@ impl Janitor {
     /// Looks at `scope`, and puts what is to be done about it into the queue of writes.
     pub(in crate::janitor) fn look(&mut self, scope: &Scope) -> Result<SweepSummary, JournalError> {
         let now = self.now();
+        let began = Instant::now();
         let only = match scope {
             Scope::All => None,
             Scope::Rooms(rooms) => Some(rooms),
@@ -72,6 +74,8 @@ impl Janitor {
         let held = plan.held.into_iter().map(|(c, why)| (c.room, c.key, why)).collect();
         let planned = outgoing.len();
         self.writes.replan(only, outgoing);
+        self.sweep.tally.take_in(only, &judged);
+        self.ports.metrics.swept(began.elapsed());
         Ok(SweepSummary { judged, held, planned })
     }
 

@@ -9,6 +9,7 @@ use std::{
 use crate::{
     config::UserGlobs,
     janitor::{Janitor, Mail, Outbox, Ports, Settings, ingest::Ingest, presence::Presence},
+    metrics::Metrics,
     shutdown::Shutdown,
     world::{
         KeyWrite, NeighbourError, RoomUpdate, RoomView, Rooms, StateWriter, SyncBatch, Written,
@@ -404,6 +405,7 @@ impl Story {
             device_lists: Arc::new(world.clone()),
             call_server: (!settings.sfu.is_empty()).then(|| Arc::new(world.clone()) as Arc<dyn CallServer>),
             clock: Arc::new(world.clone()),
+            metrics: Metrics::new(),
         };
         let mut janitor = Janitor::new(settings, ports, journal, outbox).expect("a janitor");
         janitor.has_caught_up = true;

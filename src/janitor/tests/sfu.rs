@@ -242,3 +242,95 @@ async fn what_waits_to_be_written_is_withdrawn_when_the_sfu_no_longer_answers() 
     story.janitor.sfu_answered(asked, BTreeMap::new(), Err(down)).expect("the journal works");
     assert!(story.janitor.writes.is_empty());
 }
+
+#[tokio::test]
+async fn how_long_leaves_take_is_told_with_who_made_them() {
+    use rtc_janitor_core::leave_lag::Leaver;
+    let mut story = story();
+    for user in [ALICE, BOB, "@carol:hs", "@dan:hs"] {
+        story.calls(user).await;
+    }
+    story.seconds(180).await;
+    let leave = |story: &mut Story, user: &str, sender: &str| {
+        let event = story.world.put(ROOM, CALL_MEMBER, &key(user, "D"), sender, json!({}));
+        story.hear([event]);
+    };
+    // Hangs up: the room hears of it first.
+    leave(&mut story, ALICE, ALICE);
+    story.disconnect(ALICE);
+    story.seconds(30).await;
+    // Crashes; the delayed leave comes in the owner's name.
+    story.disconnect(BOB);
+    story.seconds(60).await;
+    leave(&mut story, BOB, BOB);
+    // Crashes, and a moderator clears it.
+    story.disconnect("@carol:hs");
+    story.seconds(40).await;
+    leave(&mut story, "@carol:hs", "@mod:hs");
+    story.seconds(20).await;
+    let lags = story.janitor.leave_lags().expect("the journal works");
+    assert_eq!(
+        (lags.count(Leaver::Owner), lags.count(Leaver::Other), lags.count(Leaver::Janitor)),
+        (2, 1, 0)
+    );
+    let median = |by| lags.median(by).map(|lag| lag.as_secs());
+    // It is seen to be gone up to 20 s after it is.
+    assert!((40..=60).contains(&median(Leaver::Owner).unwrap()), "{lags:?}");
+    assert!((20..=40).contains(&median(Leaver::Other).unwrap()), "{lags:?}");
+    // Comes back, and is none.
+    story.disconnect("@dan:hs");
+    story.seconds(30).await;
+    story.connect("@dan:hs");
+    story.seconds(60).await;
+    leave(&mut story, "@dan:hs", "@dan:hs");
+    let lags = story.janitor.leave_lags().expect("the journal works");
+    assert_eq!((lags.count(Leaver::Owner), lags.count(Leaver::Janitor)), (3, 0));
+    assert_eq!(lags.median(Leaver::Owner), Some(Duration::ZERO), "{lags:?}");
+}
+
+#[tokio::test]
+async fn a_ghost_that_the_janitor_clears_is_counted_as_its_own() {
+    use rtc_janitor_core::leave_lag::Leaver;
+    let mut story = story();
+    story.calls(ALICE).await;
+    story.calls(BOB).await;
+    story.seconds(180).await;
+    story.disconnect(ALICE);
+    story.seconds(130).await;
+    assert!(!story.is_open(ALICE));
+    let lags = story.janitor.leave_lags().expect("the journal works");
+    assert_eq!((lags.count(Leaver::Owner), lags.count(Leaver::Janitor)), (0, 1));
+    let shown = story.janitor.ports.metrics.open_metrics();
+    assert!(shown.contains("rtc_janitor_leave_lag_seconds_count{by=\"janitor\"} 1"), "{shown}");
+    assert!(
+        shown.contains("rtc_janitor_cleared_total{reason=\"not_on_sfu\",route=\"own_power\"} 1"),
+        "{shown}"
+    );
+}
+
+#[tokio::test]
+async fn slow_leaves_are_said_once_a_day_with_what_helps() {
+    let mut story =
+        Story::with(Settings { sfu_names: [SERVICE.to_owned()].into(), is_clean: false, ..with_sfu() });
+    let users: Vec<_> = (0..24).map(|place| format!("@user{place}:hs")).collect();
+    for user in &users {
+        story.joins(user, "D");
+        story.connect(user);
+    }
+    story.seconds(60).await;
+    for (place, user) in users.iter().enumerate() {
+        story.disconnect(user);
+        if place == 11 || place == 23 {
+            story.seconds(90).await;
+            for user in &users[place - 11..=place] {
+                let leave = story.world.put(ROOM, CALL_MEMBER, &key(user, "D"), user, json!({}));
+                story.hear([leave]);
+                story.seconds(600).await;
+            }
+        }
+    }
+    let said = story.said();
+    let words: Vec<_> = said.iter().filter(|text| text.contains("Calls end slowly")).collect();
+    assert_eq!(words.len(), 1, "{said:?}");
+    assert!(words[0].contains("/sfu_webhook"), "{}", words[0]);
+}

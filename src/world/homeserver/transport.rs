@@ -3,7 +3,7 @@
 //! The SDK keeps the session and renews its tokens; the request itself goes straight through its HTTP
 //! client. So an answer is read only as far as it may be large, and a redirect is seen and never followed.
 
-use std::{fmt, str::FromStr as _};
+use std::{fmt, str::FromStr as _, sync::Arc};
 
 use futures_util::future::BoxFuture;
 use matrix_sdk::{
@@ -17,7 +17,10 @@ use super::{
     failure,
     request::{JsonRequest, JsonResponse},
 };
-use crate::world::NeighbourError;
+use crate::{
+    metrics::{self, Asked, Metrics},
+    world::NeighbourError,
+};
 
 /// What carries requests to the homeserver.
 ///
@@ -46,6 +49,23 @@ impl Transport for Client {
                 }
             }
             send_once(self, self.access_token().as_deref(), &request).await
+        })
+    }
+}
+
+/// Counts what comes of each request.
+#[derive(Debug)]
+pub(super) struct Counted {
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) metrics: Metrics,
+}
+
+impl Transport for Counted {
+    fn exchange(&self, request: JsonRequest) -> BoxFuture<'_, Result<JsonResponse, NeighbourError>> {
+        Box::pin(async move {
+            let answer = self.transport.exchange(request).await;
+            self.metrics.asked(Asked::Homeserver, metrics::outcome(&answer));
+            answer
         })
     }
 }

@@ -19,7 +19,7 @@ const SLICE: usize = 500;
 ///
 /// Open intents, unanswered commands, unsent messages and unreported findings stay, however old they are:
 /// something is still to be done about them.
-const STEPS: [&str; 11] = [
+const STEPS: [&str; 12] = [
     "DELETE FROM writes WHERE id IN (SELECT id FROM writes WHERE finished_ms < ?1 LIMIT ?2)",
     "DELETE FROM notes WHERE id IN
          (SELECT id FROM notes WHERE at_ms < ?1 AND message IS NOT NULL LIMIT ?2)",
@@ -39,6 +39,7 @@ const STEPS: [&str; 11] = [
              AND NOT EXISTS (SELECT 1 FROM commands WHERE message = messages.txn)
              AND NOT EXISTS (SELECT 1 FROM plans WHERE message = messages.txn)
              AND NOT EXISTS (SELECT 1 FROM plans WHERE progress = messages.txn) LIMIT ?2)",
+    "DELETE FROM leave_lags WHERE id IN (SELECT id FROM leave_lags WHERE at_ms < ?1 LIMIT ?2)",
     "DELETE FROM quarantine WHERE (room, key, reason) IN
          (SELECT room, key, reason FROM quarantine WHERE until_ms < ?1 LIMIT ?2)",
     // A device that a list was wrong about stays: the list is never believed against it again.

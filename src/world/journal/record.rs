@@ -4,6 +4,7 @@ use rtc_janitor_core::{
     command::PlanId,
     ids::{DeviceId, EventId, RoomId, StateKey, UserId},
     judge::policy::Reason,
+    plan::Route,
     rtc::membership::Owner,
     time::Timestamp,
 };
@@ -61,6 +62,8 @@ pub struct WriteRecord {
     pub is_reason_unreadable: bool,
     /// What stood under the key.
     pub old_content: Stored<Value>,
+    /// By which route, where that is one that this program knows.
+    pub route: Option<Route>,
     /// The plan that it belongs to.
     pub plan: Option<PlanId>,
     /// When it was decided.
@@ -89,7 +92,7 @@ impl WriteRecord {
 }
 
 /// What [`Journal::record`] reads.
-pub(super) const COLUMNS: &str = "id, room, key, event, owners, reason, old_content, plan, intended_ms, finished_ms, \
+pub(super) const COLUMNS: &str = "id, room, key, event, owners, reason, old_content, route, plan, intended_ms, finished_ms, \
                                   written_event";
 
 /// What stands in place of a reason where there is none.
@@ -129,6 +132,7 @@ impl Journal {
             reason: parsed,
             is_reason_unreadable,
             old_content,
+            route: Route::of_name(&row.get::<_, String>("route")?),
             // It refers to a plan, whose name was written by this program.
             plan: row.get::<_, Option<String>>("plan")?.and_then(|plan| plan.parse().ok()),
             intended: time(row, "intended_ms")?,

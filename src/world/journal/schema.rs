@@ -172,6 +172,13 @@ pub(super) const MIGRATIONS: &[&str] = &[
         sfu TEXT NOT NULL, recipe TEXT NOT NULL, until_ms INTEGER NOT NULL, PRIMARY KEY (sfu, recipe)
     ) STRICT, WITHOUT ROWID;
 ",
+    r"
+    -- From gone at the SFU to gone in the room, and who ended it.
+    CREATE TABLE leave_lags (
+        id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, lag_ms INTEGER NOT NULL, leaver TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX leave_lags_by_time ON leave_lags (at_ms);
+",
 ];
 
 /// The version that this program writes.

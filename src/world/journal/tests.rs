@@ -16,6 +16,7 @@ use rtc_janitor_core::{
     finding::Row,
     ids::{EventId, RoomId, StateKey},
     judge::policy::Reason,
+    leave_lag::Leaver,
     plan::Proposal,
     render::{Html, Message, answer::PlanKind},
     rtc::{

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{LiveKit, failure, failure::SfuError};
+use crate::metrics::Asked;
 
 /// How many names one request asks for: proxies often take no body over 1 MB, and this is 100 kB.
 const NAMES: usize = 2_000;
@@ -81,10 +82,24 @@ impl LiveKit {
 
     /// One call of the RoomService.
     async fn call(&self, method: &str, grant: Value, body: Value) -> Result<Value, SfuError> {
+        let answer = self.exchange(method, &grant, &body).await;
+        self.metrics.asked(
+            Asked::Sfu,
+            match &answer {
+                Ok(_) => "ok",
+                Err(SfuError::RateLimited { .. }) => "rate_limited",
+                Err(SfuError::Unreachable(_)) => "unreachable",
+                Err(_) => "refused",
+            },
+        );
+        answer
+    }
+
+    async fn exchange(&self, method: &str, grant: &Value, body: &Value) -> Result<Value, SfuError> {
         let request = self
             .http
             .post(format!("{}/twirp/livekit.RoomService/{method}", self.base))
-            .bearer_auth(self.key.sign(&grant, self.clock.now()))
+            .bearer_auth(self.key.sign(grant, self.clock.now()))
             .header(header::CONTENT_TYPE, "application/json")
             .body(body.to_string());
         let mut response = request.send().await.map_err(|error| failure::of_network(&error))?;

@@ -60,20 +60,37 @@ pub(super) struct Claims {
     nbf: Option<i64>,
     #[serde(default)]
     pub(super) video: Value,
+    /// Of a webhook: the SHA-256 of its body in base64.
+    #[serde(default)]
+    pub(super) sha256: Option<String>,
+}
+
+impl Claims {
+    /// Whether it is over some day.
+    pub(super) const fn ends(&self) -> bool {
+        self.exp.is_some()
+    }
 }
 
 impl ApiKey {
     /// A token for one request, with this grant.
     pub(super) fn sign(&self, video: &Value, now: Timestamp) -> String {
+        self.sign_claims(json!({"video": video}), now)
+    }
+
+    /// A token for now with these claims beside those of every token, which give way to them.
+    pub(super) fn sign_claims(&self, claims: Value, now: Timestamp) -> String {
         let seconds = |at: Timestamp| at.as_millis() / 1000;
-        let claims = json!({
+        let mut all = json!({
             "iss": self.name.expose_secret(),
             "nbf": seconds(now - BEGUN_BEFORE),
             "exp": seconds(now + HOLDS_FOR),
-            "video": video,
         });
+        if let (Value::Object(all), Value::Object(claims)) = (&mut all, claims) {
+            all.extend(claims);
+        }
         let encoded = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
-        let signed = format!("{}.{}", encoded(&json!({"alg": "HS256", "typ": "JWT"})), encoded(&claims));
+        let signed = format!("{}.{}", encoded(&json!({"alg": "HS256", "typ": "JWT"})), encoded(&all));
         let signature = self.mac(&signed).finalize().into_bytes();
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
     }

@@ -40,6 +40,8 @@ impl Program {
             ("limits.per_room", "1000".into()),
             ("limits.per_hour", "100000".into()),
             ("rooms.accept_invites_from", "[\"*\"]".into()),
+            // Any port that is free; see [`Bot::http_url`].
+            ("http.listen", quoted("127.0.0.1:0")),
             ("log.filter", quoted("info,rtc_janitor=debug")),
         ];
         let settings = settings.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
@@ -211,6 +213,18 @@ impl Bot {
     /// Waits until it has seen a device in a device list.
     pub async fn knows(&self, device: &Device) -> Result<()> {
         self.logs(&["seen in a device list", &device.device_id]).await
+    }
+
+    /// Where it serves HTTP.
+    pub async fn http_url(&self) -> Result<String> {
+        let address = wait_until("the bot to serve HTTP", PATIENCE, async || {
+            let log = self.log();
+            let line = log.lines().rfind(|line| line.contains("serving HTTP"))?;
+            line.split("address=").nth(1)?.split_whitespace().next().map(str::to_owned)
+        })
+        .await
+        .with_context(|| self.log())?;
+        Ok(format!("http://{address}"))
     }
 
     /// The process id.

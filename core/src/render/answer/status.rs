@@ -4,6 +4,7 @@ use super::page::{Page, count, words};
 use crate::{
     guard::breaker,
     judge::policy::Neighbour,
+    leave_lag::LeaveLags,
     mode::{Mode, Pause},
     render::{Message, blind::Blind, message::harmless_sentence, words as say},
     time::Timestamp,
@@ -59,6 +60,8 @@ pub struct Status<'a> {
     pub last_sweep: Option<Timestamp>,
     /// The neighbours.
     pub neighbours: Vec<(Neighbour, NeighbourHealth, breaker::State)>,
+    /// How long memberships stood in the last day after their device had gone from the SFU.
+    pub leave_lags: LeaveLags,
     /// How many keys were cleared, or would have been, in the last hour, and how many may be.
     pub hour: (u32, u32),
     /// How many keys are left alone because they came back.
@@ -119,6 +122,7 @@ impl Status<'_> {
             None => "have not looked yet since my start".to_owned(),
         });
         lines.extend(self.neighbours.iter().map(|neighbour| self.neighbour(neighbour)));
+        lines.extend(say::leave_lags(&self.leave_lags));
         let verb = if self.mode == Mode::Clean { "hung up" } else { "found to hang up" };
         lines.push(format!("{} of at most {} {verb} within the last hour", self.hour.0, self.hour.1));
         if self.quarantined > 0 {

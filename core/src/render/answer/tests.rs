@@ -12,6 +12,7 @@ use crate::{
         policy::{Grace, Neighbour, Policy, Reason},
         verdict::{UnknownWhy, Verdict, judge},
     },
+    leave_lag::Leaver,
     mode::{Mode, Pause},
     plan::{HeldBack, Proposal},
     render::{
@@ -74,6 +75,13 @@ fn status<'a>() -> Status<'a> {
             (Neighbour::DeviceLists, NeighbourHealth::Answers, breaker::State::Closed),
             (Neighbour::Sfu, NeighbourHealth::NotSetUp, breaker::State::Closed),
         ],
+        leave_lags: [
+            (Leaver::Owner, Duration::ZERO),
+            (Leaver::Owner, Duration::from_secs(21)),
+            (Leaver::Janitor, Duration::from_secs(112)),
+        ]
+        .into_iter()
+        .collect(),
         hour: (7, 120),
         quarantined: 0,
         prefix: PREFIX.into(),

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{FindingKind, memberships};
 use crate::{
     judge::policy::Reason,
+    leave_lag::LeaveLags,
     render::{
         Message,
         answer::Rooms,
@@ -29,6 +30,8 @@ pub struct Digest {
     pub by_plan: usize,
     /// How many could not be emptied.
     pub blocked: usize,
+    /// How long memberships stood after their device had gone from the SFU.
+    pub leave_lags: LeaveLags,
     /// The rooms that need a person.
     pub problems: Rooms,
 }
@@ -43,6 +46,7 @@ impl Digest {
             would_clear: BTreeMap::new(),
             by_plan: 0,
             blocked: 0,
+            leave_lags: LeaveLags::default(),
             problems: Rooms { rooms: Vec::new(), unresolved: Vec::new(), only_problems: true },
         }
     }
@@ -83,6 +87,9 @@ impl Digest {
         }
         if self.blocked > 0 {
             lines.push(format!("Could not hang up {}.", memberships(self.blocked)));
+        }
+        if let Some(lags) = words::leave_lags(&self.leave_lags) {
+            lines.push(format!("The {lags}."));
         }
         let lines: Vec<_> = lines.iter().map(String::as_str).collect();
         let text = sentences(&lines);

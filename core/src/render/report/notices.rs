@@ -7,6 +7,7 @@ use crate::{
     guard::breaker,
     ids::{RoomId, UserId},
     judge::policy::{Neighbour, Reason},
+    leave_lag::{LeaveLags, Leaver},
     render::{
         Message,
         html::Html,
@@ -220,6 +221,29 @@ pub fn sfu_away(why: &str) -> Message {
 /// The SFU answers again.
 pub fn sfu_back() -> Message {
     sentences(&["📡 The call server answers again; I go on."])
+}
+
+/// The lines of LiveKit's settings that have leaves sent when somebody is gone.
+const WEBHOOKS: &str =
+    "webhook:\n  api_key: YOUR-KEY\n  urls:\n    - https://YOUR-AUTHORISATION-SERVICE/sfu_webhook";
+
+/// Owners, or whoever sends their leaves, take long to leave the room once they are gone from the SFU.
+pub fn slow_leaves(lags: &LeaveLags) -> Message {
+    let median = lags.median(Leaver::Owner).map(words::span).unwrap_or_default();
+    let mut message = sentences(&[
+        &format!(
+            "🐌 Calls end slowly here: of {} leaves in the last day, half took {median} or longer from gone on the \
+             call server to gone in the room. I clean up what I may; better would be that leaves come in time.",
+            lags.count(Leaver::Owner)
+        ),
+        "The likely cause: the call server does not tell the authorisation service (lk-jwt-service) who is gone, so \
+         that the leave it holds for each client is renewed for hours. These lines in LiveKit's settings wire it:",
+    ]);
+    message.push(&Message {
+        plain: format!("\n\n{WEBHOOKS}"),
+        html: Html::markup("<pre><code>{}</code></pre>", &[&Html::escaped(WEBHOOKS)]),
+    });
+    message
 }
 
 /// The homeserver would not take a message as it was.

@@ -6,6 +6,7 @@ use super::*;
 use crate::{
     guard::breaker,
     judge::policy::Neighbour,
+    leave_lag::{LeaveLags, Leaver},
     mode::{Mode, Pause},
     render::{
         blind::Blind,
@@ -134,6 +135,7 @@ fn digest() -> Message {
         })],
     });
     digest.by_plan = 4;
+    digest.leave_lags = leave_lags();
     digest.message("!janitor").expect("something to tell")
 }
 
@@ -223,12 +225,20 @@ fn every_other_message() {
         clock_agrees(),
         sfu_away("it does not take the signature: livekit.api_secret does not belong to livekit.api_key"),
         sfu_back(),
+        slow_leaves(&leave_lags()),
         first_start("/data/recovery-key"),
         keys_incomplete("the key does not open <it>"),
         not_taken("event too large"),
     ];
     let all: Vec<_> = messages.iter().map(show).collect();
     insta::assert_snapshot!(all.join("\n\n========\n\n"));
+}
+
+fn leave_lags() -> LeaveLags {
+    let slow = std::iter::repeat_n((Leaver::Owner, Duration::from_mins(48)), 8);
+    slow.chain(std::iter::repeat_n((Leaver::Owner, Duration::ZERO), 4))
+        .chain([(Leaver::Janitor, Duration::from_secs(112))])
+        .collect()
 }
 
 #[test]

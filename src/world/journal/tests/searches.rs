@@ -60,6 +60,8 @@ fn make_every_statement(journal: &mut Journal) {
     let recipes = [(Recipe::Json, NOW)].into();
     journal.set_sfu_names("https://sfu", &["https://jwt".to_owned()].into(), &recipes).expect("SQLite");
     journal.sfu_memory("https://sfu").expect("SQLite");
+    journal.add_leave_lag(Leaver::Owner, Duration::from_secs(1), NOW).expect("SQLite");
+    journal.leave_lags_since(NOW).expect("SQLite");
     let setting = StoredSetting { key: "k".into(), value: "v".into(), by: "@a:hs".into(), at: NOW };
     journal.set(&setting).expect("SQLite");
     journal.settings().expect("SQLite");

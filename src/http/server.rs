@@ -1,0 +1,110 @@
+//! The port: listens, and takes no more connections than it can hold.
+
+use std::{net::SocketAddr, sync::Arc, thread, time::Duration};
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, oneshot},
+    time::sleep,
+};
+
+use super::{Answers, router};
+use crate::{shutdown::Shutdown, supervisor::TaskResult, world::backoff::Backoff};
+
+/// How many connections are open at once; whoever comes later waits.
+const CONNECTIONS: usize = 256;
+
+/// How long somebody may take over a request's head, and a connection be quiet.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The pauses while the address cannot be listened on.
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(1));
+
+/// Serves until told to stop. On a thread of its own, so that no flood takes the time of the janitor's tasks.
+///
+/// # Errors
+///
+/// When the system gives no thread, or what runs there fails.
+pub async fn serve(address: SocketAddr, answers: Answers, shutdown: Shutdown) -> TaskResult {
+    let (done, is_done) = oneshot::channel();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot serve HTTP: {error}"))?;
+    thread::Builder::new()
+        .name("http".to_owned())
+        .spawn(move || {
+            runtime.block_on(listen(address, router(answers), &shutdown));
+            runtime.shutdown_background();
+            // Nobody waits for it any more while the program ends.
+            let _: Result<(), ()> = done.send(());
+        })
+        .map_err(|error| format!("cannot serve HTTP: {error}"))?;
+    // A thread that panicked drops what it would have said so by.
+    is_done.await.map_err(|_| "what serves HTTP has failed; this is a bug".to_owned())
+}
+
+/// Listens, and serves each connection. What keeps it from listening may go away: until then it says so once.
+async fn listen(address: SocketAddr, router: Router, shutdown: &Shutdown) {
+    let Some(listener) = shutdown.or(bind(address)).await else { return };
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let accepted = async {
+            // A place first: what is not accepted waits in the kernel.
+            let place = Arc::clone(&places).acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let Some((place, accepted)) = shutdown.or(accepted).await else { return };
+        match accepted {
+            Ok((stream, _)) => {
+                let router = router.clone();
+                tokio::spawn(async move {
+                    answer(stream, router).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::debug!("a connection to the HTTP port failed: {error}");
+                // Too many open files is no matter of one connection.
+                sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn bind(address: SocketAddr) -> TcpListener {
+    let mut backoff = BACKOFF;
+    let mut said = None;
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => {
+                let address = listener.local_addr().unwrap_or(address);
+                tracing::info!(%address, "serving HTTP: /live, /ready, /metrics");
+                return listener;
+            }
+            Err(error) => {
+                if said.replace(error.kind()) != Some(error.kind()) {
+                    tracing::warn!(
+                        "cannot listen on {address} (http.listen): {error}; I go on without it and try again"
+                    );
+                }
+                sleep(backoff.next()).await;
+            }
+        }
+    }
+}
+
+async fn answer(stream: TcpStream, router: Router) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+    let served = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).await;
+    if let Err(error) = served {
+        tracing::trace!("a connection to the HTTP port broke: {error}");
+    }
+}
