@@ -109,6 +109,11 @@ impl Synapse {
         self.manage_leave(leave, "cancel").await
     }
 
+    /// Sends it now, as an authorisation service does when the SFU tells it that somebody is gone.
+    pub async fn send_leave(&self, leave: &DelayedLeave) -> Result<()> {
+        self.manage_leave(leave, "send").await
+    }
+
     /// The leaves that the device's user still has waiting.
     pub async fn delayed_leaves(&self, device: &Device) -> Result<Vec<DelayedLeave>> {
         let answer = self.request(Method::GET, &DELAYED_EVENTS).token(&device.access_token).send().await?;

@@ -32,6 +32,7 @@ mod membership;
 mod names;
 mod ports;
 mod program;
+mod prometheus;
 mod proxy;
 mod reading;
 mod rooms;
@@ -54,7 +55,9 @@ pub use livekit::{
 };
 pub use membership::{CALL_MEMBER, DEFAULT_EXPIRES, DEFAULT_FOCUS, Membership, call_key};
 pub use names::unique;
+pub use ports::free_tcp as free_port;
 pub use program::{Bot, Program};
+pub use prometheus::Prometheus;
 pub use proxy::{FaultProxy, ProxiedRequest, Rule, matching};
 pub use reading::{Message, is_open_content};
 pub use reqwest::Method;

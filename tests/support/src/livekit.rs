@@ -27,6 +27,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 pub use authorisation::AuthorisationService;
@@ -161,6 +162,11 @@ impl LiveKit {
     /// A token for the API with these grants, such as `{"roomList": true}`, for a minute.
     pub fn admin_token(grants: &Value) -> String {
         token::admin(grants, Self::SECRET)
+    }
+
+    /// A token that goes with a webhook of this body, as if it had been made so long ago with this secret.
+    pub fn webhook_token(body: &[u8], age: TimeDelta, secret: &str) -> String {
+        token::webhook(body, age, secret)
     }
 
     /// What a token claims that was signed with [`LiveKit::SECRET`]: one of an authorisation service, or of a webhook.

@@ -17,7 +17,7 @@ static TAKEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 
 /// A port that is free now and stays so while the server is down: it lies below the ports that systems hand out to
 /// outgoing connections, of which tests make many.
-pub(crate) fn free_tcp() -> Result<u16> {
+pub fn free_tcp() -> Result<u16> {
     free(|port| TcpListener::bind(("127.0.0.1", port)).map(drop))
 }
 
