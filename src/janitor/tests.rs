@@ -5,6 +5,7 @@ mod conditions;
 mod fakes;
 mod faults;
 mod forgotten;
+mod metrics;
 mod plans;
 mod restarts;
 mod sfu;
