@@ -21,6 +21,8 @@ mod absence;
 mod names;
 #[path = "call_server/outages.rs"]
 mod outages;
+#[path = "call_server/webhooks.rs"]
+mod webhooks;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_rtc-janitor");
 
@@ -56,7 +58,12 @@ fn has_sfu() -> bool {
 
 impl<'a> Scene<'a> {
     async fn set(synapse: &'a Synapse) -> Result<Self> {
-        let livekit = LiveKit::start(LiveKitOptions::default()).await?;
+        Self::with(synapse, LiveKitOptions::default()).await
+    }
+
+    /// With an SFU that is set up in a way of its own.
+    async fn with(synapse: &'a Synapse, options: LiveKitOptions) -> Result<Self> {
+        let livekit = LiveKit::start(options).await?;
         let service = AuthorisationService::start(livekit.url())?;
         let setup = BotSetup::new(synapse, PROGRAM).await?;
         for key in SHORT {
@@ -147,10 +154,15 @@ impl<'a> Scene<'a> {
 impl Scene<'_> {
     /// What the bot says of the call.
     async fn explain(&self) -> Result<String> {
-        let Self { synapse, setup, room, .. } = self;
+        self.ask(&format!("explain {}", self.room)).await
+    }
+
+    /// What the bot answers to a command.
+    async fn ask(&self, command: &str) -> Result<String> {
+        let Self { synapse, setup, .. } = self;
         let command =
-            synapse.send_text(&setup.admin, &setup.admin_room, &format!("!janitor explain {room}")).await?;
-        wait_until("the bot to explain the call", LIMIT, async || {
+            synapse.send_text(&setup.admin, &setup.admin_room, &format!("!janitor {command}")).await?;
+        wait_until("the bot to answer", LIMIT, async || {
             let said = setup.said().await?;
             let mut answers =
                 said.into_iter().filter(|message| message.content.to_string().contains(&command));

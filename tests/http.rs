@@ -153,17 +153,15 @@ async fn what_it_does_is_counted_and_a_real_prometheus_reads_it() -> Result<()> 
     })
     .await?;
     let after = scrape(&bot).await?;
-    let at = |series: &str| {
-        value(&after, &format!("rtc_janitor_{series}")).with_context(|| format!("{series}\n{after}"))
-    };
-    assert_eq!(at("memberships{verdict=\"active\"}")?, 1.0);
-    assert_eq!(at("rooms{state=\"with_calls\"}")?, 1.0);
-    assert!(at("requests_total{neighbour=\"homeserver\",outcome=\"ok\"}")? > 5.0);
-    assert!(at("requests_total{neighbour=\"homeserver\",outcome=\"refused\"}")? >= 1.0);
-    assert!(at("requests_total{neighbour=\"admin_room\",outcome=\"ok\"}")? >= 1.0);
-    assert_eq!(at("source_up{source=\"homeserver\"}")?, 1.0);
-    assert!(at("sweep_seconds_count")? > 1.0);
-    assert!(at("last_sync_timestamp_seconds")? > 1.7e9);
+    let at = |series: &str| value(&after, &format!("rtc_janitor_{series}"));
+    assert_eq!(at("memberships{verdict=\"active\"}"), Some(1.0), "{after}");
+    assert_eq!(at("rooms{state=\"with_calls\"}"), Some(1.0), "{after}");
+    assert_eq!(at("source_up{source=\"homeserver\"}"), Some(1.0), "{after}");
+    assert!(at("requests_total{neighbour=\"homeserver\",outcome=\"ok\"}") > Some(5.0), "{after}");
+    assert!(at("requests_total{neighbour=\"homeserver\",outcome=\"refused\"}") >= Some(1.0), "{after}");
+    assert!(at("requests_total{neighbour=\"admin_room\",outcome=\"ok\"}") >= Some(1.0), "{after}");
+    assert!(at("sweep_seconds_count") > Some(1.0), "{after}");
+    assert!(at("last_sync_timestamp_seconds") > Some(1.7e9), "{after}");
     for secret in [&room, &alive.user_id, &ghost.user_id, &setup.admin_room] {
         assert!(!after.contains(secret.as_str()), "{secret}");
     }
