@@ -71,6 +71,12 @@ impl LeftBehind {
         }
     }
 
+    /// Since when the device of the membership that began at `start` is gone, where it was seen to go.
+    pub fn since(&self, room: &RoomId, key: &StateKey, start: Timestamp) -> Option<Timestamp> {
+        let (of, since) = self.since.get(&(room.clone(), key.clone()))?;
+        (*of == start).then_some(*since)
+    }
+
     /// It is there, or there is nothing under the key any more of which it could be said.
     pub fn forget(&mut self, room: &RoomId, key: &StateKey) {
         self.since.remove(&(room.clone(), key.clone()));

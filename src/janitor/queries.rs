@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use rtc_janitor_core::{
     ids::{RoomId, UserId},
     judge::{
+        evidence::Sfu,
         policy::{Neighbour, Reason},
         verdict::Verdict,
     },
@@ -13,17 +14,19 @@ use rtc_janitor_core::{
     render::{
         Message,
         answer::{
-            self, Call, Caller, Calls, Explained, Explanation, History, NeighbourHealth, Past, Problem, Room,
-            Rooms, Status, held_back,
+            self, Call, Caller, Calls, Connection, Explained, Explanation, History, NeighbourHealth, Past,
+            Problem, Room, Rooms, Status, held_back,
         },
         blind::Blind,
         message, report,
     },
     rtc::sticky::Beside,
+    time::Timestamp,
 };
 
 use super::{
     Janitor, Judged,
+    evidence::SfuEvidence,
     joins::{JoinFor, Waiting},
     lookups::LookedUp,
     memory::{OpenEvent, RoomInfo},
@@ -62,7 +65,9 @@ impl Janitor {
         let count = |is: fn(&Verdict) -> bool| judged.iter().filter(|one| is(&one.judgement.verdict)).count();
         let health = |neighbour| match self.evidence.health(neighbour) {
             None => NeighbourHealth::NotSetUp,
-            Some(health) if health.is_away() => NeighbourHealth::Away(self.evidence.why_away(neighbour)),
+            Some(health) if health.is_away() => {
+                NeighbourHealth::Away(self.evidence.why_away(neighbour), health.away_since())
+            }
             Some(_) if self.evidence.is_settling(neighbour, now) => NeighbourHealth::Settling,
             Some(_) => self
                 .evidence
@@ -123,6 +128,7 @@ impl Janitor {
                     device: membership.owner.device.to_string(),
                     start: membership.start,
                     verdict: None,
+                    connection: Connection::Unknown,
                     due: None,
                     blocked: None,
                 });
@@ -135,6 +141,11 @@ impl Janitor {
                 device: one.membership.owner.device.to_string(),
                 start: one.membership.start,
                 verdict: Some(one.judgement.verdict),
+                connection: match one.evidence.sfu {
+                    Sfu::Listed => Connection::Connected,
+                    Sfu::Absent { .. } => self.left_sfu(&one).map_or(Connection::Unknown, Connection::Gone),
+                    Sfu::NotOurs | Sfu::Unknown => Connection::Unknown,
+                },
                 due: one.due_at,
                 blocked,
             });
@@ -159,6 +170,11 @@ impl Janitor {
             only: only.map(|room| message::room(room, self.name_of(room).as_deref())),
             now,
         }
+    }
+
+    /// Since when the device of a membership is gone from the SFU, where it was seen to go.
+    fn left_sfu(&self, one: &Judged) -> Option<Timestamp> {
+        self.left_behind.since(&one.subject.room, &one.subject.key, one.membership.start)
     }
 
     /// What stands in a room beside its memberships.
@@ -188,6 +204,7 @@ impl Janitor {
             .filter(|(_, why)| !matches!(why, HeldBack::NoRoute(_) | HeldBack::RouteUnknown))
             .map(|(candidate, why)| (candidate.event.clone(), held_back(*why)))
             .collect();
+        let sfu_asked = self.evidence.sfu.as_ref().and_then(SfuEvidence::observed_at);
         let is_wanted = |owner: &UserId| user.is_none_or(|user| user == owner);
         let memberships =
             judged.into_iter().filter(|judged| is_wanted(&judged.membership.owner.user)).map(|judged| {
@@ -198,6 +215,8 @@ impl Janitor {
                         _ => Err("it could not be read who may write it".to_owned()),
                     },
                     held: held.get(&judged.subject.event).cloned(),
+                    sfu_asked,
+                    left_sfu: self.left_sfu(&judged),
                     key: judged.subject.key,
                     due: judged.due_at,
                     membership: judged.membership,

@@ -79,6 +79,11 @@ impl Health {
         was_long
     }
 
+    /// Since when it does not answer.
+    pub(in crate::janitor) fn away_since(&self) -> Option<Timestamp> {
+        self.away_since
+    }
+
     /// Whether it did not answer when it was last asked.
     pub(in crate::janitor) fn is_away(&self) -> bool {
         self.away_since.is_some()

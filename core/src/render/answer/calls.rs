@@ -23,10 +23,24 @@ pub struct Caller {
     pub start: Timestamp,
     /// The verdict; `None` where nobody judges.
     pub verdict: Option<Verdict>,
+    /// Whether our SFU lists it, as far as its word counts.
+    pub connection: Connection,
     /// When it falls due, where it will.
     pub due: Option<Timestamp>,
     /// What keeps the bot from clearing it, where that is known.
     pub blocked: Option<Blocked>,
+}
+
+/// Whether somebody is connected to our SFU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Connection {
+    /// Nothing is known of that.
+    #[default]
+    Unknown,
+    /// It lists them.
+    Connected,
+    /// They have gone from it, then.
+    Gone(Timestamp),
 }
 
 /// The calls of one room.
@@ -104,7 +118,12 @@ impl Calls {
             (None, _) => Message::default(),
         };
         let device = device(&caller.device);
-        let joined = format!("; joined {}", say::ago(caller.start, self.now));
+        let connection = match caller.connection {
+            Connection::Unknown => String::new(),
+            Connection::Connected => "; connected".to_owned(),
+            Connection::Gone(since) => format!("; gone from the call server {}", say::ago(since, self.now)),
+        };
+        let joined = format!("{connection}; joined {}", say::ago(caller.start, self.now));
         join(&[
             &words(&format!("{mark} ")),
             &user,

@@ -40,6 +40,10 @@ pub struct Explained {
     pub route: Result<&'static str, String>,
     /// What holds it back though it is due.
     pub held: Option<String>,
+    /// When our SFU was asked last.
+    pub sfu_asked: Option<Timestamp>,
+    /// Since when its device is gone from the SFU, where it was seen to go.
+    pub left_sfu: Option<Timestamp>,
 }
 
 /// What `explain` says.
@@ -156,18 +160,24 @@ impl Explanation {
                 if seen_before { ", and it was there before" } else { ", where I never saw it" }
             ),
         });
-        lines.push(match evidence.sfu {
+        let connection = match evidence.sfu {
             Sfu::NotOurs => "call server: not asked; none of yours is known to be the one of this membership",
             Sfu::Unknown => "call server: no answer that counts now",
-            Sfu::Listed if judgement.vetoed => "call server: connected, which outweighs all but leaving the room",
+            Sfu::Listed if judgement.vetoed => {
+                "call server: connected, which outweighs all but leaving the room"
+            }
             Sfu::Listed => "call server: connected, by a newer membership of the same device",
             Sfu::Absent { counts: true } => "call server: not connected",
             Sfu::Absent { counts: false } => {
                 "call server: not connected, which says nothing: it was never seen there, and it is not known for sure \
                  what the room of this call is named there"
             }
-        }
-        .to_owned());
+        };
+        let left = one.left_sfu.filter(|_| matches!(evidence.sfu, Sfu::Absent { .. }));
+        let left = left.map(|at| format!(", seen to leave {}", say::ago(at, now)));
+        let asked = one.sfu_asked.filter(|_| matches!(evidence.sfu, Sfu::Listed | Sfu::Absent { .. }));
+        let asked = asked.map(|at| format!(" (asked {})", say::ago(at, now)));
+        lines.push(format!("{connection}{}{}", left.unwrap_or_default(), asked.unwrap_or_default()));
         if let Verdict::Stale(_) = judgement.verdict {
             lines.push(match one.due {
                 Some(at) if at > now => format!("falls due {}", say::ago(at, now)),

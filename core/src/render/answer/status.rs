@@ -17,8 +17,8 @@ pub enum NeighbourHealth {
     Answers,
     /// It was away for long and is only just back: its word does not count yet.
     Settling,
-    /// It does not answer; with why, where that is known.
-    Away(Option<String>),
+    /// It does not answer; with why and since when, where that is known.
+    Away(Option<String>, Option<Timestamp>),
     /// It answers, and it is not known which memberships are about it: why.
     Unidentified(String),
     /// It is not set up.
@@ -175,8 +175,11 @@ impl Status<'_> {
             NeighbourHealth::Settling => {
                 "is only just back; its word counts again in a few minutes".to_owned()
             }
-            NeighbourHealth::Away(None) => "does not answer".to_owned(),
-            NeighbourHealth::Away(Some(why)) => harmless_sentence(why),
+            NeighbourHealth::Away(why, since) => {
+                let why = why.as_deref().map_or_else(|| "does not answer".to_owned(), harmless_sentence);
+                let since = since.map(|since| format!(", for {} now", say::span(self.now.since(since))));
+                format!("{why}{}", since.unwrap_or_default())
+            }
             NeighbourHealth::Unidentified(why) => {
                 format!(
                     "answers, but I do not know which memberships are its own: {}",

@@ -112,12 +112,12 @@ fn status_says_how_things_stand() {
             ),
             (
                 Neighbour::DeviceLists,
-                NeighbourHealth::Away(None),
+                NeighbourHealth::Away(None, Some(ago(4))),
                 breaker::State::Open { since: NOW, until, wait_ms: 1 },
             ),
             (
                 Neighbour::Sfu,
-                NeighbourHealth::Away(Some("it does not know the key".into())),
+                NeighbourHealth::Away(Some("it does not know the key".into()), None),
                 breaker::State::Closed,
             ),
             (
@@ -145,7 +145,15 @@ fn status_says_how_things_stand() {
 
 fn caller(device: &str, verdict: Verdict, due: Option<Timestamp>) -> Caller {
     let verdict = Some(verdict);
-    Caller { user: alice(), device: device.into(), start: ago(192), verdict, due, blocked: None }
+    Caller {
+        user: alice(),
+        device: device.into(),
+        start: ago(192),
+        verdict,
+        connection: Connection::Unknown,
+        due,
+        blocked: None,
+    }
 }
 
 #[test]
@@ -159,6 +167,15 @@ fn calls_says_who_seems_to_be_in_which_call() {
                 is_excluded: false,
                 callers: vec![
                     caller("PHONE", Verdict::Active, None),
+                    Caller { connection: Connection::Connected, ..caller("TALKING", Verdict::Active, None) },
+                    Caller {
+                        connection: Connection::Gone(NOW - Duration::from_secs(40)),
+                        ..caller(
+                            "CRASHED",
+                            Verdict::Stale(Reason::NotOnSfu),
+                            Some(NOW + Duration::from_secs(50)),
+                        )
+                    },
                     caller("GONE", Verdict::Stale(Reason::DeviceGone), Some(NOW + Duration::from_mins(3))),
                     caller("OLD", Verdict::Stale(Reason::Expired), Some(NOW)),
                     Caller { blocked: Some(Blocked::OnlyItsOwner), ..expired("ARRAY") },
@@ -248,6 +265,8 @@ fn explained(device: &str, sent: Timestamp, evidence: Evidence) -> Explained {
         due: None,
         route: Ok("own_power"),
         held: None,
+        sfu_asked: Some(NOW - Duration::from_secs(12)),
+        left_sfu: None,
     }
 }
 
@@ -271,6 +290,15 @@ fn explain_says_what_speaks_for_and_against_each() {
         memberships: vec![
             explained("PHONE", ago(10), alive.clone()),
             Explained { due: Some(NOW + Duration::from_mins(3)), ..explained("GONE", ago(60), gone) },
+            explained("TALKING", ago(10), Evidence { sfu: Sfu::Listed, ..alive.clone() }),
+            Explained {
+                left_sfu: Some(NOW - Duration::from_secs(40)),
+                ..explained(
+                    "CRASHED",
+                    ago(10),
+                    Evidence { sfu: Sfu::Absent { counts: true }, ..alive.clone() },
+                )
+            },
             Explained {
                 due: Some(NOW),
                 held: Some(held_back(HeldBack::Quarantine)),
