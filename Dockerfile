@@ -48,6 +48,7 @@ USER 10991:10991
 # Finishes the write in flight and ends within 5 s.
 STOPSIGNAL SIGTERM
 # Says nothing of the homeserver: a container is not to be restarted because that is away.
-HEALTHCHECK --interval=30s --timeout=10s --start-period=20s CMD ["/usr/local/bin/rtc-janitor", "healthcheck"]
+HEALTHCHECK --interval=30s --timeout=10s --start-period=20s \
+    CMD ["/bin/sh", "-c", "rtc-janitor healthcheck || exit 1"]
 ENTRYPOINT ["/usr/local/bin/rtc-janitor"]
 CMD ["run"]

@@ -31,6 +31,12 @@ pub use webhooks::Webhooks;
 
 use crate::metrics::Metrics;
 
+/// The answer of `/live`.
+pub const LIVE: &str = "rtc-janitor is live\n";
+
+/// The answer of `/ready`, where it is.
+pub const READY: &str = "rtc-janitor is ready\n";
+
 /// What the port answers from.
 #[derive(Clone, Debug)]
 pub struct Answers {
@@ -52,20 +58,19 @@ fn router(answers: Answers) -> Router {
         .route("/metrics", get(metrics))
         .with_state(answers);
     match webhooks {
-        Some(webhooks) => {
-            router.merge(Router::new().route("/livekit/webhook", post(webhooks::hear)).with_state(webhooks))
-        }
+        Some(webhooks) => router
+            .merge(Router::new().route("/livekit/webhook", post(webhooks::receive)).with_state(webhooks)),
         None => router,
     }
 }
 
 async fn live() -> &'static str {
-    "live\n"
+    LIVE
 }
 
 async fn ready(State(answers): State<Answers>) -> (StatusCode, String) {
     match answers.health.obstacles().as_slice() {
-        [] => (StatusCode::OK, "ready\n".to_owned()),
+        [] => (StatusCode::OK, READY.to_owned()),
         obstacles => (StatusCode::SERVICE_UNAVAILABLE, obstacles.join("\n") + "\n"),
     }
 }

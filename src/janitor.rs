@@ -152,8 +152,8 @@ pub struct Janitor {
     reads: Reads,
     lookups: Lookups,
     left_behind: LeftBehind,
-    /// When it was last looked whether leaves are slow.
-    looked_at_lags: Option<Timestamp>,
+    /// It is not looked before then whether leaves are slow.
+    look_at_lags: Option<Timestamp>,
     background: Background,
     /// The sync answer that is being taken in.
     ingesting: Option<Ingest>,

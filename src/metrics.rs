@@ -42,6 +42,9 @@ const ERRCODES: [&str; 9] = [
     "M_USER_SUSPENDED",
 ];
 
+/// In place of a reason where a person wanted it.
+const ASKED_FOR: &str = "asked_for";
+
 type One = [(&'static str, &'static str); 1];
 type Two = [(&'static str, &'static str); 2];
 
@@ -153,7 +156,7 @@ impl Inner {
         let to = &mut self.registry;
         to.register("memberships", "Open call memberships, by verdict", self.memberships.clone());
         to.register("stale", "Stale call memberships, by the reason that names them", self.stale.clone());
-        to.register("cleared", "Memberships emptied, by reason and route", self.cleared.clone());
+        to.register("cleared", "Keys emptied, by reason and route", self.cleared.clone());
         to.register(
             "clear_failures",
             "Writes that were not taken, by error code",
@@ -207,10 +210,19 @@ impl Metrics {
     /// A series that begins with its first event hides that event from `increase()`.
     fn begin_at_zero(&self) {
         let inner = &self.0;
-        for reason in Reason::ALL {
-            let labels = [("reason", reason.as_str()), ("route", Route::OwnPower.as_str())];
-            drop(inner.cleared.get_or_create(&labels));
+        for route in Route::ALL {
+            for reason in Reason::ALL.into_iter().map(Reason::as_str).chain([ASKED_FOR]) {
+                let labels = [("reason", reason), ("route", route.as_str())];
+                drop(inner.cleared.get_or_create(&labels));
+            }
         }
+        for errcode in ERRCODES.into_iter().chain(["unreachable", "other"]) {
+            drop(inner.clear_failures.get_or_create(&[("errcode", errcode)]));
+        }
+        for reason in ["CLIENT_INITIATED", "CONNECTION_TIMEOUT", "DUPLICATE_IDENTITY"] {
+            drop(inner.webhooks.get_or_create(&[("event", "participant_left"), ("reason", reason)]));
+        }
+        drop(inner.webhooks.get_or_create(&[("event", "refused"), ("reason", "")]));
         for asked in Asked::ALL {
             for outcome in ["ok", "refused", "rate_limited", "unreachable"] {
                 let labels = [("neighbour", asked.as_str()), ("outcome", outcome)];
@@ -257,7 +269,7 @@ impl Metrics {
 
     /// A key was emptied; without a reason because a person wanted it.
     pub fn cleared(&self, reason: Option<Reason>, route: &'static str) {
-        let reason = reason.map_or("asked_for", Reason::as_str);
+        let reason = reason.map_or(ASKED_FOR, Reason::as_str);
         self.0.cleared.get_or_create(&[("reason", reason), ("route", route)]).inc();
     }
 

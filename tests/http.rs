@@ -75,7 +75,7 @@ async fn it_is_live_before_its_homeserver_is_and_ready_only_afterwards() -> Resu
     }
     assert_eq!(is_ready(&bot).await?, (StatusCode::SERVICE_UNAVAILABLE, "not signed in yet\n".to_owned()));
     let live = health(&[]).await?;
-    assert!(live.status.success() && live.stdout == b"live\n", "{live:?}");
+    assert!(live.status.success() && live.stdout == b"rtc-janitor is live\n", "{live:?}");
     let ready = health(&["--ready"]).await?;
     assert_eq!(ready.status.code(), Some(1), "{ready:?}");
     assert!(String::from_utf8(ready.stderr)?.contains("answers 503: not signed in yet"));
@@ -96,10 +96,14 @@ async fn a_port_that_is_taken_keeps_it_from_nothing_and_is_served_once_it_is_fre
     setup.set("http.listen", &format!("127.0.0.1:{port}"));
     let bot = setup.start().await?;
     bot.logs(&["cannot listen on", "http.listen", "in use"]).await?;
-    let said = bot.log().matches("cannot listen on").count();
+    wait_until("three attempts", LIMIT, async || {
+        bot.log().lines().filter(|line| line.contains("DEBUG") && line.contains("cannot listen on")).count()
+            >= 3
+    })
+    .await?;
     drop(somebody);
     assert_eq!(get(&bot, "/live").await?.status(), StatusCode::OK);
-    assert_eq!(bot.log().matches("cannot listen on").count(), said, "said once");
+    assert_eq!(bot.log().matches("http.listen").count(), 1, "said once");
     assert!(bot.stop().await?.success());
     Ok(())
 }
@@ -246,7 +250,7 @@ async fn what_is_no_webhook_of_our_sfu_is_refused_and_does_nothing() -> Result<(
     let shown = scrape(&bot).await?;
     assert_eq!(counted(&shown, "event=\"refused\",reason=\"\""), Some(9.0), "{shown}");
     let departure = "event=\"participant_left\",reason=\"CLIENT_INITIATED\"";
-    assert_eq!(counted(&shown, departure), None, "{shown}");
+    assert_eq!(counted(&shown, departure), Some(0.0), "{shown}");
     // The control, and what comes twice is one.
     for _ in 0..2 {
         assert_eq!(post(signed(0, LiveKit::SECRET), body.clone()).await?, StatusCode::OK);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{CliError, print};
-use crate::{config::Config, world::homeserver::transport};
+use crate::{config::Config, http, world::homeserver::transport};
 
 /// Ask the running bot whether it is alive
 ///
@@ -30,14 +30,19 @@ pub async fn main(args: Args, config: Config) -> Result<ExitCode, CliError> {
     let Some(listen) = config.http.listen.filter(|address| address.port() != 0) else {
         return Err(CliError::mistake("http.listen names no port, so there is nothing to ask"));
     };
-    let path = if args.ready { "/ready" } else { "/live" };
+    let (path, expected) = if args.ready { ("/ready", http::READY) } else { ("/live", http::LIVE) };
     let url = format!("http://{}{path}", reachable(listen));
-    let client = transport::http_client().map_err(|error| CliError::unexpected("cannot ask", &error))?;
+    // It is on this machine: no proxy of the environment has a say.
+    let client = transport::http_client_builder().no_proxy().build();
+    let client = client.map_err(|error| CliError::unexpected("cannot ask", &error))?;
     let answer = client.get(&url).timeout(PATIENCE).send().await;
     let answer = answer
         .map_err(|error| CliError::unexpected(&format!("no answer from {url}"), &error.without_url()))?;
     let status = answer.status();
     let said = answer.text().await.unwrap_or_default();
+    if status.is_success() && said != expected {
+        return Err(CliError::Unexpected(format!("what answers at {url} is no rtc-janitor")));
+    }
     if !status.is_success() {
         return Err(CliError::Unexpected(format!("{url} answers {}: {}", status.as_u16(), said.trim())));
     }

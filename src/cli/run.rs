@@ -1,7 +1,7 @@
 //! `rtc-janitor run`: the bot, until it is told to stop.
 
+mod http_port;
 mod other_watch;
-mod outside;
 mod posting;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
@@ -93,11 +93,11 @@ pub struct Running {
 /// What cannot heal while it runs.
 pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>, CliError> {
     let mut supervisor = Supervisor::new(shutdown.clone());
-    let outside = outside::serve(&config, &mut supervisor, &shutdown);
+    let http_port = http_port::serve(&config, &mut supervisor, &shutdown);
     let patience = Patience { shutdown: &shutdown, longest: None };
     let Some(signed_in) = Box::pin(sign_in(&config, patience)).await? else { return Ok(None) };
     let SignedIn { store, journal, homeserver, settings, chat, admin_room } = signed_in;
-    let homeserver = homeserver.counted(outside.metrics.clone());
+    let homeserver = homeserver.counted(http_port.metrics.clone());
 
     let (updates, sync) = mpsc::channel(SYNC_UPDATES);
     let (outbox, mail) = Outbox::new();
@@ -125,10 +125,11 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>
     let interval = settings.reread_interval;
     let watcher =
         Watcher::new(Box::new(homeserver.watch()), Arc::new(SystemClock), interval, updates, synced);
-    let posting = Posting { chat: Arc::clone(&port), mail, posted, posts, metrics: outside.metrics.clone() };
+    let posting =
+        Posting { chat: Arc::clone(&port), mail, posted, posts, metrics: http_port.metrics.clone() };
     let janitor = Janitor::new(
         settings,
-        set_up::ports(&config, &homeserver, outside.metrics.clone())?,
+        set_up::ports(&config, &homeserver, http_port.metrics.clone())?,
         journal,
         outbox,
     )?;
@@ -138,10 +139,10 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>
         admin_room: reachability,
         posts: posts_taken,
         announcements,
-        departures: outside.departures(&mut supervisor, &shutdown),
+        departures: http_port.departures(&mut supervisor, &shutdown),
         requests,
     };
-    outside.health.begin(Pulses {
+    http_port.health.begin(Pulses {
         has_seen_all: janitor.has_seen_all(),
         synced: last_sync,
         admin_room: reachable.subscribe(),

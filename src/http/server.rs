@@ -11,7 +11,7 @@ use hyper_util::{
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, oneshot},
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use super::{Answers, router};
@@ -23,6 +23,12 @@ const CONNECTIONS: usize = 256;
 /// How long somebody may take over a request's head, and a connection be quiet.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// How long a connection lasts at most: whoever reads nothing keeps no place.
+const LIFE: Duration = Duration::from_mins(2);
+
+/// How large the head of a request may be.
+const MOST_BYTES_OF_HEAD: usize = 16 << 10;
+
 /// The pauses while the address cannot be listened on.
 const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(1));
 
@@ -33,21 +39,25 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_min
 /// When the system gives no thread, or what runs there fails.
 pub async fn serve(address: SocketAddr, answers: Answers, shutdown: Shutdown) -> TaskResult {
     let (done, is_done) = oneshot::channel();
+    let work = move || {
+        let served = run(address, router(answers), &shutdown);
+        // Nobody waits for it any more while the program ends.
+        let _: Result<(), TaskResult> = done.send(served);
+    };
+    let thread = thread::Builder::new().name("http".to_owned()).spawn(work);
+    thread.map_err(|error| format!("cannot serve HTTP: {error}"))?;
+    // A thread that panicked drops what it would have said so by.
+    is_done.await.unwrap_or_else(|_| Err("what serves HTTP has failed; this is a bug".to_owned()))
+}
+
+fn run(address: SocketAddr, router: Router, shutdown: &Shutdown) -> TaskResult {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("cannot serve HTTP: {error}"))?;
-    thread::Builder::new()
-        .name("http".to_owned())
-        .spawn(move || {
-            runtime.block_on(listen(address, router(answers), &shutdown));
-            runtime.shutdown_background();
-            // Nobody waits for it any more while the program ends.
-            let _: Result<(), ()> = done.send(());
-        })
-        .map_err(|error| format!("cannot serve HTTP: {error}"))?;
-    // A thread that panicked drops what it would have said so by.
-    is_done.await.map_err(|_| "what serves HTTP has failed; this is a bug".to_owned())
+    runtime.block_on(listen(address, router, shutdown));
+    runtime.shutdown_background();
+    Ok(())
 }
 
 /// Listens, and serves each connection. What keeps it from listening may go away: until then it says so once.
@@ -89,6 +99,7 @@ async fn bind(address: SocketAddr) -> TcpListener {
                 return listener;
             }
             Err(error) => {
+                tracing::debug!("cannot listen on {address}: {error}");
                 if said.replace(error.kind()) != Some(error.kind()) {
                     tracing::warn!(
                         "cannot listen on {address} (http.listen): {error}; I go on without it and try again"
@@ -102,9 +113,9 @@ async fn bind(address: SocketAddr) -> TcpListener {
 
 async fn answer(stream: TcpStream, router: Router) {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
-    let served = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).await;
-    if let Err(error) = served {
+    http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(MOST_BYTES_OF_HEAD);
+    let served = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    if let Ok(Err(error)) = timeout(LIFE, served).await {
         tracing::trace!("a connection to the HTTP port broke: {error}");
     }
 }

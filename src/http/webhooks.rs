@@ -8,7 +8,7 @@ use std::{
 };
 
 use axum::{
-    body::{Body, to_bytes},
+    body::to_bytes,
     extract::{Request, State},
     http::{StatusCode, header},
 };
@@ -24,7 +24,7 @@ use crate::{
         clock::Clock,
         livekit::{
             ApiKey,
-            webhook::{Departure, Departures, Webhook},
+            webhook::{BadWebhook, Departure, Departures, Signed},
         },
     },
 };
@@ -59,20 +59,23 @@ const EVENTS: [&str; 5] = [
     "room_finished",
 ];
 
-/// The reasons of departures that are counted by name, each with whether somebody has really gone. Another
-/// connection of the same identity, a server that ends and a room that moves are no departures.
-const REASONS: [(&str, bool); 10] = [
-    ("CLIENT_INITIATED", true),
-    ("CONNECTION_TIMEOUT", true),
-    ("PARTICIPANT_REMOVED", true),
-    ("ROOM_DELETED", true),
-    ("ROOM_CLOSED", true),
-    ("SIGNAL_CLOSE", true),
-    ("DUPLICATE_IDENTITY", false),
-    ("SERVER_SHUTDOWN", false),
-    ("MIGRATION", false),
-    ("STATE_MISMATCH", false),
+/// The reasons of departures that are counted by name.
+const REASONS: [&str; 11] = [
+    "",
+    "CLIENT_INITIATED",
+    "CONNECTION_TIMEOUT",
+    "DUPLICATE_IDENTITY",
+    "MIGRATION",
+    "PARTICIPANT_REMOVED",
+    "ROOM_CLOSED",
+    "ROOM_DELETED",
+    "SERVER_SHUTDOWN",
+    "SIGNAL_CLOSE",
+    "STATE_MISMATCH",
 ];
+
+/// Those of another connection of the same identity, which is there: no departures.
+const STILL_THERE: [&str; 2] = ["DUPLICATE_IDENTITY", "MIGRATION"];
 
 /// What the SFU has told, until the janitor takes it.
 pub struct Webhooks {
@@ -81,7 +84,7 @@ pub struct Webhooks {
     metrics: Metrics,
     reading: Semaphore,
     heard: Mutex<Heard>,
-    has_news: Notify,
+    departures_wait: Notify,
 }
 
 #[derive(Default)]
@@ -107,16 +110,19 @@ impl Webhooks {
             metrics,
             reading: Semaphore::new(AT_ONCE),
             heard: Mutex::default(),
-            has_news: Notify::new(),
+            departures_wait: Notify::new(),
         }
     }
 
     /// Hands over who has left, some at a time, until nobody takes it any more.
     pub async fn hand_over(&self, to: mpsc::Sender<Departures>) {
         loop {
-            self.has_news.notified().await;
+            self.departures_wait.notified().await;
             sleep(GATHER).await;
             let departures = mem::take(&mut self.lock().departures);
+            if departures.is_empty() {
+                continue;
+            }
             if to.send(departures).await.is_err() {
                 return;
             }
@@ -124,35 +130,33 @@ impl Webhooks {
     }
 
     /// Takes one in.
-    fn take_in(&self, token: &str, body: &[u8]) -> StatusCode {
+    fn take_in(&self, signed: &Signed, body: &[u8]) -> StatusCode {
         let now = self.clock.now();
-        let told = match Webhook::read(&self.key, token, body, now) {
+        let told = match signed.webhook(body) {
             Ok(told) => told,
-            Err(error) => {
-                self.metrics.told("refused", "");
-                tracing::debug!("a webhook is not believed: {error}");
-                return StatusCode::BAD_REQUEST;
-            }
+            Err(error) => return self.refuse(error),
         };
         if !self.lock().is_new(&told.id) {
             return StatusCode::OK;
         }
         let event = EVENTS.into_iter().find(|event| *event == told.event).unwrap_or("other");
-        let said = told.participant.disconnect_reason.as_str();
-        let (reason, is_gone) = match REASONS.into_iter().find(|(reason, _)| *reason == said) {
-            Some(known) => known,
-            None if said.is_empty() => ("", false),
-            None => ("other", false),
-        };
+        let reason = told.participant.disconnect_reason.as_str();
+        let reason = REASONS.into_iter().find(|known| *known == reason).unwrap_or("other");
         self.metrics.told(event, reason);
-        let is_departure = ["participant_left", "participant_connection_aborted"].contains(&event);
-        if is_departure && is_gone {
+        let has_left = ["participant_left", "participant_connection_aborted"].contains(&event);
+        if has_left && !STILL_THERE.contains(&reason) {
             let at = told.created().filter(|at| *at <= now && now.since(*at) <= SENT_LATE).unwrap_or(now);
             let departure = Departure { sfu_room: told.room.name, identity: told.participant.identity };
             self.lock().note(departure, at);
-            self.has_news.notify_one();
+            self.departures_wait.notify_one();
         }
         StatusCode::OK
+    }
+
+    fn refuse(&self, error: BadWebhook) -> StatusCode {
+        self.metrics.told("refused", "");
+        tracing::debug!("a webhook is not believed: {error}");
+        StatusCode::BAD_REQUEST
     }
 
     fn lock(&self) -> MutexGuard<'_, Heard> {
@@ -185,23 +189,19 @@ impl Heard {
     }
 }
 
-/// `POST /livekit/webhook`
-pub(super) async fn hear(State(webhooks): State<Arc<Webhooks>>, request: Request) -> StatusCode {
-    let Ok(_place) = webhooks.reading.try_acquire() else { return StatusCode::SERVICE_UNAVAILABLE };
+/// `POST /livekit/webhook`. Only what our SFU has signed takes one of the places, and has its body read.
+pub(super) async fn receive(State(webhooks): State<Arc<Webhooks>>, request: Request) -> StatusCode {
     let (head, body) = request.into_parts();
-    let Some(token) = head.headers.get(header::AUTHORIZATION).and_then(|token| token.to_str().ok()) else {
-        webhooks.metrics.told("refused", "");
-        return StatusCode::BAD_REQUEST;
+    let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
+    let token = header(header::AUTHORIZATION).unwrap_or_default();
+    let signed = match Signed::read(&webhooks.key, token, webhooks.clock.now()) {
+        Ok(signed) => signed,
+        Err(error) => return webhooks.refuse(error),
     };
-    let is_long = |length: &str| length.parse().is_ok_and(|length: usize| length > MOST_BYTES);
-    let length = head.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-    if length.is_some_and(is_long) {
-        webhooks.metrics.told("refused", "");
-        return StatusCode::PAYLOAD_TOO_LARGE;
-    }
-    match timeout(PATIENCE, whole(body)).await {
-        Ok(Some(body)) => webhooks.take_in(token, &body),
-        Ok(None) => {
+    let Ok(_place) = webhooks.reading.try_acquire() else { return StatusCode::SERVICE_UNAVAILABLE };
+    match timeout(PATIENCE, to_bytes(body, MOST_BYTES)).await {
+        Ok(Ok(body)) => webhooks.take_in(&signed, &body),
+        Ok(Err(_)) => {
             webhooks.metrics.told("refused", "");
             StatusCode::PAYLOAD_TOO_LARGE
         }
@@ -209,7 +209,113 @@ pub(super) async fn hear(State(webhooks): State<Arc<Webhooks>>, request: Request
     }
 }
 
-/// The bytes of a body, unless it is too long.
-async fn whole(body: Body) -> Option<axum::body::Bytes> {
-    to_bytes(body, MOST_BYTES).await.ok()
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, http::request};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+    struct At(Timestamp);
+
+    impl Clock for At {
+        fn now(&self) -> Timestamp {
+            self.0
+        }
+    }
+
+    fn key() -> ApiKey {
+        ApiKey { name: "devkey".into(), secret: "secret".into() }
+    }
+
+    fn webhooks() -> Arc<Webhooks> {
+        Arc::new(Webhooks::new(key(), Arc::new(At(NOW)), Metrics::new()))
+    }
+
+    async fn send(webhooks: &Arc<Webhooks>, body: &Value) -> StatusCode {
+        let body = body.to_string();
+        let token = key().sign_webhook(body.as_bytes(), NOW);
+        let request = request::Builder::new().header(header::AUTHORIZATION, token).body(body.into());
+        receive(State(Arc::clone(webhooks)), request.expect("a request")).await
+    }
+
+    fn left(id: &str, identity: &str, reason: &str) -> Value {
+        json!({
+            "event": "participant_left", "id": id, "room": {"name": "r"}, "createdAt": "1799999998",
+            "participant": {"identity": identity, "disconnectReason": reason},
+        })
+    }
+
+    fn departures(webhooks: &Webhooks) -> Departures {
+        mem::take(&mut webhooks.lock().departures)
+    }
+
+    #[tokio::test]
+    async fn who_has_left_waits_for_the_janitor_and_another_connection_of_theirs_is_no_departure() {
+        let webhooks = webhooks();
+        for (identity, reason, is_departure) in [
+            ("a", "CLIENT_INITIATED", true),
+            ("b", "CONNECTION_TIMEOUT", true),
+            ("c", "SOMETHING_NEW", true),
+            ("d", "", true),
+            ("e", "DUPLICATE_IDENTITY", false),
+            ("f", "MIGRATION", false),
+        ] {
+            assert_eq!(send(&webhooks, &left(identity, identity, reason)).await, StatusCode::OK);
+            let departure = Departure { sfu_room: "r".to_owned(), identity: identity.to_owned() };
+            let expected = is_departure.then_some((departure, NOW - Duration::from_secs(2)));
+            assert_eq!(departures(&webhooks).into_iter().next(), expected, "{reason}");
+        }
+        for event in ["participant_joined", "room_finished", "track_published"] {
+            let mut other = left(event, "g", "CLIENT_INITIATED");
+            other["event"] = event.into();
+            assert_eq!(send(&webhooks, &other).await, StatusCode::OK);
+            assert!(departures(&webhooks).is_empty(), "{event}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_comes_again_says_nothing_new_and_neither_ids_nor_departures_pile_up() {
+        let webhooks = webhooks();
+        for _ in 0..2 {
+            assert_eq!(send(&webhooks, &left("same", "a", "CLIENT_INITIATED")).await, StatusCode::OK);
+        }
+        assert_eq!(departures(&webhooks).len(), 1);
+        assert_eq!(send(&webhooks, &left("same", "b", "CLIENT_INITIATED")).await, StatusCode::OK);
+        assert!(departures(&webhooks).is_empty(), "the same event");
+        for number in 0..WAITING + REMEMBERED {
+            let id = number.to_string();
+            assert_eq!(send(&webhooks, &left(&id, &id, "CLIENT_INITIATED")).await, StatusCode::OK);
+        }
+        let heard = webhooks.lock();
+        assert_eq!(
+            (heard.departures.len(), heard.ids.len(), heard.oldest_ids.len()),
+            (WAITING, REMEMBERED, REMEMBERED)
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_not_signed_takes_no_place_and_what_is_signed_waits_for_none() {
+        let webhooks = webhooks();
+        let unsigned = request::Builder::new().body(Body::from("{}")).expect("a request");
+        let _all = webhooks.reading.try_acquire_many(32).expect("all of them");
+        assert_eq!(receive(State(Arc::clone(&webhooks)), unsigned).await, StatusCode::BAD_REQUEST);
+        let answer = send(&webhooks, &left("a", "a", "CLIENT_INITIATED")).await;
+        assert_eq!(answer, StatusCode::SERVICE_UNAVAILABLE, "it is sent again");
+    }
+
+    #[tokio::test]
+    async fn a_departure_of_long_ago_counts_from_when_it_came() {
+        let webhooks = webhooks();
+        for (created, at) in
+            [("1799999970", NOW - SENT_LATE), ("1799999969", NOW), ("1800000001", NOW), ("x", NOW)]
+        {
+            let mut told = left(created, "a", "CLIENT_INITIATED");
+            told["createdAt"] = created.into();
+            assert_eq!(send(&webhooks, &told).await, StatusCode::OK);
+            assert_eq!(departures(&webhooks).into_values().next(), Some(at), "{created}");
+        }
+    }
 }

@@ -1,6 +1,10 @@
 //! The SFU: when it is asked for what, and what its answers change.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use rtc_janitor_core::{
     ids::RoomId,
@@ -96,10 +100,13 @@ impl Janitor {
         });
     }
 
-    /// The SFU has told by itself who has left.
-    pub(super) fn sfu_told(&mut self, departures: Departures) {
+    /// The SFU tells by webhook who has left.
+    pub(super) fn departures_announced(&mut self, departures: Departures) {
         if let Some(sfu) = &mut self.evidence.sfu {
-            sfu.told(departures);
+            let listed = sfu.announced(departures);
+            if listed > 0 {
+                tracing::debug!(listed, "the SFU announces departures: it is asked at once");
+            }
         }
     }
 
@@ -116,11 +123,13 @@ impl Janitor {
         }
         let Some(sfu) = &mut self.evidence.sfu else { return Ok(()) };
         let taken = sfu.take_in(names, answer, asked, now);
-        for room in &taken.changed {
+        for room in taken.gone.keys().map(|(room, _)| room).collect::<BTreeSet<_>>() {
             self.note_who_left_sfu(room, &taken.gone);
         }
-        if taken.begins_anew {
+        if taken.has_restarted {
             self.left_behind.forget_all();
+        }
+        if taken.begins_anew {
             // What waits was planned while it answered; it may list anybody by now.
             self.sweep.ledger.reset(Neighbour::Sfu);
             self.writes.withdraw(|_, outgoing| outgoing.is_of_sweep());
@@ -143,13 +152,11 @@ impl Janitor {
     }
 
     /// The devices of some memberships of a room have gone from the SFU.
-    fn note_who_left_sfu(&mut self, room: &RoomId, gone: &Departures) {
+    fn note_who_left_sfu(&mut self, room: &RoomId, gone: &BTreeMap<(RoomId, String), Timestamp>) {
         let left: Vec<_> = self
             .subjects_of(room)
             .filter_map(|(subject, membership)| {
-                let identity = sfu_names::identity(&membership.owner);
-                let mut departures = gone.iter().filter(|(departure, _)| departure.identity == identity);
-                let (_, at) = departures.next()?;
+                let at = gone.get(&(room.clone(), sfu_names::identity(&membership.owner)))?;
                 Some((subject.key, membership.start, *at))
             })
             .collect();
@@ -178,7 +185,7 @@ impl Janitor {
             if !is_of_room {
                 continue;
             }
-            self.left_behind.forget(room, &key);
+            self.left_behind.is_back(room, &key, membership.start);
             // Only who has just come shows how rooms are named now; a membership may begin anew in an old room.
             for recipe in recipes {
                 if sfu.has_appeared(&recipe.name(room), &identity) {

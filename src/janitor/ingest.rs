@@ -238,9 +238,7 @@ impl Janitor {
         }
         // Whether it counts as seen to arrive is settled the first time.
         let Some(open) = OpenEvent::read(event, seen) else {
-            if seen.live {
-                self.note_leave(room, key, &event.sender)?;
-            }
+            self.note_leave(room, key, &event.sender)?;
             return self.close_key(room, key);
         };
         let first_seen = self.journal.see_event(room, key, &event.event_id, event.origin_server_ts, seen)?;

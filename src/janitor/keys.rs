@@ -58,7 +58,7 @@ impl Janitor {
         let Some(before) = self.memory.get(room, key).cloned() else { return Ok(()) };
         self.outdate_view(room);
         self.memory.take_in(room, key, None);
-        self.left_behind.forget(room, key);
+        self.left_behind.forget_key(room, key);
         self.forget_event(room, key, &before);
         self.evidence.members.retain(room, |user| self.memory.owns(room, user));
         if let Some(sfu) = &mut self.evidence.sfu {

@@ -6,11 +6,10 @@ use rtc_janitor_core::{
     ids::{RoomId, StateKey, UserId},
     leave_lag::{LeaveLags, Leaver},
     render::report,
-    rtc::sfu_names,
     time::Timestamp,
 };
 
-use super::{Janitor, evidence::SfuEvidence, memory::OpenEvent};
+use super::{Janitor, memory::OpenEvent};
 use crate::world::journal::JournalError;
 
 /// Over which time it is told.
@@ -20,7 +19,8 @@ const DAY: Duration = Duration::from_hours(24);
 const LOOK: Duration = Duration::from_mins(10);
 
 impl Janitor {
-    /// What stands under a key is being ended by `sender`: how long was its device gone from the SFU?
+    /// What stands under a key is being ended by `sender`: how long was its device gone from the SFU? Whoever hangs up
+    /// is out of the room first, and has no lag.
     pub(super) fn note_leave(
         &mut self,
         room: &RoomId,
@@ -28,31 +28,23 @@ impl Janitor {
         sender: &UserId,
     ) -> Result<(), JournalError> {
         let now = self.now();
-        let Some(sfu) = &self.evidence.sfu else { return Ok(()) };
         let mut lags = Vec::new();
         for membership in self.memory.get(room, key).into_iter().flat_map(OpenEvent::memberships) {
+            let Some(since) = self.left_behind.since(room, key, membership.start) else { continue };
             let by = match sender {
-                sender if *sender == membership.owner.user => Leaver::Owner,
                 sender if *sender == self.settings.user_id => Leaver::Janitor,
+                sender if *sender == membership.owner.user => Leaver::Owner,
                 _ => Leaver::Other,
             };
-            let lag = match self.left_behind.ended(room, key, membership.start, now) {
-                Some(lag) => lag,
-                // Who hangs up is out of the room before anybody has looked at the SFU.
-                None if by == Leaver::Owner && has_just_left(sfu, room, key, membership) => Duration::ZERO,
-                None => continue,
-            };
-            lags.push((by, lag));
+            lags.push((by, now.since(since)));
         }
-        for (by, lag) in lags {
+        self.left_behind.forget_key(room, key);
+        for (by, lag) in &lags {
             tracing::debug!(%room, %key, %by, ?lag, "left");
-            self.ports.metrics.left(by, lag);
-            self.journal.add_leave_lag(by, lag, now)?;
-            if by == Leaver::Owner {
-                self.tell_slow_leaves(now)?;
-            }
+            self.ports.metrics.left(*by, *lag);
+            self.journal.add_leave_lag(*by, *lag, now)?;
         }
-        Ok(())
+        if lags.is_empty() { Ok(()) } else { self.tell_slow_leaves(now) }
     }
 
     /// The lags of the last day.
@@ -60,30 +52,21 @@ impl Janitor {
         self.journal.leave_lags_since(self.now() - DAY)
     }
 
-    /// Once a day it is said that owners, or whoever sends their leaves, are slow.
+    /// Once a day it is said that leaves come late.
     fn tell_slow_leaves(&mut self, now: Timestamp) -> Result<(), JournalError> {
-        if self.looked_at_lags.is_some_and(|last| now.since(last) < LOOK) {
+        if self.look_at_lags.is_some_and(|at| now < at) {
             return Ok(());
         }
-        self.looked_at_lags = Some(now);
+        self.look_at_lags = Some(now + LOOK);
         let lags = self.leave_lags()?;
-        if !lags.owners_are_slow() {
+        if !lags.are_slow() {
             return Ok(());
         }
-        let day = now.as_millis() / i64::try_from(DAY.as_millis()).unwrap_or(i64::MAX);
-        self.say(&report::slow_leaves(&lags), Some(&format!("slow leaves {day}")))
+        if let Some(last) = self.journal.last_slow_leaves()?.filter(|last| now < *last + DAY) {
+            self.look_at_lags = Some(last + DAY);
+            return Ok(());
+        }
+        self.journal.set_last_slow_leaves(now)?;
+        self.say(&report::slow_leaves(&lags), None)
     }
-}
-
-/// Whether, by all that is known, the device of a membership was on the SFU a moment ago.
-fn has_just_left(
-    sfu: &SfuEvidence,
-    room: &RoomId,
-    key: &StateKey,
-    membership: &rtc_janitor_core::rtc::membership::Membership,
-) -> bool {
-    let identity = sfu_names::identity(&membership.owner);
-    sfu.failure().is_none()
-        && sfu.has_seen(room, key, membership)
-        && sfu.rooms_with(&identity).next().is_some()
 }

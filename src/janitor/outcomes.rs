@@ -257,6 +257,9 @@ impl Janitor {
                     event,
                     if is_gone { PlanOutcome::Gone } else { PlanOutcome::Changed },
                 );
+                if let Some(empty) = current.as_ref().filter(|current| is_empty(current)) {
+                    self.note_leave(room, key, &empty.sender)?;
+                }
                 // Sync may be late with it, or never say so, and may be wrong about the rest of the room.
                 self.end_event(room, key, event, now)?;
                 if let Some(current) = current.filter(|_| self.memory.get(room, key).is_none()) {
@@ -298,7 +301,9 @@ impl Janitor {
         let now = self.now();
         let (room, key) = (write.room(), write.key());
         tracing::warn!("not cleared: {error}");
-        self.ports.metrics.clear_failed(error);
+        if was_sent {
+            self.ports.metrics.clear_failed(error);
+        }
         self.writes.slow_down(error, now);
         match error {
             // Nobody knows whether it was written: the intent stays open until the key is read.

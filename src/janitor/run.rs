@@ -156,7 +156,7 @@ impl Janitor {
             Input::Announcement(announcement) => {
                 self.say(&announcement.message, Some(&announcement.subject))?;
             }
-            Input::Departures(departures) => self.sfu_told(departures),
+            Input::Departures(departures) => self.departures_announced(departures),
             Input::Sync(update) => self.take_in_sync(update)?,
             Input::Ingest => self.go_on_ingesting()?,
         }

@@ -17,7 +17,8 @@ pub enum Route {
 }
 
 impl Route {
-    const ALL: [Self; 3] = [Self::OwnPower, Self::Appservice, Self::Redaction];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::OwnPower, Self::Appservice, Self::Redaction];
 
     /// The route of that name.
     pub fn of_name(name: &str) -> Option<Self> {

@@ -90,8 +90,11 @@ pub(in crate::janitor) struct SfuTaken {
     pub(in crate::janitor) is_back: bool,
     /// What people are to be told: why it does not answer.
     pub(in crate::janitor) tell: Option<SfuError>,
-    /// Who was listed by the answer before and is not by this one, and when they went, by all that is known.
-    pub(in crate::janitor) gone: Departures,
+    /// Nobody is believed to be absent for a while: it looks as if it had been restarted.
+    pub(in crate::janitor) has_restarted: bool,
+    /// Whom of which Matrix room's call it listed before and does not list now, and when they went, by all that
+    /// is known.
+    pub(in crate::janitor) gone: BTreeMap<(RoomId, String), Timestamp>,
 }
 
 /// What our SFU says.
@@ -111,7 +114,7 @@ pub(in crate::janitor) struct SfuEvidence {
     last_question: Option<Timestamp>,
     /// How long the last answer took.
     took: Duration,
-    /// Who has left by the SFU's own webhooks since the last answer, of those that it listed.
+    /// When those left who, by its webhooks, have since the last answer; of those that it listed.
     announced: Departures,
     /// Nothing is asked before this.
     not_before: Option<Timestamp>,
@@ -199,16 +202,19 @@ impl SfuEvidence {
         Some(at.max(self.not_before.unwrap_or(at)))
     }
 
-    /// It says by itself that somebody has left: that proves nothing, and whoever it listed is looked for at once.
-    pub(in crate::janitor) fn told(&mut self, departures: Departures) {
-        let Some(answer) = &self.answer else { return };
-        for (departure, at) in departures {
+    /// It tells by webhook who has left. That proves nothing: whoever it listed is looked for at once. Returns how many
+    /// those are.
+    pub(in crate::janitor) fn announced(&mut self, departures: Departures) -> usize {
+        let Some(answer) = &self.answer else { return 0 };
+        let is_listed = |departure: &Departure| {
             let room = answer.view.get(&departure.sfu_room);
-            if room.is_some_and(|room| room.participants.identities.contains(&departure.identity)) {
-                self.is_doubted = true;
-                self.announced.insert(departure, at);
-            }
-        }
+            room.is_some_and(|room| room.participants.identities.contains(&departure.identity))
+        };
+        let listed: Vec<_> = departures.into_iter().filter(|(departure, _)| is_listed(departure)).collect();
+        self.is_doubted |= !listed.is_empty();
+        let count = listed.len();
+        self.announced.extend(listed);
+        count
     }
 
     /// It is being asked; without any names there is nothing to ask for.
@@ -221,6 +227,7 @@ impl SfuEvidence {
             // Nothing of it is known any more when somebody calls again, neither how it was.
             (self.answer, self.failure, self.health) = (None, None, Health::default());
             (self.not_before, self.pause) = (None, BACKOFF);
+            self.announced.clear();
         }
     }
 
@@ -242,6 +249,7 @@ impl SfuEvidence {
 
     fn failed(&mut self, error: SfuError, now: Timestamp) -> SfuTaken {
         self.health.failed(now);
+        self.announced.clear();
         let pause = match &error {
             SfuError::RateLimited { retry_after } => *retry_after,
             _ => self.pause.next(),
@@ -269,13 +277,13 @@ impl SfuEvidence {
                 Some(before) => {
                     before.among(&answer).any(|(_, room)| has_people(room))
                         && !is_emptied_by_leaving(before, &answer)
-                        && !self.all_have_said_goodbye(before, &answer)
                 }
                 // It may have been restarted together with the janitor, or while that was away.
                 None => !self.seen.is_empty(),
             };
         if all_are_gone {
             taken.begins_anew = self.doubtful_until.is_none();
+            taken.has_restarted = true;
             self.doubtful_until = Some(now + RESTART);
             tracing::warn!("everybody is gone from the SFU at once: taken for a restart of it");
         } else if is_anybody_there {
@@ -297,7 +305,7 @@ impl SfuEvidence {
             for identity in before_them.filter(|identity| tells_who_left && !is_there(identity)) {
                 let departure = Departure { sfu_room: name.clone(), identity: identity.clone() };
                 let at = self.announced.get(&departure).copied().unwrap_or(answer.at);
-                taken.gone.insert(departure, at);
+                taken.gone.insert((room.clone(), departure.identity), at);
             }
             for identity in there.iter().flat_map(|there| &there.identities) {
                 taken.live.insert(room.clone());
@@ -306,18 +314,10 @@ impl SfuEvidence {
                 }
             }
         }
+        // Who left while it was being asked may be in the answer.
+        self.announced.retain(|_, at| *at >= answer.at);
         self.answer = Some(answer);
-        self.announced.clear();
         taken
-    }
-
-    /// Whether everybody who is gone was announced to leave: a server that ends announces nobody.
-    fn all_have_said_goodbye(&self, before: &Answer, now: &Answer) -> bool {
-        let mut people = before.among(now).flat_map(|(name, room)| {
-            let people = room.participants.identities.difference(&room.participants.machines);
-            people.map(move |identity| Departure { sfu_room: name.clone(), identity: identity.clone() })
-        });
-        people.all(|departure| self.announced.contains_key(&departure))
     }
 
     /// Who is connected to a room of this name.

@@ -49,12 +49,14 @@ pub(in crate::janitor) struct Aftermath {
     awaited: HashSet<EventId>,
     /// What came by sync before the answer that says whether it is ours.
     early: BTreeMap<EventId, StateEvent>,
+    /// Whose memberships have come back, since the start: each is counted once.
+    returned: HashSet<i64>,
 }
 
 impl Aftermath {
     /// `written` are the events of earlier writes that were not seen again.
     pub(in crate::janitor) fn new(written: impl IntoIterator<Item = EventId>) -> Self {
-        Self { awaited: written.into_iter().collect(), early: BTreeMap::new() }
+        Self { awaited: written.into_iter().collect(), early: BTreeMap::new(), returned: HashSet::new() }
     }
 
     /// A write was answered. Returns its event where sync was quicker.
@@ -164,7 +166,9 @@ impl Janitor {
             return Ok(());
         }
         tracing::warn!(%room, %key, reason = ?write.reason, "a cleared membership came back: it was alive");
-        self.ports.metrics.returned();
+        if self.aftermath.returned.insert(write.id) {
+            self.ports.metrics.returned();
+        }
         if let Some(change) = self.sweep.breakers.returned(room, key, now) {
             self.alarm(&report::breaker(&change, now), None)?;
         }
@@ -272,6 +276,8 @@ impl Janitor {
         self.sweep.mark(&write.room);
         if is_cleared {
             self.ports.metrics.cleared(write.reason, write.route.map_or("unknown", Route::as_str));
+            let me = self.settings.user_id.clone();
+            self.note_leave(&write.room, &write.key, &me)?;
             self.end_event(&write.room, &write.key, &write.event, now)?;
             self.plans.cleared(&write.event, write.plan.as_ref());
             if let Some(event) = current {

@@ -3,8 +3,11 @@
 use rtc_janitor_core::rtc::state_event::CALL_MEMBER;
 use serde_json::json;
 
-use super::fakes::{BOT, Fate, ROOM, Story, content, key};
-use crate::world::NeighbourError;
+use super::fakes::{BOT, Fate, ROOM, SERVICE, Story, content, key, with_sfu};
+use crate::{
+    janitor::{Settings, joins::JoinFor},
+    world::{NeighbourError, device_lists::UnknownDevices, livekit::SfuError},
+};
 
 const ALICE: &str = "@alice:hs";
 
@@ -18,7 +21,7 @@ impl Story {
         let shown = self.janitor.ports.metrics.open_metrics();
         let name = format!("rtc_janitor_{series} ");
         let line = shown.lines().find_map(|line| line.strip_prefix(&name));
-        line.and_then(|value| value.parse().ok()).unwrap_or_default()
+        line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name}in {shown}"))
     }
 }
 
@@ -107,4 +110,34 @@ async fn a_write_that_is_refused_is_counted_by_its_code_if_that_is_known() {
         story.minutes(LONG_ENOUGH).await;
         assert_metric!(story, &format!("clear_failures_total{{errcode=\"{shown}\"}}"), 1);
     }
+}
+
+#[tokio::test]
+async fn what_is_unknown_and_what_is_not_joined_shows() {
+    let mut story = Story::new();
+    story.joins(ALICE, "D");
+    story.world.lock().devices.insert(ALICE.into(), Err(UnknownDevices::NotInTheAnswer));
+    story.minutes(6).await;
+    assert_metric!(story, "memberships{verdict=\"unknown\"}", 1);
+    assert_metric!(story, "rooms{state=\"not_joined\"}", 0);
+    let (room, now) = ("!new:hs".into(), story.world.now());
+    story.janitor.joins.want(&room, JoinFor::UpgradeOf(ROOM.into()), Vec::new(), now);
+    assert_metric!(story, "rooms{state=\"not_joined\"}", 1);
+}
+
+#[tokio::test]
+async fn a_breaker_that_closes_and_an_sfu_that_is_away_show() {
+    let mut story = Story::with(Settings { sfu_names: [SERVICE.to_owned()].into(), ..with_sfu() });
+    story.joins(ALICE, "D");
+    story.minutes(2).await;
+    assert_metric!(story, "source_up{source=\"sfu\"}", 1);
+    story.world.lock().sfu_fails = Some(SfuError::WrongKey);
+    story.minutes(2).await;
+    assert_metric!(story, "source_up{source=\"sfu\"}", 0);
+    let mut story = Story::new();
+    story.eight_of_ten_vanish().await;
+    story.minutes(6).await;
+    assert_metric!(story, "breaker_open{source=\"device_lists\"}", 1);
+    story.janitor.close_breakers(None);
+    assert_metric!(story, "breaker_open{source=\"device_lists\"}", 0);
 }

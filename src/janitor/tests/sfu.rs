@@ -255,7 +255,7 @@ async fn how_long_leaves_take_is_told_with_who_made_them() {
         let event = story.world.put(ROOM, CALL_MEMBER, &key(user, "D"), sender, json!({}));
         story.hear([event]);
     };
-    // Hangs up: the room hears of it first.
+    // Hangs up: the room hears of it first, and nothing lags.
     leave(&mut story, ALICE, ALICE);
     story.disconnect(ALICE);
     story.seconds(30).await;
@@ -271,7 +271,7 @@ async fn how_long_leaves_take_is_told_with_who_made_them() {
     let lags = story.janitor.leave_lags().expect("the journal works");
     assert_eq!(
         (lags.count(Leaver::Owner), lags.count(Leaver::Other), lags.count(Leaver::Janitor)),
-        (2, 1, 0)
+        (1, 1, 0)
     );
     let median = |by| lags.median(by).map(|lag| lag.as_secs());
     // It is seen to be gone up to 20 s after it is.
@@ -284,8 +284,7 @@ async fn how_long_leaves_take_is_told_with_who_made_them() {
     story.seconds(60).await;
     leave(&mut story, "@dan:hs", "@dan:hs");
     let lags = story.janitor.leave_lags().expect("the journal works");
-    assert_eq!((lags.count(Leaver::Owner), lags.count(Leaver::Janitor)), (3, 0));
-    assert_eq!(lags.median(Leaver::Owner), Some(Duration::ZERO), "{lags:?}");
+    assert_eq!((lags.count(Leaver::Owner), lags.count(Leaver::Janitor)), (1, 0), "{lags:?}");
 }
 
 #[tokio::test]
@@ -306,6 +305,31 @@ async fn a_ghost_that_the_janitor_clears_is_counted_as_its_own() {
         shown.contains("rtc_janitor_cleared_total{reason=\"not_on_sfu\",route=\"own_power\"} 1"),
         "{shown}"
     );
+}
+
+#[tokio::test]
+async fn an_outage_of_the_sfu_takes_nothing_from_a_lag_and_a_restart_all() {
+    use rtc_janitor_core::leave_lag::Leaver;
+    for (is_restart, expected) in [(false, 1), (true, 0)] {
+        let mut story =
+            Story::with(Settings { sfu_names: [SERVICE.to_owned()].into(), is_clean: false, ..with_sfu() });
+        for user in [ALICE, BOB] {
+            story.calls(user).await;
+        }
+        story.seconds(60).await;
+        story.disconnect(ALICE);
+        story.seconds(60).await;
+        if is_restart {
+            story.world.lock().sfu.clear();
+        } else {
+            story.world.lock().sfu_fails = Some(SfuError::Unreachable("refused".into()));
+        }
+        story.seconds(60).await;
+        story.world.lock().sfu_fails = None;
+        let leave = story.world.put(ROOM, CALL_MEMBER, &key(ALICE, "D"), ALICE, json!({}));
+        story.hear([leave]);
+        assert_eq!(story.janitor.leave_lags().expect("the journal works").count(Leaver::Owner), expected);
+    }
 }
 
 #[tokio::test]

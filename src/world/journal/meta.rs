@@ -16,6 +16,7 @@ const SINCE: &str = "since";
 const ADMIN_ROOM: &str = "admin_room";
 const BREAKERS: &str = "breakers";
 const DIGEST: &str = "digest";
+const SLOW_LEAVES: &str = "last_slow_leaves";
 const PRUNED: &str = "last_pruned";
 
 impl Journal {
@@ -152,6 +153,16 @@ impl Journal {
     /// Notes when a digest was due.
     pub fn set_last_digest(&self, at: Timestamp) -> Result<()> {
         self.set_meta(DIGEST, &at.as_millis().to_string())
+    }
+
+    /// When it was last said that leaves come late.
+    pub fn last_slow_leaves(&self) -> Result<Option<Timestamp>> {
+        Ok(self.time_of(SLOW_LEAVES, "when it was last said that leaves come late")?.read())
+    }
+
+    /// Notes that it was said.
+    pub fn set_last_slow_leaves(&self, at: Timestamp) -> Result<()> {
+        self.set_meta(SLOW_LEAVES, &at.as_millis().to_string())
     }
 
     /// When everything was last pruned.

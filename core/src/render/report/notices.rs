@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::devices;
+use super::{devices, memberships};
 use crate::{
     guard::breaker,
     ids::{RoomId, UserId},
@@ -227,17 +227,19 @@ pub fn sfu_back() -> Message {
 const WEBHOOKS: &str =
     "webhook:\n  api_key: YOUR-KEY\n  urls:\n    - https://YOUR-AUTHORISATION-SERVICE/sfu_webhook";
 
-/// Owners, or whoever sends their leaves, take long to leave the room once they are gone from the SFU.
+/// Leaves of those who are gone from the SFU come late, or not before the janitor's own.
 pub fn slow_leaves(lags: &LeaveLags) -> Message {
-    let median = lags.median(Leaver::Owner).map(words::span).unwrap_or_default();
+    let median = lags.median_of_owed().map(words::span).unwrap_or_default();
+    let (owners, me) = (lags.count(Leaver::Owner), lags.count(Leaver::Janitor));
     let mut message = sentences(&[
         &format!(
-            "🐌 Calls end slowly here: of {} leaves in the last day, half took {median} or longer from gone on the \
-             call server to gone in the room. I clean up what I may; better would be that leaves come in time.",
-            lags.count(Leaver::Owner)
+            "🐌 Calls end slowly here: of {} that were gone from the call server in the last day, half stood in their \
+             rooms for {median} or longer. {owners} were ended in their owners' names, {me} by me.",
+            memberships(owners + me)
         ),
         "The likely cause: the call server does not tell the authorisation service (lk-jwt-service) who is gone, so \
-         that the leave it holds for each client is renewed for hours. These lines in LiveKit's settings wire it:",
+         that the leave it holds for each client is renewed for hours. LiveKit's settings need these lines; where \
+         there is a `webhook` already, the last of them:",
     ]);
     message.push(&Message {
         plain: format!("\n\n{WEBHOOKS}"),

@@ -62,6 +62,8 @@ fn make_every_statement(journal: &mut Journal) {
     journal.sfu_memory("https://sfu").expect("SQLite");
     journal.add_leave_lag(Leaver::Owner, Duration::from_secs(1), NOW).expect("SQLite");
     journal.leave_lags_since(NOW).expect("SQLite");
+    journal.set_last_slow_leaves(NOW).expect("SQLite");
+    journal.last_slow_leaves().expect("SQLite");
     let setting = StoredSetting { key: "k".into(), value: "v".into(), by: "@a:hs".into(), at: NOW };
     journal.set(&setting).expect("SQLite");
     journal.settings().expect("SQLite");

@@ -14,18 +14,18 @@ use crate::{
     world::{clock::SystemClock, livekit::webhook::Departures},
 };
 
-/// How many handfuls of departures may wait for the loop; what comes then is put together.
+/// How many batches of departures may wait for the loop; what comes then is put together.
 const DEPARTURES: usize = 4;
 
 /// What other programs may ask of, and tell.
-pub(super) struct Outside {
+pub(super) struct HttpPort {
     pub(super) metrics: Metrics,
     pub(super) health: Health,
     webhooks: Option<Arc<Webhooks>>,
 }
 
 /// Serves before the homeserver is asked for anything: that it does not answer is no reason to be restarted.
-pub(super) fn serve(config: &Config, supervisor: &mut Supervisor, shutdown: &Shutdown) -> Outside {
+pub(super) fn serve(config: &Config, supervisor: &mut Supervisor, shutdown: &Shutdown) -> HttpPort {
     let metrics = Metrics::new();
     let health = Health::new(Arc::new(SystemClock));
     let webhooks = set_up::webhooks(config, &metrics);
@@ -34,10 +34,10 @@ pub(super) fn serve(config: &Config, supervisor: &mut Supervisor, shutdown: &Shu
             Answers { health: health.clone(), metrics: metrics.clone(), webhooks: webhooks.clone() };
         supervisor.spawn("http", http::serve(address, answers, shutdown.clone()));
     }
-    Outside { metrics, health, webhooks }
+    HttpPort { metrics, health, webhooks }
 }
 
-impl Outside {
+impl HttpPort {
     /// What the SFU tells of departures, from now on.
     pub(super) fn departures(
         &self,
