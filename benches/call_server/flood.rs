@@ -123,6 +123,7 @@ struct Sender {
 impl Sender {
     async fn run(mut self) -> Result<()> {
         let mut stream = TcpStream::connect(&self.address).await?;
+        stream.set_nodelay(true)?;
         let mut next = Instant::now();
         let mut buffer = vec![0; 64 << 10];
         while !self.stop.load(Ordering::Relaxed) {

@@ -112,6 +112,11 @@ async fn bind(address: SocketAddr) -> TcpListener {
 }
 
 async fn answer(stream: TcpStream, router: Router) {
+    // An answer is one small write: nothing is gained by waiting for more.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::trace!("a connection to the HTTP port broke: {error}");
+        return;
+    }
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(MOST_BYTES_OF_HEAD);
     let served = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
