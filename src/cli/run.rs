@@ -62,8 +62,19 @@ const LAST_WORD: Duration = Duration::from_secs(3);
 /// What cannot heal while it runs: a wrong password, a store of another account.
 pub async fn main(_args: Args, config: Config) -> Result<ExitCode, CliError> {
     logging::start(&config.log)?;
-    let shutdown = set_up::shutdown_on_signals()?;
-    Box::pin(run(config, shutdown)).await
+    let (shutdown, signals) = set_up::shutdown_on_signals()?;
+    let mut running = Box::pin(run(config, shutdown.clone()));
+    tokio::select! {
+        biased;
+        done = &mut running => done,
+        // A bot that hears no signal any more could not be stopped without harm.
+        ended = signals => {
+            shutdown.request();
+            running.await?;
+            let why = ended.map_or_else(|error| error.to_string(), |()| "it ended by itself".to_owned());
+            Err(CliError::Unexpected(format!("what listens to signals has failed ({why}); this is a bug")))
+        }
+    }
 }
 
 /// Runs the bot until `shutdown` is requested.

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use rtc_janitor_core::ids::RoomId;
 use tokio::{
     signal::unix::{SignalKind, signal},
+    task::JoinHandle,
     time::{Instant, sleep},
 };
 
@@ -73,18 +74,19 @@ pub(super) fn announce(config: &Config) {
 /// How the process ends at a second signal: as the shell counts it.
 const BY_SIGNAL: i32 = 130;
 
-/// Requested by SIGTERM and by Ctrl-C; a second one ends the process at once.
+/// Requested by SIGTERM and by Ctrl-C; a second one ends the process at once. With it comes the task that hears them,
+/// which never ends by itself.
 ///
 /// # Errors
 ///
 /// When the system gives no signals.
-pub(super) fn shutdown_on_signals() -> Result<Shutdown, CliError> {
+pub(super) fn shutdown_on_signals() -> Result<(Shutdown, JoinHandle<()>), CliError> {
     let shutdown = Shutdown::new();
     let listen =
         |kind| signal(kind).map_err(|error| CliError::unexpected("cannot listen to signals", &error));
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     let requested = shutdown.clone();
-    tokio::spawn(async move {
+    let heard = tokio::spawn(async move {
         let mut signalled = async || {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -99,7 +101,7 @@ pub(super) fn shutdown_on_signals() -> Result<Shutdown, CliError> {
         tracing::warn!("stopping at once");
         std::process::exit(BY_SIGNAL);
     });
-    Ok(shutdown)
+    Ok((shutdown, heard))
 }
 
 /// The store and the journal in it.

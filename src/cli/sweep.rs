@@ -57,7 +57,7 @@ pub struct Args {
 /// As for `run`, and when a running bot holds the store.
 pub async fn main(args: Args, config: Config) -> Result<ExitCode, CliError> {
     logging::start(&config.log)?;
-    let shutdown = set_up::shutdown_on_signals()?;
+    let (shutdown, _signals) = set_up::shutdown_on_signals()?;
     let (store, journal) = set_up::open_store(&config)?;
     let patience = Patience { shutdown: &shutdown, longest: Some(PATIENCE) };
     let Some(homeserver) = Box::pin(set_up::sign_in_watch(&config, &store, patience)).await? else {
