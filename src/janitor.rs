@@ -163,6 +163,8 @@ pub struct Janitor {
     first_views: std::collections::BTreeSet<RoomId>,
     /// Whether every room with calls was read once since the start.
     has_seen_all: watch::Sender<bool>,
+    /// Whether much is being written.
+    is_writing: watch::Sender<bool>,
     has_announced_start: bool,
     /// When the journal is pruned next.
     next_prune: Timestamp,
@@ -180,6 +182,11 @@ impl Janitor {
     /// Whether everything was seen once since the start; before that, nothing can be said of calls.
     pub(crate) fn has_seen_all(&self) -> watch::Receiver<bool> {
         self.has_seen_all.subscribe()
+    }
+
+    /// Whether much is being written; then others of this account make room.
+    pub(crate) fn is_writing(&self) -> watch::Receiver<bool> {
+        self.is_writing.subscribe()
     }
 
     fn first_sync_is_over(&self) -> bool {

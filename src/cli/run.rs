@@ -134,8 +134,6 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>
     let dispatcher = CommandDispatcher::new(context, *power_level, admins.iter().cloned());
     let since = journal.since()?;
     let interval = settings.reread_interval;
-    let watcher =
-        Watcher::new(Box::new(homeserver.watch()), Arc::new(SystemClock), interval, updates, synced);
     let posting =
         Posting { chat: Arc::clone(&port), mail, posted, posts, metrics: http_port.metrics.clone() };
     let janitor = Janitor::new(
@@ -144,6 +142,8 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>
         journal,
         outbox,
     )?;
+    let watch = Box::new(homeserver.watch());
+    let watcher = Watcher::new(watch, Arc::new(SystemClock), interval, updates, synced, janitor.is_writing());
     let inbox = Inbox {
         sync,
         posted: acknowledged,

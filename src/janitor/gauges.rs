@@ -15,6 +15,8 @@ impl Janitor {
             with_calls: self.memory.with_calls().len(),
             not_joined: self.joins.len(),
         });
+        let are_many = self.writes.are_many();
+        self.is_writing.send_if_modified(|is_writing| std::mem::replace(is_writing, are_many) != are_many);
         let now = self.now();
         for source in Neighbour::ALL {
             metrics.breaker(source, *self.sweep.breakers.state(source) != breaker::State::Closed);

@@ -78,6 +78,7 @@ impl Janitor {
             has_caught_up: false,
             first_views: BTreeSet::new(),
             has_seen_all: watch::Sender::new(false),
+            is_writing: watch::Sender::new(false),
             has_announced_start: false,
             next_prune: now,
             flush_at: None,

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use rtc_janitor_core::time::Timestamp;
 use tokio::{
     sync::{mpsc, watch},
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use super::SyncUpdate;
@@ -23,6 +23,10 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_min
 /// The pauses after a token was refused: each leads to a view of everything.
 const REFUSALS: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(10));
 
+/// While much is being written, what changes is asked for no more often than this: each write wakes the stream, and a
+/// server that answers it has less time for the next.
+const WHILE_WRITING: Duration = Duration::from_millis(500);
+
 /// So often it is asked what happened while nobody looked.
 const TRIES_TO_CATCH_UP: u32 = 3;
 
@@ -34,6 +38,8 @@ pub struct Watcher {
     updates: mpsc::Sender<SyncUpdate>,
     /// When the homeserver last answered.
     synced: watch::Sender<Option<Timestamp>>,
+    /// Whether the janitor writes much.
+    is_writing: watch::Receiver<bool>,
     backoff: Backoff,
     refusals: Backoff,
 }
@@ -48,15 +54,26 @@ pub enum Ended {
 }
 
 impl Watcher {
-    /// A watcher that sends `updates`, and notes in `synced` when the homeserver last answered.
+    /// A watcher that sends `updates`, notes in `synced` when the homeserver last answered, and makes room while much
+    /// `is_writing`.
     pub fn new(
         watch: Box<dyn Watch>,
         clock: Arc<dyn Clock>,
         reread_interval: Duration,
         updates: mpsc::Sender<SyncUpdate>,
         synced: watch::Sender<Option<Timestamp>>,
+        is_writing: watch::Receiver<bool>,
     ) -> Self {
-        Self { watch, clock, reread_interval, updates, synced, backoff: BACKOFF, refusals: REFUSALS }
+        Self {
+            watch,
+            clock,
+            reread_interval,
+            updates,
+            synced,
+            is_writing,
+            backoff: BACKOFF,
+            refusals: REFUSALS,
+        }
     }
 
     /// Follows until told to stop. First what happened since the token of the journal, which says who
@@ -77,7 +94,10 @@ impl Watcher {
         loop {
             let step = match &next {
                 None => self.read_everything(&mut read_at).await,
-                Some(since) => self.ask(Some(since), LONG_POLL, true).await,
+                Some(since) => {
+                    self.make_room_for_writes().await;
+                    self.ask(Some(since), LONG_POLL, true).await
+                }
             };
             next = match step? {
                 // A token that the server no longer takes: its database was restored, or it is another one.
@@ -86,6 +106,11 @@ impl Watcher {
                 Answer::Next(since) => Some(since),
             };
         }
+    }
+
+    async fn make_room_for_writes(&mut self) {
+        // Over when there is no more to write, or no janitor.
+        let _ = timeout(WHILE_WRITING, self.is_writing.wait_for(|is_writing| !is_writing)).await;
     }
 
     fn answered(&mut self) {
@@ -244,6 +269,7 @@ mod tests {
             Duration::from_hours(6),
             updates,
             watch::Sender::new(None),
+            watch::Sender::new(false).subscribe(),
         );
         let shutdown = Shutdown::new();
         let task = tokio::spawn(watcher.follow(Some("old".to_owned()), shutdown.clone()));
@@ -278,6 +304,7 @@ mod tests {
             Duration::from_hours(6),
             updates,
             watch::Sender::new(None),
+            watch::Sender::new(false).subscribe(),
         );
         let shutdown = Shutdown::new();
         let task = tokio::spawn(watcher.follow(None, shutdown.clone()));

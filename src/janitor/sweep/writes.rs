@@ -33,6 +33,9 @@ const AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// request that hangs says nothing about the rest. All in all there are never more than the most at once.
 const OVERDUE: Duration = Duration::from_secs(2);
 
+/// So many that wait are done within seconds, and nobody need make room for them.
+const FEW: usize = 10;
+
 /// On whose behalf a key is emptied.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::janitor) enum Trigger {
@@ -277,6 +280,11 @@ impl Writes {
     /// Whether nothing waits and nothing is under way.
     pub(in crate::janitor) fn is_empty(&self) -> bool {
         self.queued.is_empty() && self.under_way.is_empty()
+    }
+
+    /// Whether more waits than a few.
+    pub(in crate::janitor) fn are_many(&self) -> bool {
+        self.queued.len() > FEW || self.queued.values().map(VecDeque::len).sum::<usize>() > FEW
     }
 
     pub(in crate::janitor) fn is_idle(&self) -> bool {
