@@ -174,6 +174,14 @@ impl LiveKit {
         token::claims(token, Self::SECRET)
     }
 
+    /// The same token as one makes whose clock is ahead by this much, or behind.
+    ///
+    /// # Errors
+    /// When it was not signed with [`LiveKit::SECRET`].
+    pub fn by_another_clock(token: &str, ahead: TimeDelta) -> Result<String> {
+        token::moved(token, ahead, Self::SECRET).context("a token of another secret")
+    }
+
     /// Calls a method of its `RoomService`, such as `ListRooms`, with these grants.
     ///
     /// # Errors

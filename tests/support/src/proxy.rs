@@ -11,10 +11,15 @@ use std::{
     net::{SocketAddr, TcpListener},
     sync::Arc,
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
-use hyper::{HeaderMap, StatusCode, header::HeaderName, header::HeaderValue};
+use hyper::{
+    HeaderMap, StatusCode, Uri,
+    header::{HeaderName, HeaderValue},
+    http::request::Parts,
+};
 use reqwest::Url;
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -89,6 +94,38 @@ impl FaultProxy {
     /// Lets matching requests reach the server, but keeps its answers back until the rule is lifted.
     pub fn hold_answers(&self, when: impl Fn(&ProxiedRequest) -> bool + Send + Sync + 'static) -> Rule {
         self.rules.add(when, Fault::HoldAnswer)
+    }
+
+    /// Lets matching requests reach the server, but keeps each of its answers back for this long, or until the rule is
+    /// lifted.
+    pub fn delay_answers(
+        &self,
+        by: Duration,
+        when: impl Fn(&ProxiedRequest) -> bool + Send + Sync + 'static,
+    ) -> Rule {
+        self.rules.add(when, Fault::DelayAnswer(by))
+    }
+
+    /// Changes the head of matching requests before the server sees them: where they go, what they carry.
+    pub fn change_requests(
+        &self,
+        when: impl Fn(&ProxiedRequest) -> bool + Send + Sync + 'static,
+        change: impl Fn(&mut Parts) + Send + Sync + 'static,
+    ) -> Rule {
+        self.rules.add(when, Fault::Request(Box::new(change)))
+    }
+
+    /// Takes a part off the beginning of every path, as a reverse proxy does before a server that does not know it.
+    pub fn strip(&self, prefix: &'static str) -> Rule {
+        self.change_requests(
+            |_| true,
+            move |head| {
+                let path = head.uri.path_and_query().map(|path| path.as_str().replacen(prefix, "", 1));
+                if let Some(Ok(uri)) = path.map(Uri::try_from) {
+                    head.uri = uri;
+                }
+            },
+        )
     }
 
     /// Answers matching requests itself; the server never sees them.

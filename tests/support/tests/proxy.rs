@@ -8,6 +8,7 @@ use rtc_janitor_test_support::{
     CALL_MEMBER, Device, FaultProxy, RoomOptions, Synapse, call_key, matching, wait_until,
 };
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -159,6 +160,37 @@ async fn answers_are_made_up_and_rewritten() -> Result<()> {
     let _slow_clock = proxy.set_header("date", date, keys)?;
     assert_eq!(bot.query_keys().send().await?.headers()["date"], date);
     assert_ne!(bot.get("account/whoami").send().await?.headers()["date"], date);
+    Ok(())
+}
+
+#[tokio::test]
+async fn answers_come_late_and_requests_are_changed_on_their_way() -> Result<()> {
+    let synapse = Synapse::shared().await?;
+    let alice = synapse.sign_in_new("alice").await?;
+    let proxy = FaultProxy::start(synapse.url())?;
+    let bot = Bot::new(&proxy, &alice)?;
+    let whoami = async || anyhow::Ok(bot.get("account/whoami").send().await?.status());
+
+    let begun = Instant::now();
+    let late = proxy.delay_answers(Duration::from_secs(1), |_| true);
+    assert_eq!(whoami().await?, StatusCode::OK);
+    assert!(begun.elapsed() >= Duration::from_secs(1));
+    late.lift();
+    let endless = proxy.delay_answers(Duration::from_hours(1), |_| true);
+    let asked = tokio::spawn(bot.get("account/whoami").send());
+    endless.first(LIMIT).await?;
+    endless.lift();
+    assert_eq!(asked.await??.status(), StatusCode::OK, "whoever waits is let go");
+
+    let stranger = proxy.change_requests(|_| true, |head| drop(head.headers.remove("authorization")));
+    assert_eq!(whoami().await?, StatusCode::UNAUTHORIZED);
+    stranger.lift();
+    let _stripped = proxy.strip("/below");
+    let below = format!("{}/below/_matrix/client/v3/account/whoami?x=1", proxy.url());
+    let answer = bot.http.get(below).bearer_auth(&alice.access_token).send().await?;
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(proxy.count(matching("GET", "/below/")), 1, "it is seen as it came");
+    assert_eq!(whoami().await?, StatusCode::OK);
     Ok(())
 }
 

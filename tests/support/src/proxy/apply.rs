@@ -2,9 +2,10 @@
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
-use hyper::{Response, StatusCode, header};
+use hyper::{Request, Response, StatusCode, header};
 use reqwest::Url;
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::rules::{Fault, ProxiedRequest, Rules};
 
@@ -24,6 +25,19 @@ pub(crate) async fn on_the_way_in(rules: &Rules, seen: &ProxiedRequest) -> Optio
     None
 }
 
+/// Changes the request, as the server is to get it.
+pub(crate) fn to_the_server<B>(rules: &Rules, seen: &ProxiedRequest, request: Request<B>) -> Request<B> {
+    let (mut head, body) = request.into_parts();
+    for entry in rules.in_force() {
+        if let Fault::Request(change) = &entry.fault
+            && entry.takes(seen)
+        {
+            change(&mut head);
+        }
+    }
+    Request::from_parts(head, body)
+}
+
 /// Holds, loses or changes the answer.
 ///
 /// # Errors
@@ -39,6 +53,8 @@ pub(crate) async fn on_the_way_out(
         }
         match &entry.fault {
             Fault::HoldAnswer => entry.until_lifted().await,
+            // That the time is over is what it is for.
+            Fault::DelayAnswer(by) => _ = timeout(*by, entry.until_lifted()).await,
             Fault::LoseAnswer => bail!("lost"),
             Fault::Headers(change) => change(answer.headers_mut()),
             Fault::Rewrite(change) => {
@@ -47,7 +63,7 @@ pub(crate) async fn on_the_way_out(
                 change(&mut json);
                 *answer.body_mut() = serde_json::to_vec(&json)?.into();
             }
-            Fault::Hold | Fault::Answer(..) | Fault::Redirect(..) | Fault::Cut => {}
+            Fault::Hold | Fault::Answer(..) | Fault::Redirect(..) | Fault::Cut | Fault::Request(_) => {}
         }
     }
     Ok(answer)

@@ -98,6 +98,7 @@ async fn answer(
     if let Some(made_up) = apply::on_the_way_in(rules, seen).await {
         return Ok(made_up);
     }
+    let request = apply::to_the_server(rules, seen, request);
     let stream = TcpStream::connect(server).await?;
     stream.set_nodelay(true)?;
     let (mut sender, connection) = client::conn::http1::handshake(TokioIo::new(stream)).await?;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Result;
-use hyper::{HeaderMap, StatusCode};
+use hyper::{HeaderMap, StatusCode, http::request::Parts};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -92,7 +92,9 @@ pub(crate) enum Fault {
     /// To the same path at this address.
     Redirect(StatusCode, String),
     Cut,
+    Request(Change<Parts>),
     HoldAnswer,
+    DelayAnswer(Duration),
     LoseAnswer,
     Rewrite(Change<Value>),
     Headers(Change<HeaderMap>),
@@ -101,7 +103,7 @@ pub(crate) enum Fault {
 impl Fault {
     /// Whether it concerns the request on its way to the server, and not the answer on its way back.
     pub(crate) fn is_on_the_way_in(&self) -> bool {
-        matches!(self, Self::Hold | Self::Answer(..) | Self::Redirect(..) | Self::Cut)
+        matches!(self, Self::Hold | Self::Answer(..) | Self::Redirect(..) | Self::Cut | Self::Request(_))
     }
 }
 
