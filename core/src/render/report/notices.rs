@@ -99,15 +99,19 @@ pub fn breaker(change: &breaker::Change, now: Timestamp) -> Message {
     match *change {
         breaker::Change::Opened { neighbour: of, turned, living, until } => sentences(&[
             &format!(
-                "🛑 {turned} of {living} devices that were in calls looked dead all at once, by the {} of \
-                 the homeserver. That is more likely its mistake than theirs, so I hang up nothing on \
-                 that evidence.",
-                neighbour(of)
+                "🛑 {turned} of {living} devices that were in calls looked dead all at once, by the {}. That is \
+                 more likely its mistake than theirs, so I hang up nothing on that evidence.",
+                match of {
+                    Neighbour::Homeserver | Neighbour::DeviceLists => {
+                        format!("{} of the homeserver", neighbour(of))
+                    }
+                    Neighbour::Sfu => neighbour(of).to_owned(),
+                }
             ),
             &format!("I try one {}, and go on if it stays away.", words::ago(until, now)),
         ]),
         breaker::Change::StaysOpen { neighbour: of, until } => sentences(&[&format!(
-            "🛑 The one that I tried came back, so the {} are still wrong. I try again {}.",
+            "🛑 The one that I tried came back, so the word of the {} is still wrong. I try again {}.",
             neighbour(of),
             words::ago(until, now)
         )]),

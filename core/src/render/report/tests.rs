@@ -192,10 +192,14 @@ fn every_other_message() {
         living: 10,
         until: NOW + Duration::from_mins(5),
     };
-    let stays = breaker::Change::StaysOpen {
-        neighbour: Neighbour::DeviceLists,
-        until: NOW + Duration::from_mins(10),
+    let opened_for_sfu = breaker::Change::Opened {
+        neighbour: Neighbour::Sfu,
+        turned: 4,
+        living: 8,
+        until: NOW + Duration::from_mins(5),
     };
+    let stays =
+        breaker::Change::StaysOpen { neighbour: Neighbour::Sfu, until: NOW + Duration::from_mins(10) };
     let messages = [
         start(Mode::Report, None, None).message(),
         start(Mode::Clean, None, None).message(),
@@ -211,6 +215,7 @@ fn every_other_message() {
         together(&[&clock_agrees(), &admin_room_back(Duration::from_mins(1))]).0,
         digest(),
         breaker(&opened, NOW),
+        breaker(&opened_for_sfu, NOW),
         breaker(&stays, NOW),
         breaker(&breaker::Change::Closed { neighbour: Neighbour::Homeserver }, NOW),
         came_back(&team, Reason::DeviceGone, NOW + Duration::from_hours(1), NOW),
