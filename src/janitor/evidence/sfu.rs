@@ -119,6 +119,8 @@ pub(in crate::janitor) struct SfuEvidence {
     /// Nothing is asked before this.
     not_before: Option<Timestamp>,
     pause: Backoff,
+    /// How often somebody whom it did not list was alive, since the last outage.
+    returns: usize,
     /// After a restart: until when nobody is absent.
     doubtful_until: Option<Timestamp>,
     /// Who is listed in which room and was not by the answer before.
@@ -153,6 +155,7 @@ impl SfuEvidence {
             announced: Departures::new(),
             not_before: None,
             pause: BACKOFF,
+            returns: 0,
             doubtful_until: None,
             appeared: BTreeSet::new(),
             seen,
@@ -241,10 +244,14 @@ impl SfuEvidence {
     ) -> SfuTaken {
         self.is_asking = false;
         self.took = now.since(asked);
-        match answer {
+        let taken = match answer {
             Ok(view) => self.answered(Answer { at: asked, names, view }, now),
             Err(error) => self.failed(error, now),
+        };
+        if taken.begins_anew {
+            self.returns = 0;
         }
+        taken
     }
 
     fn failed(&mut self, error: SfuError, now: Timestamp) -> SfuTaken {
@@ -362,6 +369,13 @@ impl SfuEvidence {
     ) -> bool {
         let seen = self.seen.get(&(room.clone(), key.clone()));
         seen.is_some_and(|starts| starts.contains(&membership.start))
+    }
+
+    /// Notes that somebody was alive whom it did not list; true for the first after each outage of it, for which
+    /// people are told what helps.
+    pub(in crate::janitor) fn is_first_return(&mut self) -> bool {
+        self.returns += 1;
+        self.returns == 1
     }
 
     /// Forgets what was seen of a key: nothing is open there any more.

@@ -26,6 +26,7 @@ use super::MOST_SKEW;
 use crate::{
     janitor::{
         Janitor,
+        evidence::SfuEvidence,
         memory::{OpenEvent, is_empty},
         reads::{Read, Urgency},
     },
@@ -175,11 +176,15 @@ impl Janitor {
         // Cleared because a person wanted it: no reason was wrong.
         let doubted = write.reasons_in_doubt();
         let Some(reason) = doubted.first().copied() else { return Ok(()) };
+        let sfu = self.evidence.sfu.as_mut().filter(|_| doubted.contains(&Reason::NotOnSfu));
+        let lost_sfu = sfu.is_some_and(SfuEvidence::is_first_return);
         for other in doubted.into_iter().skip(1) {
             let entry = self.sweep.quarantine.returned(room, key, other, now);
             self.journal.save_quarantine(room, key, &entry)?;
         }
-        self.was_alive(&write, reason, |whose, until, now| report::came_back(whose, reason, until, now))
+        self.was_alive(&write, reason, |whose, until, now| {
+            report::came_back(whose, reason, until, lost_sfu, now)
+        })
     }
 
     /// A key was cleared, and by the time that was known somebody stood there again.

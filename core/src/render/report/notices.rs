@@ -136,14 +136,28 @@ pub struct Whose {
 }
 
 /// A membership came back after it was cleared for `reason`, which is not believed alone before `until`.
-pub fn came_back(whose: &Whose, reason: Reason, until: Timestamp, now: Timestamp) -> Message {
+/// `lost_call_server` where its client is in the call by its own account, and not connected to the call server.
+pub fn came_back(
+    whose: &Whose,
+    reason: Reason,
+    until: Timestamp,
+    lost_call_server: bool,
+    now: Timestamp,
+) -> Message {
     let (room, user, devices) = about(whose);
     let reason = message::words(words::reason(reason));
     let span = message::words(&words::span(until.since(now)));
+    // Element Call tries to connect again for 35 s, and then says "Reconnecting…" for ever.
+    let advice = message::words(if lost_call_server {
+        " After an outage of the call server some clients never connect to it again: whoever sees or hears nobody \
+         in a call should reload the client."
+    } else {
+        ""
+    });
     message::fill(
         "↩️ {} on {} came back to the call in {} right after I hung it up ({}), so it was alive. I do not use that \
-         reason alone against it again for {}. Sorry for the flicker.",
-        &[&user, &devices, &room, &reason, &span],
+         reason alone against it again for {}. Sorry for the flicker.{}",
+        &[&user, &devices, &room, &reason, &span, &advice],
     )
 }
 

@@ -75,6 +75,20 @@ fn an_sfu_that_lists_nobody_right_after_a_start_may_have_been_restarted_where_so
 }
 
 #[test]
+fn the_first_return_is_told_apart_once_for_each_outage() {
+    let mut sfu = sfu();
+    answer(&mut sfu, 0, &[("!1", "a", &["alice"])]);
+    assert!(sfu.is_first_return() && !sfu.is_first_return());
+    fail(&mut sfu, 15, down());
+    assert!(sfu.is_first_return());
+    fail(&mut sfu, 30, down());
+    answer(&mut sfu, 45, &[("!1", "a", &["alice"])]);
+    assert!(!sfu.is_first_return(), "it is the same outage");
+    answer(&mut sfu, 60, &[]);
+    assert!(sfu.is_first_return(), "a restart that no question met");
+}
+
+#[test]
 fn only_who_comes_into_a_room_that_was_asked_for_before_has_appeared() {
     let mut sfu = sfu();
     answer(&mut sfu, 0, &[("!1", "a", &["alice"])]);
