@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use rtc_janitor_test_support::{
     AuthorisationService, Bot, BotSetup, Device, FaultProxy, LiveKit, LiveKitOptions, Membership,
@@ -17,6 +17,8 @@ use tokio::time::Instant;
 
 #[path = "call_server/absence.rs"]
 mod absence;
+#[path = "call_server/healing.rs"]
+mod healing;
 #[path = "call_server/names.rs"]
 mod names;
 #[path = "call_server/outages.rs"]
@@ -96,17 +98,37 @@ impl<'a> Scene<'a> {
         self
     }
 
+    /// Puts a proxy between the bot and the SFU, below which the API is at this path.
+    fn proxied(&self, path: &str) -> Result<FaultProxy> {
+        let proxy = FaultProxy::start(self.livekit.url())?;
+        self.setup.set("livekit.url", &format!("{}{path}", proxy.url()));
+        Ok(proxy)
+    }
+
     async fn start(&self) -> Result<Bot> {
         let bot = self.setup.start().await?;
         self.setup.wait_for_the_bot_in(&self.room).await?;
         Ok(bot)
     }
 
-    /// Somebody with a membership on this SFU, whose device stays signed in.
-    async fn member(&self, name: &str) -> Result<Device> {
+    /// Somebody in the room, and in no call.
+    async fn newcomer(&self, name: &str) -> Result<Device> {
         let device = self.synapse.sign_in_new(name).await?;
         self.synapse.bring_in(&self.host, &self.room, &device).await?;
+        Ok(device)
+    }
+
+    /// Somebody with a membership on this SFU, whose device stays signed in.
+    async fn member(&self, name: &str) -> Result<Device> {
+        let device = self.newcomer(name).await?;
         self.write(Membership::of(&device)).await?;
+        Ok(device)
+    }
+
+    /// Somebody with a membership on another SFU.
+    async fn foreigner(&self, name: &str, service: &str) -> Result<Device> {
+        let device = self.newcomer(name).await?;
+        self.synapse.write_membership(&self.room, Membership::of(&device).focus(service)).await?;
         Ok(device)
     }
 
@@ -141,6 +163,23 @@ impl<'a> Scene<'a> {
         Ok(begun.elapsed())
     }
 
+    /// The room's own record: it was never cleared, and is open.
+    async fn was_left_alone(&self, device: &Device, bot: &Bot) -> Result<()> {
+        let emptied = self.setup.times_emptied(&self.room, device).await?;
+        ensure!(emptied == 0, "{} was cleared {emptied} times\n{}", device.user_id, bot.log());
+        ensure!(self.is_open(device).await?, "{}\n{}", device.user_id, bot.log());
+        Ok(())
+    }
+
+    /// Waits until the bot has said these words so often in all.
+    async fn is_said(&self, words: &str, times: usize, bot: &Bot) -> Result<()> {
+        wait_until(&format!("the bot to say {words:?} {times} times"), LIMIT, async || {
+            anyhow::Ok(self.setup.times_said(words).await? == times)
+        })
+        .await
+        .with_context(|| bot.log())
+    }
+
     /// Waits until the bot has seen a device on the SFU.
     async fn is_seen(&self, bot: &Bot, device: &Device) -> Result<()> {
         let line = format!("device={}", device.device_id);
@@ -170,6 +209,12 @@ impl Scene<'_> {
         })
         .await
     }
+}
+
+/// Waits until a span is over that is itself what a test is about.
+async fn pass(span: Duration) -> Result<()> {
+    let begun = Instant::now();
+    wait_until("a span to be over", LIMIT, async || begun.elapsed() >= span).await
 }
 
 /// What `/get_token` makes of a device: its member id is the default, as Element Call's is.

@@ -41,9 +41,7 @@ async fn without_a_name_for_it_the_sfu_is_found_by_the_token_that_its_service_gi
     scene.setup.unset("livekit.service_urls");
     scene.hurry();
     let bot = scene.start().await?;
-    let (ours, theirs) = (scene.member("ours").await?, scene.synapse.sign_in_new("theirs").await?);
-    scene.synapse.bring_in(&scene.host, &scene.room, &theirs).await?;
-    scene.synapse.write_membership(&scene.room, Membership::of(&theirs).focus(other.url())).await?;
+    let (ours, theirs) = (scene.member("ours").await?, scene.foreigner("theirs", other.url()).await?);
     // Neither was ever there; that means something on our SFU alone.
     scene.cleared(&ours, Instant::now()).await?;
     bot.sweeps_again().await?;
@@ -94,12 +92,9 @@ async fn two_names_of_one_sfu_and_both_ways_to_choose_it_lead_to_the_same() -> R
         .setup
         .set_raw("livekit.service_urls", &format!("[\"{}\", \"{second}\"]", scene.service.url()));
     let bot = scene.start().await?;
-    let (oldest, stays) = (scene.member("oldest").await?, scene.synapse.sign_in_new("stays").await?);
-    let leaves = scene.synapse.sign_in_new("leaves").await?;
+    let (oldest, stays) = (scene.member("oldest").await?, scene.newcomer("stays").await?);
+    let leaves = scene.newcomer("leaves").await?;
     let _oldest = scene.stays(&oldest).await?;
-    for device in [&stays, &leaves] {
-        scene.synapse.bring_in(&scene.host, &scene.room, device).await?;
-    }
     // One publishes under the second name, one where the oldest does, whatever its own focus says.
     let by_name = Membership::of(&stays).focus(second);
     let by_oldest =

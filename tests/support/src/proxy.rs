@@ -17,7 +17,7 @@ use std::{
 use anyhow::{Context, Result};
 use hyper::{
     HeaderMap, StatusCode, Uri,
-    header::{HeaderName, HeaderValue},
+    header::{AUTHORIZATION, HeaderName, HeaderValue},
     http::request::Parts,
 };
 use reqwest::Url;
@@ -113,6 +113,20 @@ impl FaultProxy {
         change: impl Fn(&mut Parts) + Send + Sync + 'static,
     ) -> Rule {
         self.rules.add(when, Fault::Request(Box::new(change)))
+    }
+
+    /// Has every request carry another bearer token than it came with.
+    pub fn replace_tokens(&self, other: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Rule {
+        self.change_requests(
+            |_| true,
+            move |head| {
+                let header = head.headers.get(AUTHORIZATION).and_then(|header| header.to_str().ok());
+                let other = header.and_then(|header| other(header.strip_prefix("Bearer ")?));
+                if let Some(Ok(other)) = other.map(|other| HeaderValue::try_from(format!("Bearer {other}"))) {
+                    head.headers.insert(AUTHORIZATION, other);
+                }
+            },
+        )
     }
 
     /// Takes a part off the beginning of every path, as a reverse proxy does before a server that does not know it.
