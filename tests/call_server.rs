@@ -17,12 +17,16 @@ use tokio::time::Instant;
 
 #[path = "call_server/absence.rs"]
 mod absence;
+#[path = "call_server/crowds.rs"]
+mod crowds;
 #[path = "call_server/healing.rs"]
 mod healing;
 #[path = "call_server/names.rs"]
 mod names;
 #[path = "call_server/outages.rs"]
 mod outages;
+#[path = "call_server/returns.rs"]
+mod returns;
 #[path = "call_server/webhooks.rs"]
 mod webhooks;
 
