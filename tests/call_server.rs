@@ -19,6 +19,8 @@ use tokio::time::Instant;
 mod absence;
 #[path = "call_server/crowds.rs"]
 mod crowds;
+#[path = "call_server/foreign.rs"]
+mod foreign;
 #[path = "call_server/healing.rs"]
 mod healing;
 #[path = "call_server/names.rs"]

@@ -93,3 +93,34 @@ async fn somebody_under_another_identity_or_after_a_standstill_is_there() -> Res
     assert!(bot.stop().await?.success());
     Ok(())
 }
+
+#[tokio::test]
+async fn a_delegated_leave_that_stays_pending_for_ever_protects_nobody() -> Result<()> {
+    if !has_sfu() {
+        return Ok(());
+    }
+    let scene = Scene::set(Synapse::shared().await?).await?;
+    scene.service.take_delayed_leaves(true);
+    scene.hurry();
+    let bot = scene.start().await?;
+    let (ghost, alive) = (scene.member("ghost").await?, scene.member("alive").await?);
+    for device in [&ghost, &alive] {
+        let leave = scene.synapse.schedule_leave(device, &scene.room, Duration::from_hours(1)).await?;
+        scene.service.delegate(&scene.room, &leave).await?;
+    }
+    let (was_there, _alive) = (scene.stays(&ghost).await?, scene.stays(&alive).await?);
+    for device in [&ghost, &alive] {
+        scene.is_seen(&bot, device).await?;
+    }
+    // Nobody tells the service, whose webhook is not wired: it goes on restarting what is pending.
+    was_there.leave();
+    assert_eq!(scene.synapse.delayed_leaves(&ghost).await?.len(), 1);
+    scene.cleared(&ghost, Instant::now()).await?;
+    bot.sweeps_again().await?;
+    scene.was_left_alone(&alive, &bot).await?;
+    assert_eq!(scene.setup.times_emptied(&scene.room, &ghost).await?, 1);
+    assert_eq!(scene.synapse.delayed_leaves(&alive).await?.len(), 1);
+    assert_eq!(scene.service.count(matching("POST", "/delegate_delayed_leave")), 2);
+    assert!(bot.stop().await?.success());
+    Ok(())
+}

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::{LiveKit, api::Api, recipe::Recipe, token};
 use crate::{
-    FaultProxy, Rule,
+    DelayedLeave, FaultProxy, Rule,
     loopback::{self, Loopback},
 };
 
@@ -100,6 +100,20 @@ impl AuthorisationService {
     /// Whether it has `/delegate_delayed_leave`, which came after v0.5.0. It sends no leave; see [`FaultProxy::requests`].
     pub fn take_delayed_leaves(&self, takes: bool) {
         lock(&self.settings).takes_delayed_leaves = takes;
+    }
+
+    /// Hands a delayed leave to it, as Element Call does with every one.
+    ///
+    /// # Errors
+    /// When it does not take any.
+    pub async fn delegate(&self, room: &str, leave: &DelayedLeave) -> Result<()> {
+        let body = json!({
+            "room_id": room, "slot_id": "m.call#ROOM", "delay_id": leave.delay_id, "delay_timeout": 3_600_000,
+        });
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        let url = format!("{}/delegate_delayed_leave", self.url());
+        http.post(url).json(&body).send().await?.error_for_status()?;
+        Ok(())
     }
 
     /// Whether those who ask have full access: their SFU room is created before the answer, and an SFU that is down
