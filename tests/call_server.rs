@@ -17,6 +17,8 @@ use tokio::time::Instant;
 
 #[path = "call_server/absence.rs"]
 mod absence;
+#[path = "call_server/clients.rs"]
+mod clients;
 #[path = "call_server/crowds.rs"]
 mod crowds;
 #[path = "call_server/foreign.rs"]
@@ -27,8 +29,6 @@ mod healing;
 mod names;
 #[path = "call_server/outages.rs"]
 mod outages;
-#[path = "call_server/returns.rs"]
-mod returns;
 #[path = "call_server/webhooks.rs"]
 mod webhooks;
 
