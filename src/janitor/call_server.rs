@@ -124,7 +124,7 @@ impl Janitor {
         let Some(sfu) = &mut self.evidence.sfu else { return Ok(()) };
         let taken = sfu.take_in(names, answer, asked, now);
         for room in taken.gone.keys().map(|(room, _)| room).collect::<BTreeSet<_>>() {
-            self.note_who_left_sfu(room, &taken.gone);
+            self.note_who_left_sfu(room, &taken.gone)?;
         }
         if taken.has_restarted {
             self.left_behind.forget_all();
@@ -152,7 +152,11 @@ impl Janitor {
     }
 
     /// The devices of some memberships of a room have gone from the SFU.
-    fn note_who_left_sfu(&mut self, room: &RoomId, gone: &BTreeMap<(RoomId, String), Timestamp>) {
+    fn note_who_left_sfu(
+        &mut self,
+        room: &RoomId,
+        gone: &BTreeMap<(RoomId, String), Timestamp>,
+    ) -> Result<(), JournalError> {
         let left: Vec<_> = self
             .subjects_of(room)
             .filter_map(|(subject, membership)| {
@@ -162,7 +166,12 @@ impl Janitor {
             .collect();
         for (key, start, at) in left {
             self.left_behind.gone(room, &key, start, at);
+            // It was there after whatever it is in quarantine for: that evidence is of another kind.
+            if self.sweep.quarantine.lift(room, &key) {
+                self.journal.lift_quarantine(room, &key)?;
+            }
         }
+        Ok(())
     }
 
     /// Notes which memberships of a room our SFU lists, and under which name of the room.

@@ -55,9 +55,10 @@ impl Quarantine {
         entry
     }
 
-    /// Forgets a key: there is new evidence, such as the SFU having seen it and lost it.
-    pub fn lift(&mut self, room: &RoomId, key: &StateKey) {
-        self.entries.remove(&(room.clone(), key.clone()));
+    /// Forgets a key: there is new evidence, such as the SFU having seen it and lost it. True where there was something
+    /// to forget.
+    pub fn lift(&mut self, room: &RoomId, key: &StateKey) -> bool {
+        self.entries.remove(&(room.clone(), key.clone())).is_some()
     }
 
     /// How many keys are left alone.

@@ -9,7 +9,7 @@ use rtc_janitor_core::{
 };
 use serde_json::json;
 
-use super::fakes::{Fate, ROOM, SERVICE, Story, key, with_sfu};
+use super::fakes::{Fate, ROOM, SERVICE, Story, content, key, with_sfu};
 use crate::{
     janitor::Settings,
     world::{NeighbourError, livekit::SfuError},
@@ -357,4 +357,27 @@ async fn slow_leaves_are_said_once_a_day_with_what_helps() {
     let words: Vec<_> = said.iter().filter(|text| text.contains("Calls end slowly")).collect();
     assert_eq!(words.len(), 1, "{said:?}");
     assert!(words[0].contains("/sfu_webhook"), "{}", words[0]);
+}
+
+#[tokio::test]
+async fn who_came_back_is_believed_to_be_gone_again_once_the_sfu_has_listed_and_lost_them() {
+    let mut story = story();
+    story.calls(ALICE).await;
+    story.calls(BOB).await;
+    story.seconds(180).await;
+    story.disconnect(ALICE);
+    story.until_a_write().await;
+    // Its client is alive and does not reconnect.
+    let again = story.world.put(ROOM, CALL_MEMBER, &key(ALICE, "D"), ALICE, content("D"));
+    story.hear([again]);
+    story.seconds(600).await;
+    assert!(story.is_open(ALICE), "in quarantine");
+    // A reload helps; then it crashes for good.
+    story.connect(ALICE);
+    story.seconds(60).await;
+    story.disconnect(ALICE);
+    story.seconds(150).await;
+    assert!(!story.is_open(ALICE), "{:?}", story.said());
+    let kept = story.janitor.journal.quarantine().expect("the journal works");
+    assert_eq!(kept.count(story.world.now()), 0, "not after a restart either");
 }
