@@ -74,7 +74,8 @@ impl Janitor {
         let held = plan.held.into_iter().map(|(c, why)| (c.room, c.key, why)).collect();
         let planned = outgoing.len();
         self.writes.replan(only, outgoing);
-        self.sweep.tally.take_in(only, &judged);
+        let verdicts = judged.iter().map(|one| (&one.subject.room, one.judgement.verdict));
+        self.sweep.tally.take_in(only, verdicts);
         self.ports.metrics.swept(began.elapsed());
         Ok(SweepSummary { judged, held, planned })
     }

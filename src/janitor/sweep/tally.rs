@@ -7,7 +7,6 @@ use rtc_janitor_core::{
     judge::{policy::Reason, verdict::Verdict},
 };
 
-use super::Judged;
 use crate::metrics::Memberships;
 
 /// The counts of every room that was looked at.
@@ -23,8 +22,12 @@ impl Tally {
         &self.total
     }
 
-    /// Some rooms, or all, were looked at.
-    pub(in crate::janitor) fn take_in(&mut self, only: Option<&BTreeSet<RoomId>>, judged: &[Judged]) {
+    /// Some rooms, or all, were looked at: each membership there, with its room.
+    pub(in crate::janitor) fn take_in<'a>(
+        &mut self,
+        only: Option<&BTreeSet<RoomId>>,
+        judged: impl IntoIterator<Item = (&'a RoomId, Verdict)>,
+    ) {
         match only {
             None => {
                 self.rooms.clear();
@@ -32,10 +35,10 @@ impl Tally {
             }
             Some(rooms) => rooms.iter().for_each(|room| self.forget(room)),
         }
-        for one in judged {
-            let room = self.rooms.entry(one.subject.room.clone()).or_default();
+        for (room, verdict) in judged {
+            let room = self.rooms.entry(room.clone()).or_default();
             for counts in [room, &mut self.total] {
-                *slot(counts, one.judgement.verdict) += 1;
+                *slot(counts, verdict) += 1;
             }
         }
     }
@@ -59,5 +62,30 @@ fn slot(counts: &mut Memberships, verdict: Verdict) -> &mut usize {
             let place = Reason::ALL.iter().position(|other| *other == reason);
             &mut counts.stale[place.unwrap_or_default()]
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_that_is_looked_at_again_counts_as_it_is_now() {
+        let (one, other): (RoomId, RoomId) = ("!one".into(), "!other".into());
+        let stale = Verdict::Stale(Reason::Silent);
+        let mut tally = Tally::default();
+        tally.take_in(None, [(&one, Verdict::Active), (&one, stale), (&other, stale)]);
+        let silent = |tally: &Tally| tally.total().stale[Reason::Silent as usize];
+        assert_eq!((tally.total().active, silent(&tally)), (1, 2));
+        tally.take_in(Some(&[one.clone()].into()), [(&one, Verdict::Active)]);
+        assert_eq!((tally.total().active, silent(&tally)), (1, 1), "the other room is as it was");
+        tally.forget(&other);
+        tally.forget(&other);
+        assert_eq!((tally.total().active, silent(&tally)), (1, 0));
+        tally.take_in(Some(&[one].into()), []);
+        assert_eq!(*tally.total(), Memberships::default());
+        tally.take_in(Some(&[other.clone()].into()), [(&other, stale)]);
+        tally.take_in(None, []);
+        assert_eq!(*tally.total(), Memberships::default());
     }
 }
