@@ -24,7 +24,7 @@
 //! - `admin_room` asks the janitor by a [`janitor::handle::JanitorHandle`], between two steps of its loop, and
 //!   reaches the outside by ports.
 //! - `http` waits for nobody: it reads what others have left for it, and leaves what it was told.
-//! - `metrics` imports `core` and the errors of `world`; whoever counts holds a clone.
+//! - `metrics` imports `core`; whoever counts holds a clone.
 //! - `cli` may import all of them, and nobody imports `cli`.
 //!
 //! # The way of one event, from sync to write

@@ -20,8 +20,6 @@ use rtc_janitor_core::{
     time::Timestamp,
 };
 
-use crate::world::NeighbourError;
-
 /// What every name begins with.
 const PREFIX: &str = "rtc_janitor";
 
@@ -29,8 +27,9 @@ const PREFIX: &str = "rtc_janitor";
 const LEAVE_LAGS: [f64; 12] =
     [1.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 4.0 * 3600.0, 24.0 * 3600.0];
 
-/// The codes by which a homeserver refuses a write. Any other is counted as `other`: what it may say has no end.
-const ERRCODES: [&str; 9] = [
+/// The codes by which a homeserver refuses a write, and a word for when it does not answer. Any other is counted as
+/// `other`: what it may say has no end.
+const ERRCODES: [&str; 10] = [
     "M_BAD_JSON",
     "M_FORBIDDEN",
     "M_LIMIT_EXCEEDED",
@@ -40,6 +39,7 @@ const ERRCODES: [&str; 9] = [
     "M_UNKNOWN_TOKEN",
     "M_UNRECOGNIZED",
     "M_USER_SUSPENDED",
+    "unreachable",
 ];
 
 /// In place of a reason where a person wanted it.
@@ -216,7 +216,7 @@ impl Metrics {
                 drop(inner.cleared.get_or_create(&labels));
             }
         }
-        for errcode in ERRCODES.into_iter().chain(["unreachable", "other"]) {
+        for errcode in ERRCODES.into_iter().chain(["other"]) {
             drop(inner.clear_failures.get_or_create(&[("errcode", errcode)]));
         }
         for reason in ["CLIENT_INITIATED", "CONNECTION_TIMEOUT", "DUPLICATE_IDENTITY"] {
@@ -273,9 +273,10 @@ impl Metrics {
         self.0.cleared.get_or_create(&[("reason", reason), ("route", route)]).inc();
     }
 
-    /// A write was not taken.
-    pub fn clear_failed(&self, error: &NeighbourError) {
-        self.0.clear_failures.get_or_create(&[("errcode", errcode(error))]).inc();
+    /// A write was not taken, for this code.
+    pub fn clear_failed(&self, errcode: &str) {
+        let known = ERRCODES.into_iter().find(|known| *known == errcode).unwrap_or("other");
+        self.0.clear_failures.get_or_create(&[("errcode", known)]).inc();
     }
 
     /// A membership came back after it was emptied.
@@ -327,26 +328,4 @@ impl Metrics {
 
 fn set(gauge: &Gauge, count: usize) {
     gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
-}
-
-/// The outcome of a request to the homeserver.
-pub(crate) fn outcome<T>(answer: &Result<T, NeighbourError>) -> &'static str {
-    match answer {
-        Ok(_) => "ok",
-        Err(NeighbourError::RateLimited { .. }) => "rate_limited",
-        Err(NeighbourError::Unreachable(_)) => "unreachable",
-        Err(_) => "refused",
-    }
-}
-
-fn errcode(error: &NeighbourError) -> &'static str {
-    match error {
-        NeighbourError::RateLimited { .. } => "M_LIMIT_EXCEEDED",
-        NeighbourError::SignedOut(_) => "M_UNKNOWN_TOKEN",
-        NeighbourError::Unreachable(_) => "unreachable",
-        NeighbourError::Refused { errcode, .. } => {
-            ERRCODES.into_iter().find(|known| known == errcode).unwrap_or("other")
-        }
-        _ => "other",
-    }
 }

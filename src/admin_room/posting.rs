@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::{
     janitor::{Mail, Posted, Side},
-    metrics::{self, Asked, Metrics},
+    metrics::{Asked, Metrics},
     shutdown::Shutdown,
     world::{Chat, NeighbourError, Post, backoff::Backoff, journal::StoredMessage},
 };
@@ -106,7 +106,7 @@ impl Posting {
                 continue;
             };
             let posted = self.post(&stored, &post).await;
-            self.metrics.asked(Asked::AdminRoom, metrics::outcome(&posted));
+            self.metrics.asked(Asked::AdminRoom, NeighbourError::outcome_of(&posted));
             match posted {
                 Ok(event) => {
                     backoff.reset();

@@ -302,7 +302,7 @@ impl Janitor {
         let (room, key) = (write.room(), write.key());
         tracing::warn!("not cleared: {error}");
         if was_sent {
-            self.ports.metrics.clear_failed(error);
+            self.ports.metrics.clear_failed(error.errcode());
         }
         self.writes.slow_down(error, now);
         match error {

@@ -46,3 +46,30 @@ pub enum NeighbourError {
         limit: usize,
     },
 }
+
+impl NeighbourError {
+    /// What came of a request, in a word.
+    pub fn outcome_of<T>(answer: &Result<T, Self>) -> &'static str {
+        match answer {
+            Ok(_) => "ok",
+            Err(Self::RateLimited { .. }) => "rate_limited",
+            Err(Self::Unreachable(_)) => "unreachable",
+            Err(_) => "refused",
+        }
+    }
+
+    /// The Matrix error code, or what stands for it where the server gave none.
+    pub fn errcode(&self) -> &str {
+        match self {
+            Self::RateLimited { .. } => "M_LIMIT_EXCEEDED",
+            Self::SignedOut(_) => "M_UNKNOWN_TOKEN",
+            Self::Unreachable(_) => "unreachable",
+            Self::Refused { errcode, .. } => errcode,
+            Self::NotInRoom(_)
+            | Self::NotAllowed(_)
+            | Self::Invalid(_)
+            | Self::Redirected(_)
+            | Self::TooLarge { .. } => "other",
+        }
+    }
+}

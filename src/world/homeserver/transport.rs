@@ -18,7 +18,7 @@ use super::{
     request::{JsonRequest, JsonResponse},
 };
 use crate::{
-    metrics::{self, Asked, Metrics},
+    metrics::{Asked, Metrics},
     world::NeighbourError,
 };
 
@@ -64,7 +64,7 @@ impl Transport for Counted {
     fn exchange(&self, request: JsonRequest) -> BoxFuture<'_, Result<JsonResponse, NeighbourError>> {
         Box::pin(async move {
             let answer = self.transport.exchange(request).await;
-            self.metrics.asked(Asked::Homeserver, metrics::outcome(&answer));
+            self.metrics.asked(Asked::Homeserver, NeighbourError::outcome_of(&answer));
             answer
         })
     }
