@@ -152,8 +152,8 @@ pub struct Janitor {
     reads: Reads,
     lookups: Lookups,
     left_behind: LeftBehind,
-    /// It is not looked before then whether leaves are slow.
-    look_at_lags: Option<Timestamp>,
+    /// When it may be looked next whether leaves are slow.
+    next_look_at_lags: Option<Timestamp>,
     background: Background,
     /// The sync answer that is being taken in.
     ingesting: Option<Ingest>,

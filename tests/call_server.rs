@@ -208,10 +208,17 @@ impl Scene<'_> {
         let command =
             synapse.send_text(&setup.admin, &setup.admin_room, &format!("!janitor {command}")).await?;
         wait_until("the bot to answer", LIMIT, async || {
-            let said = setup.said().await?;
-            let mut answers =
-                said.into_iter().filter(|message| message.content.to_string().contains(&command));
-            anyhow::Ok(answers.next().map(|answer| answer.body))
+            // One that takes long is told of first, and edited when it is there.
+            let mut about = vec![command.clone()];
+            let mut answer = None;
+            for message in setup.said().await? {
+                let content = message.content.to_string();
+                if about.iter().any(|event| content.contains(event)) {
+                    about.push(message.event_id);
+                    answer = Some(message.body).filter(|body| !body.contains("Working on it"));
+                }
+            }
+            anyhow::Ok(answer)
         })
         .await
     }

@@ -43,7 +43,7 @@ pub(crate) async fn kills(program: &str, count: u32) -> Result<()> {
         for (what, seconds) in [("gone at the SFU", &mut times.0), ("cleared", &mut times.1)] {
             seconds.sort_by(f64::total_cmp);
             println!(
-                "   {name:<16} {what:<16} p50 {:.1} s, p99 {:.1} s",
+                "   {name:<16} {what:<16} p50 {:.1} s, at most {:.1} s",
                 seconds[seconds.len() / 2],
                 seconds[seconds.len() - 1]
             );

@@ -1,6 +1,6 @@
 //! The port: listens, and takes no more connections than it can hold.
 
-use std::{net::SocketAddr, sync::Arc, thread, time::Duration};
+use std::{net::SocketAddr, pin::pin, sync::Arc, thread, time::Duration};
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -20,8 +20,8 @@ use crate::{shutdown::Shutdown, supervisor::TaskResult, world::backoff::Backoff}
 /// How many connections are open at once; whoever comes later waits.
 const CONNECTIONS: usize = 256;
 
-/// How long somebody may take over a request's head, and a connection be quiet.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// How long somebody may take over a request's head, and a connection be quiet. Many scrape every 15 s.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long a connection lasts at most: whoever reads nothing keeps no place.
 const LIFE: Duration = Duration::from_mins(2);
@@ -119,8 +119,14 @@ async fn answer(stream: TcpStream, router: Router) {
     }
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(MOST_BYTES_OF_HEAD);
-    let served = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    if let Ok(Err(error)) = timeout(LIFE, served).await {
+    let mut served = pin!(http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
+    let ended = if let Ok(ended) = timeout(LIFE, served.as_mut()).await {
+        ended
+    } else {
+        served.as_mut().graceful_shutdown();
+        timeout(PATIENCE, served).await.unwrap_or(Ok(()))
+    };
+    if let Err(error) = ended {
         tracing::trace!("a connection to the HTTP port broke: {error}");
     }
 }

@@ -184,7 +184,7 @@ impl Heard {
 
     fn note(&mut self, departure: Departure, at: Timestamp) {
         if self.departures.len() < WAITING || self.departures.contains_key(&departure) {
-            self.departures.insert(departure, at);
+            self.departures.entry(departure).or_insert(at);
         }
     }
 }

@@ -157,6 +157,7 @@ impl Janitor {
         room: &RoomId,
         gone: &BTreeMap<(RoomId, String), Timestamp>,
     ) -> Result<(), JournalError> {
+        let now = self.now();
         let left: Vec<_> = self
             .subjects_of(room)
             .filter_map(|(subject, membership)| {
@@ -166,9 +167,8 @@ impl Janitor {
             .collect();
         for (key, start, at) in left {
             self.left_behind.gone(room, &key, start, at);
-            // It was there after whatever it is in quarantine for: that evidence is of another kind.
-            if self.sweep.quarantine.lift(room, &key) {
-                self.journal.lift_quarantine(room, &key)?;
+            for entry in self.sweep.quarantine.lift(room, &key, start, now) {
+                self.journal.save_quarantine(room, &key, &entry)?;
             }
         }
         Ok(())

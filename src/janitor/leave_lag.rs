@@ -54,16 +54,16 @@ impl Janitor {
 
     /// Once a day it is said that leaves come late.
     fn tell_slow_leaves(&mut self, now: Timestamp) -> Result<(), JournalError> {
-        if self.look_at_lags.is_some_and(|at| now < at) {
+        if self.next_look_at_lags.is_some_and(|at| now < at) {
             return Ok(());
         }
-        self.look_at_lags = Some(now + LOOK);
+        self.next_look_at_lags = Some(now + LOOK);
         let lags = self.leave_lags()?;
         if !lags.are_slow() {
             return Ok(());
         }
         if let Some(last) = self.journal.last_slow_leaves()?.filter(|last| now < *last + DAY) {
-            self.look_at_lags = Some(last + DAY);
+            self.next_look_at_lags = Some(last + DAY);
             return Ok(());
         }
         self.journal.set_last_slow_leaves(now)?;

@@ -72,7 +72,7 @@ impl Janitor {
             reads: Reads::default(),
             lookups: Lookups::default(),
             left_behind: LeftBehind::default(),
-            look_at_lags: None,
+            next_look_at_lags: None,
             background: Background::default(),
             ingesting: None,
             has_caught_up: false,

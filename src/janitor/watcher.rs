@@ -314,4 +314,48 @@ mod tests {
         let views = views.load(Ordering::SeqCst);
         assert!((10..=25).contains(&views), "{views} views of everything in 2 h");
     }
+
+    /// A server on which something happens all the time, and when it was asked.
+    struct Busy(Arc<Mutex<Vec<tokio::time::Instant>>>);
+
+    #[async_trait]
+    impl Watch for Busy {
+        async fn sync(&mut self, _: Option<&str>, _: Duration) -> Result<SyncBatch, NeighbourError> {
+            self.0.lock().unwrap().push(tokio::time::Instant::now());
+            sleep(Duration::from_millis(10)).await;
+            Ok(SyncBatch { full: true, next_batch: "t".to_owned(), ..SyncBatch::default() })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_much_is_written_it_asks_twice_a_second_and_otherwise_at_once() {
+        let asked = Arc::default();
+        let (updates, mut taken) = mpsc::channel(4);
+        tokio::spawn(async move { while taken.recv().await.is_some() {} });
+        let is_writing = watch::Sender::new(true);
+        let watch = Box::new(Busy(Arc::clone(&asked)));
+        let clock = Arc::new(SystemClock);
+        let hours = Duration::from_hours(6);
+        let synced = watch::Sender::new(None);
+        let watcher = Watcher::new(watch, clock, hours, updates, synced, is_writing.subscribe());
+        let shutdown = Shutdown::new();
+        let task = tokio::spawn(watcher.follow(None, shutdown.clone()));
+        let in_ten_seconds = async || {
+            let before = asked.lock().unwrap().len();
+            sleep(Duration::from_secs(10)).await;
+            asked.lock().unwrap().len() - before
+        };
+        let busy = in_ten_seconds().await;
+        assert!((18..=24).contains(&busy), "{busy}");
+        is_writing.send_replace(false);
+        let quiet = in_ten_seconds().await;
+        assert!(quiet > 900, "{quiet}");
+        is_writing.send_replace(true);
+        sleep(Duration::from_millis(100)).await;
+        shutdown.request();
+        tokio::time::timeout(Duration::from_millis(1), task)
+            .await
+            .expect("it ends at once")
+            .expect("it ends");
+    }
 }

@@ -124,3 +124,42 @@ async fn a_delegated_leave_that_stays_pending_for_ever_protects_nobody() -> Resu
     assert!(bot.stop().await?.success());
     Ok(())
 }
+
+#[tokio::test]
+async fn whom_the_sfu_lists_is_there_however_silent_and_by_whichever_membership_is_the_newest() -> Result<()>
+{
+    if !has_sfu() {
+        return Ok(());
+    }
+    let scene = Scene::set(Synapse::shared().await?).await?;
+    scene.hurry();
+    // What is written while the bot looks is a sign of life.
+    let silent = async |name| {
+        let device = scene.synapse.sign_in_new(name).await?;
+        scene.synapse.bring_in(&scene.host, &scene.room, &device).await?;
+        let membership =
+            Membership::of(&device).aged(Duration::from_hours(52)).expires(Duration::from_hours(100));
+        scene.write(membership).await?;
+        anyhow::Ok(device)
+    };
+    let (talks, gone) = (silent("talks").await?, silent("gone").await?);
+    let _talks = scene.stays(&talks).await?;
+    let bot = scene.start().await?;
+    scene.is_seen(&bot, &talks).await?;
+    // One device with two memberships of the same call, of which the newest has the older form of a key.
+    let twice = scene.member("twice").await?;
+    let older_form = format!("_{}_{}", twice.user_id, twice.device_id);
+    scene.write(Membership::of(&twice).key(&older_form)).await?;
+    let _twice = scene.stays(&twice).await?;
+    let begun = Instant::now();
+    // The controls: silent like the other, and the membership that is not the newest.
+    scene.cleared(&gone, begun).await?;
+    scene.cleared(&twice, begun).await?;
+    bot.sweeps_again().await?;
+    assert!(scene.is_open(&talks).await?, "{}", bot.log());
+    assert!(scene.synapse.is_open(&scene.room, &older_form).await?, "{}", bot.log());
+    let explained = scene.explain().await?;
+    assert_eq!(explained.matches("which outweighs all but leaving the room").count(), 2, "{explained}");
+    assert!(bot.stop().await?.success());
+    Ok(())
+}

@@ -110,7 +110,7 @@ async fn a_reload_is_nothing_and_who_does_not_come_back_from_one_is_cleared() ->
     let scene = Scene::set(Synapse::shared().await?).await?;
     // Longer than one reload, and shorter than all of them.
     let proxy = scene.hurry().proxied("")?;
-    scene.setup.set("grace.not_on_sfu", "8s");
+    scene.setup.set("grace.not_on_sfu", "12s");
     let bot = scene.start().await?;
     let (silent, anew) = (scene.member("silent").await?, scene.member("anew").await?);
     let (ghost, steady) = (scene.member("ghost").await?, scene.member("steady").await?);
@@ -124,7 +124,8 @@ async fn a_reload_is_nothing_and_who_does_not_come_back_from_one_is_cleared() ->
         there.clear();
         let (gone, before) = (Instant::now(), lists());
         wait_until("the reload to be over, and seen", LIMIT, async || {
-            gone.elapsed() >= Duration::from_secs(5) && lists() >= before + 2
+            let is_there = scene.livekit.identities(&scene.sfu_room()).await?.contains(&identity(&silent));
+            anyhow::Ok(!is_there && gone.elapsed() >= Duration::from_secs(5) && lists() >= before + 2)
         })
         .await?;
         // Same content, same event id: the room shows nothing of it. Or another content, and a new event.

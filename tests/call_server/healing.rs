@@ -162,7 +162,6 @@ async fn an_sfu_whose_answers_come_too_late_clears_nobody_and_a_slow_one_is_beli
     late.lift();
     let _slow = proxy.delay_answers(Duration::from_secs(2), |_| true);
     people.are_told_apart(&scene, &bot).await?;
-    assert_eq!(scene.setup.times_said(AWAY).await?, 0, "it was away for less than two minutes");
     assert!(bot.stop().await?.success());
     Ok(())
 }

@@ -31,6 +31,18 @@ pub struct Entry {
     pub returns: u32,
 }
 
+/// For how long a reason is not believed after so many returns.
+fn span(returns: u32) -> Duration {
+    FIRST.saturating_mul(1 << (returns.max(1) - 1).min(8)).min(LONGEST)
+}
+
+impl Entry {
+    /// When the key came back.
+    fn began(&self) -> Timestamp {
+        self.until - span(self.returns)
+    }
+}
+
 /// All keys that are left alone, with each reason that was wrong about them.
 #[derive(Clone, Debug, Default)]
 pub struct Quarantine {
@@ -49,16 +61,23 @@ impl Quarantine {
         let entries = self.entries.entry((room.clone(), key.clone())).or_default();
         let recent = entries.values().filter(|entry| now < entry.until + LONGEST);
         let returns = recent.map(|entry| entry.returns).max().unwrap_or(0) + 1;
-        let span = FIRST.saturating_mul(1 << (returns - 1).min(8)).min(LONGEST);
-        let entry = Entry { reason, until: now + span, returns };
+        let entry = Entry { reason, until: now + span(returns), returns };
         entries.insert(reason, entry);
         entry
     }
 
-    /// Forgets a key: there is new evidence, such as the SFU having seen it and lost it. True where there was something
-    /// to forget.
-    pub fn lift(&mut self, room: &RoomId, key: &StateKey) -> bool {
-        self.entries.remove(&(room.clone(), key.clone())).is_some()
+    /// There is new evidence about a key: the SFU has seen a membership that began at `start`, and lost it. Where that
+    /// began after a return, it is another stay than the one that was judged wrongly, and what was wrong about that may
+    /// be right about this. Returns the entries that end by it; how often the key came back stays known.
+    pub fn lift(&mut self, room: &RoomId, key: &StateKey, start: Timestamp, now: Timestamp) -> Vec<Entry> {
+        let entries =
+            self.entries.get_mut(&(room.clone(), key.clone())).into_iter().flat_map(BTreeMap::values_mut);
+        let held = entries.filter(|entry| now < entry.until && entry.began() < start);
+        held.map(|entry| {
+            entry.until = now;
+            *entry
+        })
+        .collect()
     }
 
     /// How many keys are left alone.
@@ -148,7 +167,25 @@ mod tests {
         assert!(quarantine.believes(&room, &key, Reason::Expired, now));
         assert!(!quarantine.believes(&room, &key, Reason::DeviceIdle, now));
         assert!(quarantine.believes(&room, &"_@a:b_E".into(), Reason::DeviceGone, now), "another key");
-        quarantine.lift(&room, &key);
-        assert!(quarantine.believes(&room, &key, Reason::DeviceGone, now));
+    }
+
+    #[test]
+    fn another_stay_that_the_sfu_has_lost_ends_it_and_the_one_that_came_back_does_not() {
+        let (room, key) = ("!r".into(), "k".into());
+        let mut quarantine = Quarantine::default();
+        let now = Timestamp::from_millis(1_800_000_000_000);
+        let minute = |minutes| now + Duration::from_mins(minutes);
+        quarantine.returned(&room, &key, Reason::NotOnSfu, now);
+        assert!(quarantine.lift(&room, &key, now, minute(5)).is_empty(), "it is what came back");
+        assert!(!quarantine.believes(&room, &key, Reason::NotOnSfu, minute(5)));
+        let ended = quarantine.lift(&room, &key, minute(1), minute(5));
+        assert_eq!(ended, [Entry { reason: Reason::NotOnSfu, until: minute(5), returns: 1 }]);
+        assert!(quarantine.believes(&room, &key, Reason::NotOnSfu, minute(5)));
+        assert!(quarantine.lift(&room, &key, minute(1), minute(6)).is_empty(), "once");
+        assert_eq!(
+            quarantine.returned(&room, &key, Reason::NotOnSfu, minute(7)).returns,
+            2,
+            "it is remembered"
+        );
     }
 }

@@ -47,6 +47,12 @@ const RESTART: Duration = Duration::from_mins(5);
 /// For how long it may be away before people are told.
 const TOLD_AFTER: Duration = Duration::from_mins(2);
 
+/// Between answers that are further apart nobody knows when somebody left.
+const IN_STEP: Duration = Duration::from_mins(2);
+
+/// Its webhooks tell times without fractions.
+const WHOLE_SECONDS: Duration = Duration::from_secs(1);
+
 /// The pauses after it did not answer.
 const BACKOFF: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_mins(1));
 
@@ -65,6 +71,12 @@ impl Answer {
     /// nothing of the SFU.
     fn among(&self, other: &Self) -> impl Iterator<Item = (&String, &SfuRoomView)> {
         self.view.iter().filter(|(name, _)| other.names.contains_key(*name))
+    }
+
+    /// Who is connected, with the Matrix room whose call it is, under whatever name.
+    fn listed(&self) -> impl Iterator<Item = (&RoomId, &String)> {
+        let rooms = self.view.iter().filter_map(|(name, room)| Some((self.names.get(name)?, room)));
+        rooms.flat_map(|(id, room)| room.participants.identities.iter().map(move |identity| (id, identity)))
     }
 
     /// Whether anybody is connected; recorders, agents and phones are nobody.
@@ -297,8 +309,10 @@ impl SfuEvidence {
             self.doubtful_until = None;
         }
         // While it was away anything may have happened, and after a restart all seem to go.
-        let tells_who_left = was_there && self.doubtful_until.is_none();
         let before = self.answer.as_ref();
+        let is_in_step = before.is_some_and(|before| answer.at.since(before.at) <= IN_STEP);
+        let tells_who_left = was_there && is_in_step && self.doubtful_until.is_none();
+        let listed: BTreeSet<_> = answer.listed().collect();
         self.appeared.clear();
         for (name, room) in &answer.names {
             let there = answer.view.get(name).map(|room| &room.participants);
@@ -307,9 +321,9 @@ impl SfuEvidence {
             if !was_asked || there != before {
                 taken.changed.insert(room.clone());
             }
-            let is_there = |identity: &String| there.is_some_and(|there| there.identities.contains(identity));
             let before_them = before.iter().flat_map(|before| &before.identities);
-            for identity in before_them.filter(|identity| tells_who_left && !is_there(identity)) {
+            let is_listed = |identity: &String| listed.contains(&(room, identity));
+            for identity in before_them.filter(|identity| tells_who_left && !is_listed(identity)) {
                 let departure = Departure { sfu_room: name.clone(), identity: identity.clone() };
                 let at = self.announced.get(&departure).copied().unwrap_or(answer.at);
                 taken.gone.insert((room.clone(), departure.identity), at);
@@ -322,7 +336,7 @@ impl SfuEvidence {
             }
         }
         // Who left while it was being asked may be in the answer.
-        self.announced.retain(|_, at| *at >= answer.at);
+        self.announced.retain(|_, at| *at + WHOLE_SECONDS >= answer.at);
         self.answer = Some(answer);
         taken
     }

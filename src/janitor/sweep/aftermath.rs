@@ -177,7 +177,8 @@ impl Janitor {
         let doubted = write.reasons_in_doubt();
         let Some(reason) = doubted.first().copied() else { return Ok(()) };
         let sfu = self.evidence.sfu.as_mut().filter(|_| doubted.contains(&Reason::NotOnSfu));
-        let lost_sfu = sfu.is_some_and(SfuEvidence::is_first_return);
+        let is_told = !self.journal.has_said(&subject(&write))?;
+        let lost_sfu = is_told && sfu.is_some_and(SfuEvidence::is_first_return);
         for other in doubted.into_iter().skip(1) {
             let entry = self.sweep.quarantine.returned(room, key, other, now);
             self.journal.save_quarantine(room, key, &entry)?;

@@ -385,6 +385,7 @@ mod tests {
         for room in 0..40 {
             writes.put(outgoing(&format!("!{room}:hs")));
         }
+        assert!(writes.are_many());
         assert_eq!(begin(&mut writes, START), 1);
         assert_eq!(writes.next_at(START), Some(START + OVERDUE));
         let mut now = START;
@@ -402,6 +403,7 @@ mod tests {
         let mut writes = Writes::default();
         writes.put(outgoing("!one:hs"));
         writes.put(outgoing("!one:hs"));
+        assert!(!writes.are_many());
         assert_eq!(begin(&mut writes, START), 1);
         assert_eq!(begin(&mut writes, START + OVERDUE * 9), 0);
     }

@@ -118,15 +118,6 @@ impl Journal {
         Ok(quarantine)
     }
 
-    /// Forgets what of the quarantine is about a key.
-    pub fn lift_quarantine(&self, room: &RoomId, key: &StateKey) -> Result<()> {
-        self.write(|db| {
-            let mut query = db.statement("DELETE FROM quarantine WHERE room = ?1 AND key = ?2")?;
-            query.execute([room.as_str(), key.as_str()])?;
-            Ok(())
-        })
-    }
-
     /// Saves one entry of the quarantine.
     pub fn save_quarantine(&self, room: &RoomId, key: &StateKey, entry: &Entry) -> Result<()> {
         self.write(|db| {

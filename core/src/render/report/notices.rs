@@ -149,8 +149,8 @@ pub fn came_back(
     let span = message::words(&words::span(until.since(now)));
     // Element Call tries to connect again for 35 s, and then says "Reconnecting…" for ever.
     let advice = message::words(if lost_call_server {
-        " After an outage of the call server some clients never connect to it again: whoever sees or hears nobody \
-         in a call should reload the client."
+        " Some clients that lost the call server never connect to it again: whoever sees or hears nobody in a call \
+         should reload the client."
     } else {
         ""
     });

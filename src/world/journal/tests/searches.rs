@@ -60,7 +60,6 @@ fn make_every_statement(journal: &mut Journal) {
     let recipes = [(Recipe::Json, NOW)].into();
     journal.set_sfu_names("https://sfu", &["https://jwt".to_owned()].into(), &recipes).expect("SQLite");
     journal.sfu_memory("https://sfu").expect("SQLite");
-    journal.lift_quarantine(&"!r".into(), &"k".into()).expect("SQLite");
     journal.add_leave_lag(Leaver::Owner, Duration::from_secs(1), NOW).expect("SQLite");
     journal.leave_lags_since(NOW).expect("SQLite");
     journal.set_last_slow_leaves(NOW).expect("SQLite");
