@@ -119,11 +119,13 @@ impl LeaveLags {
     }
 
     /// The one in the middle of those that owners, or leaves in their names, should have ended in time: where this
-    /// program was quicker, they had not. `None` for fewer than ten.
+    /// program was quicker, they had not. Whoever hung up left nothing behind, and says nothing of that. `None` for fewer
+    /// than ten.
     pub fn median_of_owed(&self) -> Option<Duration> {
         let mut owed: Vec<_> = [Leaver::Owner, Leaver::Janitor]
             .into_iter()
             .flat_map(|by| self.by_leaver[by as usize].iter().copied())
+            .filter(|lag| !lag.is_zero())
             .collect();
         owed.sort_unstable();
         (owed.len() >= ENOUGH).then(|| owed[owed.len() / 2])
@@ -188,6 +190,7 @@ mod tests {
         assert!(lags((0, 0), 10).are_slow(), "the janitor was quicker than the owners");
         assert!(lags((5, 1), 5).are_slow(), "of an even number, the later one");
         assert!(!lags((6, 1), 5).are_slow());
+        assert!(lags((90, 0), 10).are_slow(), "whoever hangs up hides nobody who does not");
         let mut by_others = LeaveLags::default();
         for seconds in [9, 3, 6, 900, 900, 900, 900, 900, 900, 900, 900, 900] {
             by_others.add(Leaver::Other, Duration::from_secs(seconds));

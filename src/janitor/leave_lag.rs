@@ -6,6 +6,7 @@ use rtc_janitor_core::{
     ids::{RoomId, StateKey, UserId},
     leave_lag::{LeaveLags, Leaver},
     render::report,
+    rtc::sfu_names,
     time::Timestamp,
 };
 
@@ -19,8 +20,8 @@ const DAY: Duration = Duration::from_hours(24);
 const LOOK: Duration = Duration::from_mins(10);
 
 impl Janitor {
-    /// What stands under a key is being ended by `sender`: how long was its device gone from the SFU? Whoever hangs up
-    /// is out of the room first, and has no lag.
+    /// What stands under a key is being ended by `sender`: how long was its device gone from the SFU? Whoever hangs up,
+    /// or is quicker than the SFU's word, has a lag of nothing.
     pub(super) fn note_leave(
         &mut self,
         room: &RoomId,
@@ -30,13 +31,22 @@ impl Janitor {
         let now = self.now();
         let mut lags = Vec::new();
         for membership in self.memory.get(room, key).into_iter().flat_map(OpenEvent::memberships) {
-            let Some(since) = self.left_behind.since(room, key, membership.start) else { continue };
             let by = match sender {
                 sender if *sender == self.settings.user_id => Leaver::Janitor,
                 sender if *sender == membership.owner.user => Leaver::Owner,
                 _ => Leaver::Other,
             };
-            lags.push((by, now.since(since)));
+            let identity = sfu_names::identity(&membership.owner);
+            let sfu = self.evidence.sfu.as_ref().filter(|sfu| sfu.failure().is_none());
+            let seen_to_go = self.left_behind.since(room, key, membership.start);
+            let since = seen_to_go.or_else(|| sfu?.announced_at(room, &identity));
+            match since {
+                Some(since) => lags.push((by, now.since(since))),
+                None if by == Leaver::Owner && sfu.is_some_and(|sfu| sfu.lists(room, &identity)) => {
+                    lags.push((by, Duration::ZERO));
+                }
+                None => {}
+            }
         }
         self.left_behind.forget_key(room, key);
         for (by, lag) in &lags {

@@ -357,6 +357,22 @@ impl SfuEvidence {
         }
     }
 
+    /// Whether somebody was listed in a call of a Matrix room by the last answer.
+    pub(in crate::janitor) fn lists(&self, room: &RoomId, identity: &str) -> bool {
+        let mut listed = self.answer.iter().flat_map(Answer::listed);
+        listed.any(|(of, listed)| of == room && listed == identity)
+    }
+
+    /// When somebody has left a call of a Matrix room since the last answer, by the SFU's webhooks.
+    pub(in crate::janitor) fn announced_at(&self, room: &RoomId, identity: &str) -> Option<Timestamp> {
+        let names = &self.answer.as_ref()?.names;
+        let mut announced = self.announced.iter();
+        let (_, at) = announced.find(|(departure, _)| {
+            departure.identity == identity && names.get(&departure.sfu_room) == Some(room)
+        })?;
+        Some(*at)
+    }
+
     /// By which names of its rooms somebody is listed.
     pub(in crate::janitor) fn rooms_with<'a>(&'a self, identity: &'a str) -> impl Iterator<Item = &'a str> {
         let view = self.answer.iter().flat_map(|answer| &answer.view);
