@@ -234,6 +234,12 @@ async fn a_second_process_on_the_same_store_exits_with_2_and_the_first_goes_on()
 #[tokio::test(flavor = "multi_thread")]
 async fn whichever_of_its_tasks_is_gone_the_bot_ends_within_5_s_and_names_it() -> Result<()> {
     let setup = BotSetup::new(Synapse::shared().await?, PROGRAM).await?;
+    // With all that it may be set up with; nobody is in a call, so no SFU is asked.
+    setup
+        .set("livekit.url", "http://127.0.0.1:9")
+        .set("livekit.api_key", "key")
+        .set("livekit.api_secret", "secret")
+        .set_raw("livekit.service_urls", "[\"https://jwt.hs.test\"]");
     let config = Config::load(Some(&setup.write_config()?))?;
     let mut names: Vec<&str> = Vec::new();
     loop {
@@ -253,7 +259,17 @@ async fn whichever_of_its_tasks_is_gone_the_bot_ends_within_5_s_and_names_it() -
         names.push(name);
     }
     names.sort_unstable();
-    let all = ["chat", "commands", "janitor", "other watch devices", "posting", "reachability", "watch"];
+    let all = [
+        "chat",
+        "commands",
+        "http",
+        "janitor",
+        "other watch devices",
+        "posting",
+        "reachability",
+        "watch",
+        "webhooks",
+    ];
     assert_eq!(names, all);
     Ok(())
 }

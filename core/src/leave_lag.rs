@@ -118,15 +118,20 @@ impl LeaveLags {
         lags.get(lags.len() / 2).copied()
     }
 
-    /// The one in the middle of those that owners, or leaves in their names, should have ended in time: where this
-    /// program was quicker, they had not. Whoever hung up left nothing behind, and says nothing of that. `None` for fewer
-    /// than ten.
+    /// Those that an owner, or a leave in the owner's name, should have ended in time: where this program was quicker, it
+    /// had not. Whoever hung up left nothing behind, and says nothing of that.
+    fn owed(&self, by: Leaver) -> impl Iterator<Item = Duration> {
+        self.by_leaver[by as usize].iter().copied().filter(|lag| !lag.is_zero())
+    }
+
+    /// How many of them that leaver has ended.
+    pub fn count_owed(&self, by: Leaver) -> usize {
+        self.owed(by).count()
+    }
+
+    /// The one in the middle of all of them, by owners and by this program. `None` for fewer than ten.
     pub fn median_of_owed(&self) -> Option<Duration> {
-        let mut owed: Vec<_> = [Leaver::Owner, Leaver::Janitor]
-            .into_iter()
-            .flat_map(|by| self.by_leaver[by as usize].iter().copied())
-            .filter(|lag| !lag.is_zero())
-            .collect();
+        let mut owed: Vec<_> = self.owed(Leaver::Owner).chain(self.owed(Leaver::Janitor)).collect();
         owed.sort_unstable();
         (owed.len() >= ENOUGH).then(|| owed[owed.len() / 2])
     }

@@ -248,7 +248,7 @@ const WEBHOOKS: &str =
 /// Leaves of those who are gone from the SFU come late, or not before the janitor's own.
 pub fn slow_leaves(lags: &LeaveLags) -> Message {
     let median = lags.median_of_owed().map(words::span).unwrap_or_default();
-    let (owners, me) = (lags.count(Leaver::Owner), lags.count(Leaver::Janitor));
+    let (owners, me) = (lags.count_owed(Leaver::Owner), lags.count_owed(Leaver::Janitor));
     let mut message = sentences(&[
         &format!(
             "🐌 Calls end slowly here: of {} that were gone from the call server in the last day, half stood in their \

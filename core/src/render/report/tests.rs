@@ -241,7 +241,7 @@ fn every_other_message() {
 }
 
 fn leave_lags() -> LeaveLags {
-    let slow = std::iter::repeat_n((Leaver::Owner, Duration::from_mins(48)), 8);
+    let slow = std::iter::repeat_n((Leaver::Owner, Duration::from_mins(48)), 9);
     slow.chain(std::iter::repeat_n((Leaver::Owner, Duration::ZERO), 4))
         .chain([(Leaver::Janitor, Duration::from_secs(112))])
         .collect()
