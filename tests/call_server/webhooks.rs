@@ -51,7 +51,7 @@ async fn who_is_told_to_be_gone_is_cleared_in_time_and_a_second_connection_is_no
     println!("cleared {after_kill:?} after a kill that the SFU told of");
     assert_eq!(count(&bot, CRASHES).await?, "1");
     assert_eq!(count(&bot, BY_THE_BOT).await?, "1");
-    bot.sweeps_again().await?;
+    // As long as the other: it would be gone by now.
     assert!(scene.is_open(&twice).await?, "{}", bot.log());
     drop(second);
     assert!(bot.stop().await?.success());
