@@ -58,8 +58,8 @@ impl Participant {
         Self::stay_renewed_every(STAY, livekit, room, identity).await
     }
 
-    /// The same with a connection that grows old sooner. The new one is made before the old one ends: the SFU always
-    /// lists one of them.
+    /// The same with a connection that grows old sooner. The new one is made before the old one ends, and the SFU puts
+    /// it in the other's place: it never lists both, and for a moment it may list neither.
     pub async fn stay_renewed_every(
         interval: Duration,
         livekit: &LiveKit,
