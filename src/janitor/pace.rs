@@ -54,8 +54,9 @@ const AT_MOST: f64 = Concurrency::AT_MOST as f64;
 /// is learned anew.
 const DRIFT: f64 = 1.0005;
 /// How much longer than alone a write may take for more at once to be worth it. Synapse on PostgreSQL makes four at
-/// once in 1.2 to 1.8 times less time than one after the other, and each then takes 2 to 3 times as long.
-const STRAIN: f64 = 3.0;
+/// once in 1.2 to 1.8 times less time than one after the other, and each then takes 2 to 3 times as long. With
+/// the fresh reads between the writes the janitor settles at 4 to 7 there (`benches/clearing.rs`).
+const STRAIN: f64 = 4.0;
 /// Where each burst begins: what one write takes alone is what the others are measured by.
 const AT_FIRST: f64 = 1.0;
 /// After a server has asked for less, so many writes in a row are made one after the other: where it allows
@@ -134,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_server_that_writes_one_after_the_other_is_asked_for_few_and_a_parallel_one_for_many() {
-        assert!(settled(1) <= 4, "{}", settled(1));
+        assert!(settled(1) <= 6, "{}", settled(1));
         assert!(settled(64) >= 15, "{}", settled(64));
     }
 

@@ -25,7 +25,7 @@ const REFUSALS: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_mi
 
 /// While much is being written, what changes is asked for no more often than this: each write wakes the stream, and a
 /// server that answers it has less time for the next.
-const WHILE_WRITING: Duration = Duration::from_millis(500);
+const WHILE_WRITING: Duration = Duration::from_secs(1);
 
 /// So often it is asked what happened while nobody looked.
 const TRIES_TO_CATCH_UP: u32 = 3;
