@@ -13,9 +13,11 @@ use crate::config::{Config, ConfigError};
 pub mod config;
 pub mod explain;
 pub mod healthcheck;
+pub mod history;
 pub mod logging;
 pub mod run;
 mod set_up;
+mod status_line;
 pub mod sweep;
 
 /// Hangs up the Matrix calls nobody is in
@@ -40,7 +42,8 @@ Exit codes:
   0  done; for sweep: nothing stale remains
   1  something unexpected went wrong; for healthcheck: the bot does not answer
   2  a mistake in the command line, the settings or a file; stderr says which
-  3  for sweep: something stale remains
+  3  for sweep: something stale remains, within its grace or because only --clean is missing
+  4  for sweep: something is due and stays, because it cannot be cleared or was held back
 
 Every setting can also come from the environment: RTC_JANITOR__JANITOR__MODE=clean";
 
@@ -49,6 +52,7 @@ enum Command {
     Run(run::Args),
     Sweep(sweep::Args),
     Explain(explain::Args),
+    History(history::Args),
     Config(config::Args),
     Healthcheck(healthcheck::Args),
 }
@@ -127,6 +131,7 @@ fn dispatch(line: CommandLine) -> Result<ExitCode, CliError> {
             runtime()?.block_on(sweep::main(args, config))
         }
         Command::Explain(args) => explain::main(&args),
+        Command::History(args) => history::main(&args, &load()?),
         Command::Config(args) => config::main(&args, load),
         Command::Healthcheck(args) => {
             let config = load()?;

@@ -16,7 +16,7 @@ mod keys;
 mod names;
 mod parse;
 mod reader;
-mod secret_file;
+pub(crate) mod secret_file;
 mod sign_in;
 mod source;
 mod table;

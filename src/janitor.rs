@@ -224,9 +224,11 @@ impl Janitor {
         self.voice.note(&self.journal, message, subject, true, self.ports.clock.now())
     }
 
-    /// How many rooms are watched, and how many keys are open in them.
+    /// How many rooms are watched, the admin room aside, and how many keys are open in them.
     pub fn size(&self) -> (usize, usize) {
-        self.memory.size()
+        let (rooms, open) = self.memory.size();
+        let is_in_admin_room = self.settings.admin_room.as_ref().is_some_and(|room| self.memory.knows(room));
+        (rooms - usize::from(is_in_admin_room), open)
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_rtc-janitor");
 
-const OPENED: &str = "looked dead all at once";
+const OPENED: &str = "turned stale at once";
 const STAYS_OPEN: &str = "still wrong. I try again";
 const CLOSED: &str = "stayed away: I believe the device lists again";
 

@@ -58,7 +58,7 @@ impl<'a> Scene<'a> {
         synapse.join_call(&host, &room).await?;
         let ghost = haunt(synapse, &room, &host, "DEAD").await?;
         // It has been seen long enough to be due.
-        boss.hears(&bot, "Would hang up 1 dead call membership").await?;
+        boss.hears(&bot, "Would clear 1 stale membership").await?;
         Ok(Self { setup, bot, boss, host, room, ghost })
     }
 

@@ -393,18 +393,18 @@ async fn a_report_that_turned_into_cleaning_says_each_thing_once_in_each_mode() 
     let room = setup.watched_room(&alice, RoomOptions::new()).await?;
     synapse.write_membership(&room, ghost(&alice.user_id, "DEAD")).await?;
     let key = format!("_{}_DEAD_m.call", alice.user_id);
-    setup.hear("Would hang up 1 dead call membership").await?;
+    setup.hear("Would clear 1 stale membership").await?;
     assert!(bot.stop().await?.success());
     let bot = setup.start().await?;
     bot.sweeps_again().await?;
     assert!(bot.stop().await?.success());
-    assert_eq!(setup.times_said("Would hang up").await?, 1);
+    assert_eq!(setup.times_said("Would clear").await?, 1);
     assert!(synapse.is_open(&room, &key).await?);
 
     let _bot = setup.set("janitor.mode", "clean").start().await?;
     setup.wait_until_cleared(&room, &key).await?;
-    setup.hear("Hung up 1 dead call membership").await?;
-    assert_eq!(setup.times_said("Would hang up").await?, 1);
+    setup.hear("Cleared 1 stale membership").await?;
+    assert_eq!(setup.times_said("Would clear").await?, 1);
     Ok(())
 }
 

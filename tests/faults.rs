@@ -130,7 +130,7 @@ async fn a_membership_that_is_joined_anew_in_the_last_instant_is_noticed_said_on
     assert!(synapse.is_open(&room, &key).await?);
     assert_eq!(setup.emptied(&room).await?.iter().filter(|emptied| **emptied == key).count(), 1);
     assert_eq!(setup.times_said("had joined anew").await?, 1);
-    assert_eq!(setup.times_said("came back").await?, 0);
+    assert_eq!(setup.times_said("rejoined the call").await?, 0);
     assert!(bot.stop().await?.success());
     Ok(())
 }
@@ -148,7 +148,7 @@ async fn a_cleared_membership_that_comes_back_is_left_alone_and_reported_once_al
         setup.wait_until_cleared(&room, &membership.state_key()).await?;
         synapse.write_membership(&room, membership.clone()).await?;
     }
-    setup.hear(&format!("on {} came back", gone.device_id)).await?;
+    setup.hear(&format!("on {} rejoined", gone.device_id)).await?;
 
     let control = setup.caller(&bot, &host, &room).await?;
     let old_control = expired(&host);
@@ -171,8 +171,8 @@ async fn a_cleared_membership_that_comes_back_is_left_alone_and_reported_once_al
         assert!(synapse.is_open(&room, &key).await?, "{key}");
         assert_eq!(emptied.iter().filter(|emptied| **emptied == key).count(), 1, "{key}");
     }
-    assert_eq!(setup.times_said("came back to the call").await?, 2);
-    assert_eq!(times_said_of(&setup, "came back to the call", &gone.device_id).await?, 1);
+    assert_eq!(setup.times_said("rejoined the call").await?, 2);
+    assert_eq!(times_said_of(&setup, "rejoined the call", &gone.device_id).await?, 1);
     assert!(bot.stop().await?.success());
     Ok(())
 }
@@ -341,7 +341,7 @@ async fn while_the_clocks_differ_nothing_is_written_and_it_is_said_once() -> Res
     let room = setup.watched_room(&host, RoomOptions::new()).await?;
     let ghost = setup.caller(&bot, &host, &room).await?;
     synapse.logout(&ghost).await?;
-    setup.hear("the homeserver's. I hang up nothing until they agree").await?;
+    setup.hear("the homeserver's. I clear nothing until they agree").await?;
     // Each sweep that has something to write looks at the clock first.
     let caught = wrong.caught().len();
     wait_until("more sweeps", PATIENCE, async || wrong.caught().len() >= caught + 3).await?;
@@ -350,7 +350,7 @@ async fn while_the_clocks_differ_nothing_is_written_and_it_is_said_once() -> Res
     wrong.lift();
     setup.wait_until_cleared(&room, &call_key(&ghost)).await?;
     setup.hear("agree again").await?;
-    assert_eq!(setup.times_said("I hang up nothing until they agree").await?, 1);
+    assert_eq!(setup.times_said("I clear nothing until they agree").await?, 1);
     assert!(bot.stop().await?.success());
     Ok(())
 }

@@ -139,7 +139,7 @@ async fn killed_between_a_report_and_its_record_it_does_not_report_again() -> Re
     let (Scene { synapse, setup, bot, host, room }, proxy) = Scene::proxied(PROGRAM).await?;
     let ghost = setup.caller(&bot, &host, &room).await?;
     let held = proxy.hold_answers(|request| {
-        request.path.contains("/send/m.room.message/") && request.body.to_string().contains("Hung up")
+        request.path.contains("/send/m.room.message/") && request.body.to_string().contains("Cleared")
     });
     synapse.logout(&ghost).await?;
     held.first(PATIENCE).await?;

@@ -425,7 +425,7 @@ async fn a_key_that_no_url_can_hold_is_refused_once_and_holds_nothing_up() -> Re
     write_to_dot_dot(synapse, &alice, &room).await?;
     ensure!(synapse.is_open(&room, "..").await?, "the ghost is there");
 
-    setup.hear("The server refused to hang up 1 dead call membership").await.with_context(|| bot.log())?;
+    setup.hear("The homeserver refused to clear 1 stale membership").await.with_context(|| bot.log())?;
     let control = expect_served(&setup, &room, &alice).await?;
     bot.sweeps_again().await?;
     assert!(synapse.is_open(&room, "..").await?);
@@ -510,7 +510,7 @@ async fn a_report_of_names_as_long_as_they_can_be_still_arrives() -> Result<()> 
     for key in &keys {
         setup.wait_until_cleared(&room, key).await.with_context(|| bot.log())?;
     }
-    setup.hear("Hung up").await.with_context(|| bot.log())?;
+    setup.hear("Cleared").await.with_context(|| bot.log())?;
     // And what comes after it is not kept waiting.
     expect_served(&setup, &room, &alice).await?;
     setup.hear("DEAD").await?;

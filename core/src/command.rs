@@ -5,20 +5,24 @@
 
 use std::num::NonZeroUsize;
 
+use chrono::NaiveDate;
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub mod arguments;
 mod help;
 mod mistake;
+mod phrases;
 mod words;
 
-pub use arguments::{GraceChange, GraceKey, PauseLength, RoomName, Target};
-pub use help::{Usage, all, usage};
+pub use arguments::{
+    GraceChange, GraceKey, ModeChange, PauseLength, Place, RoomName, Target, UserName, Whom,
+};
+pub use help::{Group, Usage, all, usage};
 pub use mistake::{Mistake, Wrong};
 pub use words::{Heard, heard, with_plain_blanks};
 
 pub use crate::plan::PlanId;
-use crate::{ids::UserId, judge::policy::Neighbour, mode::Mode};
+use crate::{ids::UserId, judge::policy::Neighbour};
 
 /// How many lines `history` shows when no number is given.
 pub const HISTORY: usize = 10;
@@ -36,28 +40,41 @@ pub enum Command {
     },
     /// How things stand, and what I cannot see
     ///
-    /// Mode, rooms, memberships by verdict, the last sweep, the neighbours and whether they answer,
+    /// Mode, rooms, memberships by verdict, the last sweep, the sources and whether they answer,
     /// breakers, limits used, version, and what this set-up cannot see.
     Status,
-    /// The calls that go on: who, on which device, since when, and my verdict
+    /// Who is in which call: device, since when, verdict
+    ///
+    /// A part of a name is enough where it fits one room only. A user is a full id or `@name`.
     Calls {
-        /// Only in this room
-        room: Option<RoomName>,
+        /// Only in this room, or of this user
+        #[arg(value_name = "room|user")]
+        only: Option<Whom>,
     },
     /// Why I keep or clear what is in a room
     ///
-    /// Every membership with the evidence for and against it, the verdict, when it falls due, and by
-    /// which route I could clear it. Read afresh from the server.
+    /// Every membership with its verdict, when it falls due, the evidence for and against it, and how I
+    /// could clear it. Read afresh from the server. A part of a name is enough where it fits one only.
     Explain {
-        /// The room
-        room: RoomName,
-        /// Only this user's memberships
-        #[arg(value_parser = arguments::user)]
-        user: Option<UserId>,
+        /// The room, and only this user's memberships in it
+        #[arg(value_name = "room> [user")]
+        place: Place,
     },
-    /// Look now and propose what to hang up, as a plan
+    /// What I did, the newest first
+    History {
+        /// Only in this room, of this user, or on this day (2026-11-25); and how many lines
+        #[arg(value_name = "room|user] [day] [n", num_args = 0..=3)]
+        filter: Vec<HistoryFilter>,
+    },
+    /// The rooms I am in, or those that need you
+    Rooms {
+        /// Only rooms that need a person, and what to do there
+        #[arg(value_enum)]
+        problems: Option<Problems>,
+    },
+    /// Look now and propose what to clear, as a plan
     ///
-    /// Nothing is changed until somebody with a say reacts with ✅ or sends `apply`. What changes
+    /// Nothing is changed until somebody with authority reacts with ✅ or sends `apply`. What changes
     /// meanwhile is left out and said. A plan is good for 15 min and is carried out once.
     Sweep {
         /// Only in this room
@@ -68,40 +85,43 @@ pub enum Command {
         /// The plan, as its message names it
         plan: PlanId,
     },
-    /// Propose to hang up everybody in a room, dead or alive, as a plan
+    /// Propose to clear everybody in a room, active or not, as a plan
     ///
-    /// A client that is alive joins again within a second; only hanging up there ends the call for it.
+    /// An active client rejoins within a second; only leaving the call in the client ends it there.
     /// Shows who seems to be in the call first, and afterwards who came back.
     Clear {
         /// The room
         room: RoomName,
-        /// Only this user's memberships
+        /// Only this user's memberships, by the full id
         #[arg(value_parser = arguments::user)]
         user: Option<UserId>,
     },
-    /// Only report, or clean
-    ///
-    /// Kept over restarts. Of this and janitor.mode in the settings the stricter holds.
-    Mode {
-        /// What I do with what I find
-        #[arg(value_name = "report|clean")]
-        mode: Mode,
-    },
-    /// Write nothing until told to go on
+    /// Write nothing until told to go on; so does `stop`
     ///
     /// Kept over restarts. Approved plans wait too.
+    #[command(alias = "stop", alias = "halt")]
     Pause {
-        /// For how long; without it, until `resume`
+        /// For how long, such as 90s, 5 min or 2 hours; without it, until `resume`
         #[arg(value_name = "for 2h")]
         length: Option<PauseLength>,
     },
     /// Go on after `pause`
+    #[command(alias = "unpause", alias = "continue")]
     Resume,
-    /// Leave a room or a user alone
+    /// Only report, or clear
+    ///
+    /// Kept over restarts. The stricter of this and janitor.mode in the config file applies; `reset` goes
+    /// back to the config file.
+    Mode {
+        /// What I do with what I find
+        #[arg(value_name = "report|clean|reset")]
+        mode: ModeChange,
+    },
+    /// Exclude a room or a user: nothing there is judged or cleared
     ///
     /// Kept over restarts, until `include`.
     Exclude {
-        /// Whom or what to leave alone
+        /// Whom or what to exclude
         #[arg(value_name = "room|user")]
         target: Target,
     },
@@ -113,51 +133,43 @@ pub enum Command {
     },
     /// Change how long a reason must hold before I act on it
     ///
-    /// Kept over restarts. `never` switches the reason off, `reset` goes back to the settings.
+    /// Kept over restarts. The reasons: `not_joined`, `expired`, `device_gone`, `superseded`, `not_on_sfu`,
+    /// `device_idle`, `silent`; and `device_gone_unseen` for a device that was never seen in a list.
     Grace {
-        /// The reason, as in the settings
+        /// One of those below
         reason: GraceKey,
-        /// Such as 90s, 5m or 4h15m; `never`; or `reset`
+        /// Such as 90s, 5 min or 4h15m; `never` switches the reason off, `reset` goes back to the config file
         #[arg(value_name = "duration")]
         change: GraceChange,
     },
     /// The settings as they are now, where each comes from, and how to undo it
     Config {
-        /// Also those that are as they come
+        /// Also the defaults
         #[arg(value_enum)]
         all: Option<All>,
-    },
-    /// The rooms I am in, or those that need you
-    Rooms {
-        /// Only rooms that need a person, and what to do there
-        #[arg(value_enum)]
-        problems: Option<Problems>,
     },
     /// Join a room, where I am invited or everybody may
     Join {
         /// The room, by id, alias or link
         room: RoomName,
     },
-    /// Leave a room; its calls are no longer looked after
+    /// Leave a room; I ask first
     Leave {
         /// The room
         room: RoomName,
+        /// `yes`, in answer to my question
+        #[arg(value_enum, hide = true)]
+        sure: Option<Sure>,
     },
-    /// What I did, the newest first
-    History {
-        /// Only in this room or of this user; and how many lines
-        #[arg(value_name = "room|user] [n", num_args = 0..=2)]
-        filter: Vec<HistoryFilter>,
-    },
-    /// Believe a neighbour again at once, though most of its devices looked dead
+    /// Trust a source again now, though too many turned stale by it at once
     Breaker {
         /// What to do
         #[arg(value_enum)]
         action: BreakerAction,
-        /// Which neighbour; without it, all of them
-        neighbour: Option<Neighbour>,
+        /// Which source: `homeserver`, `device_lists` or `sfu`; without it, all of them
+        source: Option<Neighbour>,
     },
-    /// Which version I am
+    /// Show the version
     Version,
 }
 
@@ -182,13 +194,22 @@ pub enum BreakerAction {
     Close,
 }
 
+/// `yes` of `leave`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Sure {
+    /// Do it.
+    Yes,
+}
+
 /// One word after `history`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HistoryFilter {
     /// How many lines.
     Lines(NonZeroUsize),
+    /// On which day, by UTC.
+    Day(NaiveDate),
     /// Whose, or where.
-    About(Target),
+    About(Whom),
 }
 
 /// The whole line, for clap.
@@ -224,9 +245,7 @@ impl Command {
             let named = words.into_iter().find(|word| !word.starts_with('-'));
             return Ok(Self::Help { command: named });
         }
-        if words[0] == "pause" && words.get(1).is_some_and(|word| word == "for") {
-            words.remove(1);
-        }
+        let words = phrases::joined(words);
         Line::try_parse_from(&words).map(|line| line.command).map_err(|error| mistake::of(&error, &words))
     }
 }

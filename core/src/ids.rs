@@ -62,7 +62,20 @@ identifier!(
     StateKey
 );
 
+impl RoomId {
+    /// The server that the id names; `None` from room version 12 on.
+    pub fn server(&self) -> Option<&str> {
+        self.as_str().split_once(':').map(|(_, server)| server)
+    }
+}
+
 impl UserId {
+    /// The name on its server: what stands between `@` and the first colon.
+    pub fn localpart(&self) -> &str {
+        let name = self.as_str().split_once(':').map_or(self.as_str(), |(name, _)| name);
+        name.strip_prefix('@').unwrap_or(name)
+    }
+
     /// The server name: everything after the first colon, `None` where there is no colon.
     pub fn server_name(&self) -> Option<&str> {
         self.as_str().split_once(':').map(|(_, server)| server)

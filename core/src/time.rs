@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
 /// An instant: milliseconds since the Unix epoch, as in `origin_server_ts`.
@@ -36,6 +36,11 @@ impl Timestamp {
     pub fn since(self, earlier: Self) -> Duration {
         let millis = self.0.saturating_sub(earlier.0);
         Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+    }
+
+    /// The first instant of a day, by UTC.
+    pub fn start_of_day(day: NaiveDate) -> Self {
+        Self(day.and_time(NaiveTime::MIN).and_utc().timestamp_millis())
     }
 
     /// As a calendar time, `None` outside the years that chrono knows.
@@ -131,6 +136,49 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     }
     if duration > LONGEST {
         return Err(too_long());
+    }
+    Ok(duration)
+}
+
+/// Reads a duration as people write it, and as the janitor shows it: `5 min`, `2 hours`, `1.5h`, `1 h 30 min`.
+///
+/// # Errors
+///
+/// What is wrong, as the second half of a sentence that begins with the text.
+pub fn spoken_duration(text: &str) -> Result<Duration, String> {
+    const EXAMPLES: &str = "write a duration such as \"90s\", \"5 min\" or \"4h15m\"";
+    let mut total = 0.0_f64;
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return Err(format!("is not a duration; {EXAMPLES}"));
+    }
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let (number, after) = rest.split_at(digits);
+        let after = after.trim_start();
+        let letters = after.find(|c: char| !c.is_alphabetic()).unwrap_or(after.len());
+        let (unit, after) = after.split_at(letters);
+        let number: f64 = number.parse().map_err(|_| format!("is not a duration; {EXAMPLES}"))?;
+        // Whoever writes 5M does not mean months, and perhaps not minutes either.
+        let unit = if unit == "M" { "" } else { &unit.to_lowercase() };
+        let seconds = match unit {
+            "s" | "sec" | "secs" | "second" | "seconds" => 1.0,
+            "m" | "min" | "mins" | "minute" | "minutes" => 60.0,
+            "h" | "hr" | "hrs" | "hour" | "hours" => 3600.0,
+            "d" | "day" | "days" => 86_400.0,
+            "w" | "week" | "weeks" => 604_800.0,
+            "" if after.is_empty() => return Err(format!("has no unit that I know; {EXAMPLES}")),
+            _ => return Err(format!("is not a duration; {EXAMPLES}")),
+        };
+        total += number * seconds;
+        rest = after.trim_start();
+    }
+    let duration = Duration::try_from_secs_f64(total).unwrap_or(Duration::MAX);
+    if duration < Duration::from_secs(1) {
+        return Err("is too short; the least is \"1s\"".to_owned());
+    }
+    if duration > LONGEST {
+        return Err("is longer than ten years".to_owned());
     }
     Ok(duration)
 }

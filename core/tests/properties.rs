@@ -544,7 +544,9 @@ proptest! {
         prop_assert!(!Html::escaped(&text).as_str().contains(['<', '>', '"', '\'']));
         let room = message::room(&RoomId::from(text.as_str()), name.as_deref());
         let user = message::user(&UserId::from(text.as_str()));
-        prop_assert_eq!(room.html.as_str().matches('<').count(), if name.is_some() { 4 } else { 2 });
+        prop_assert_eq!(room.html.as_str().matches('<').count(), 2);
+        let with_id = message::room_and_id(&RoomId::from(text.as_str()), name.as_deref());
+        prop_assert_eq!(with_id.html.as_str().matches('<').count(), if name.is_some() { 4 } else { 2 });
         prop_assert_eq!(user.html.as_str().matches('<').count(), 2);
         prop_assert!(!room.plain.contains('\n') && !user.plain.contains('\n'));
     }

@@ -1,23 +1,39 @@
 //! `calls`
 
-use rtc_janitor_core::command::RoomName;
+use rtc_janitor_core::command::{RoomName, UserName, Whom};
 
 use super::{
     request::{Reply, Request, Stopped},
-    rooms_by_name::{MustBe, find_and},
+    rooms_by_name::{MustBe, Naming, find_and},
 };
 use crate::janitor::Janitor;
 
-pub(super) async fn answer(request: &Request<'_>, room: Option<RoomName>) -> Result<Reply, Stopped> {
-    let calls = match room {
-        None => request.janitor(|janitor| Ok(janitor.calls(None))).await?,
-        Some(name) => {
+pub(super) async fn answer(request: &Request<'_>, only: Option<Whom>) -> Result<Reply, Stopped> {
+    let answer = match only {
+        None => request.janitor(|janitor| Ok(Ok(janitor.calls(None)))).await?,
+        Some(Whom::User(user)) => request.janitor(move |janitor| Ok(janitor.calls_of(&user))).await?,
+        Some(Whom::Room(name)) => {
             let calls = |janitor: &mut Janitor, room| janitor.calls(Some(&room));
-            match find_and(request, &name, MustBe::Joined, calls).await? {
-                Ok(calls) => calls,
-                Err(why) => return Ok(why.into()),
+            match (find_and(request, &name, Naming::Part, MustBe::Joined, calls).await?, user(&name)) {
+                // Where no room is called so, somebody may be.
+                (Err(no_room), Some(user)) => {
+                    let calls = request.janitor(move |janitor| Ok(janitor.calls_of(&user))).await?;
+                    calls.map_err(|_| no_room)
+                }
+                (found, _) => found,
             }
         }
     };
-    Ok(calls.message(&request.context.prefix).into())
+    Ok(match answer {
+        Ok(calls) => calls.message(&request.context.prefix).into(),
+        Err(why) => why.into(),
+    })
+}
+
+/// A name that may be a user's.
+fn user(name: &RoomName) -> Option<UserName> {
+    match name {
+        RoomName::Name(text) => text.parse().ok(),
+        RoomName::Id(_) | RoomName::Alias(_) => None,
+    }
 }

@@ -1,7 +1,7 @@
 //! Which command is carried out where.
 
 use rtc_janitor_core::{
-    command::{Command, HistoryFilter, RoomName, Target},
+    command::{Command, HistoryFilter, ModeChange, RoomName, Target, Whom},
     mode::Mode,
 };
 
@@ -12,8 +12,8 @@ pub(super) async fn run(request: &Request<'_>, command: Command) -> Result<Reply
     match command {
         Command::Help { command } => Ok(super::help::answer(request, command.as_deref())),
         Command::Status => super::status::answer(request).await,
-        Command::Calls { room } => super::calls::answer(request, room).await,
-        Command::Explain { room, user } => super::explain::answer(request, room, user).await,
+        Command::Calls { only } => super::calls::answer(request, only).await,
+        Command::Explain { place } => super::explain::answer(request, place).await,
         Command::Sweep { room } => super::sweep::answer(request, room).await,
         Command::Apply { plan } => super::apply::answer(request, plan).await,
         Command::Clear { room, user } => super::clear::answer(request, room, user).await,
@@ -26,9 +26,9 @@ pub(super) async fn run(request: &Request<'_>, command: Command) -> Result<Reply
         Command::Config { all } => super::config::answer(request, all.is_some()).await,
         Command::Rooms { problems } => super::rooms::answer(request, problems.is_some()).await,
         Command::Join { room } => super::join::answer(request, room).await,
-        Command::Leave { room } => super::leave::answer(request, room).await,
+        Command::Leave { room, sure } => super::leave::answer(request, room, sure.is_some()).await,
         Command::History { filter } => super::history::answer(request, filter).await,
-        Command::Breaker { action, neighbour } => super::breaker::answer(request, action, neighbour).await,
+        Command::Breaker { action, source } => super::breaker::answer(request, action, source).await,
         Command::Version => Ok(super::version::answer()),
     }
 }
@@ -46,7 +46,7 @@ pub(super) fn needs_full_view(command: &Command) -> bool {
         | Command::Leave { .. } => true,
         Command::Exclude { target } | Command::Include { target } => is_named(target),
         Command::History { filter } => {
-            filter.iter().any(|filter| matches!(filter, HistoryFilter::About(target) if is_named(target)))
+            filter.iter().any(|filter| matches!(filter, HistoryFilter::About(Whom::Room(RoomName::Name(_)))))
         }
         // It says itself what it has not seen.
         Command::Status
@@ -77,11 +77,11 @@ pub(super) enum Course {
 /// The course of a command.
 pub(super) fn course(command: &Command) -> Course {
     match command {
-        Command::Pause { .. } | Command::Mode { mode: Mode::Report } => Course::Now,
+        Command::Pause { .. } | Command::Mode { mode: ModeChange::To(Mode::Report) } => Course::Now,
         Command::Status
         | Command::Help { .. }
         | Command::Apply { .. }
-        | Command::Mode { mode: Mode::Clean }
+        | Command::Mode { mode: ModeChange::To(Mode::Clean) | ModeChange::Reset }
         | Command::Resume
         | Command::Grace { .. }
         | Command::Config { .. }
@@ -105,7 +105,7 @@ pub(super) fn can_do_more(command: &Command) -> bool {
     matches!(
         command,
         Command::Apply { .. }
-            | Command::Mode { mode: Mode::Clean }
+            | Command::Mode { mode: ModeChange::To(Mode::Clean) | ModeChange::Reset }
             | Command::Resume
             | Command::Grace { .. }
             | Command::Include { .. }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use rtc_janitor_core::{
-    command::{self, Command},
+    command::{self, Command, ModeChange},
     ids::{EventId, UserId},
     mode::Mode,
     render::{Message, answer},
@@ -298,9 +298,11 @@ impl CommandDispatcher {
     async fn effect_of(&self, what: &RoomEventKind) -> Effect {
         let text = self.command_in(what).await.unwrap_or_default();
         match Command::parse(&text) {
-            Ok(Command::Pause { .. } | Command::Exclude { .. } | Command::Mode { mode: Mode::Report }) => {
-                Effect::Less
-            }
+            Ok(
+                Command::Pause { .. }
+                | Command::Exclude { .. }
+                | Command::Mode { mode: ModeChange::To(Mode::Report) },
+            ) => Effect::Less,
             _ => Effect::Any,
         }
     }
@@ -324,6 +326,7 @@ impl CommandDispatcher {
                     message: answer::working(),
                     reply_to: Some(event.clone()),
                     mentions: Vec::new(),
+                    is_alarm: false,
                 };
                 // The same for the same command, also after a restart.
                 let txn = format!("rtc-janitor-working-{}", event.as_str().trim_start_matches('$'));

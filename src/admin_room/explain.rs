@@ -1,21 +1,24 @@
 //! `explain`
 
-use rtc_janitor_core::{command::RoomName, ids::UserId};
+use rtc_janitor_core::command::Place;
 
 use super::{
     request::{Reply, Request, Stopped},
-    rooms_by_name::{MustBe, find_and_look_up},
+    rooms_by_name::{MustBe, find_place, look_up},
 };
 
-pub(super) async fn answer(
-    request: &Request<'_>,
-    name: RoomName,
-    user: Option<UserId>,
-) -> Result<Reply, Stopped> {
-    let (room, looked_up) = match find_and_look_up(request, &name, MustBe::Watched(None)).await? {
+pub(super) async fn answer(request: &Request<'_>, place: Place) -> Result<Reply, Stopped> {
+    let (room, user) = match find_place(request, &place, MustBe::Watched(None)).await? {
         Ok(found) => found,
         Err(why) => return Ok(why.into()),
     };
+    let looked_up = match look_up(request, &room).await? {
+        Ok(looked_up) => looked_up,
+        Err(why) => return Ok(why.into()),
+    };
     let explained = request.janitor(move |janitor| janitor.explanation(&room, user.as_ref(), looked_up));
-    Ok(explained.await?.message().into())
+    Ok(match explained.await? {
+        Ok(explanation) => explanation.message().into(),
+        Err(why) => why.into(),
+    })
 }

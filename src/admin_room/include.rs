@@ -7,14 +7,14 @@ use rtc_janitor_core::{
 
 use super::{
     request::{Reply, Request, Stopped},
-    rooms_by_name::{MustBe, find},
+    rooms_by_name::{MustBe, Naming, find},
 };
 use crate::janitor::overrides::Override;
 
 pub(super) async fn answer(request: &Request<'_>, target: Target) -> Result<Reply, Stopped> {
     let room = match &target {
         Target::User(_) => None,
-        Target::Room(name) => match find(request, name, MustBe::Any).await? {
+        Target::Room(name) => match find(request, name, Naming::Whole, MustBe::Any).await? {
             Ok(room) => Some(room),
             Err(why) => return Ok(why.into()),
         },

@@ -8,14 +8,14 @@ use rtc_janitor_core::{
 
 use super::{
     request::{Reply, Request, Stopped},
-    rooms_by_name::{MustBe, find_and},
+    rooms_by_name::{MustBe, Naming, find_and},
 };
 use crate::{janitor::Janitor, world::NeighbourError};
 
 pub(super) async fn answer(request: &Request<'_>, name: RoomName) -> Result<Reply, Stopped> {
     let about =
         |janitor: &mut Janitor, room: RoomId| (janitor.is_in(&room).then(|| janitor.name_of(&room)), room);
-    let (joined, room) = match find_and(request, &name, MustBe::Any, about).await? {
+    let (joined, room) = match find_and(request, &name, Naming::Whole, MustBe::Any, about).await? {
         Ok(found) => found,
         Err(why) => return Ok(why.into()),
     };

@@ -8,22 +8,27 @@ use rtc_janitor_core::{
 
 use super::{
     request::{Reply, Request, Stopped},
-    rooms_by_name::{MustBe, find_and},
+    rooms_by_name::{MustBe, Naming, find_and},
 };
 use crate::janitor::Janitor;
 
-pub(super) async fn answer(request: &Request<'_>, name: RoomName) -> Result<Reply, Stopped> {
+pub(super) async fn answer(request: &Request<'_>, name: RoomName, is_sure: bool) -> Result<Reply, Stopped> {
     let about =
         |janitor: &mut Janitor, room: RoomId| (janitor.is_admin_room(&room), janitor.name_of(&room), room);
-    let (is_admin_room, known, room) = match find_and(request, &name, MustBe::Joined, about).await? {
-        Ok(found) => found,
-        Err(why) => return Ok(why.into()),
-    };
+    let (is_admin_room, known, room) =
+        match find_and(request, &name, Naming::Whole, MustBe::Joined, about).await? {
+            Ok(found) => found,
+            Err(why) => return Ok(why.into()),
+        };
     if is_admin_room {
         return Ok(answer::stays_here().into());
     }
+    let (shown, prefix) = (message::room(&room, known.as_deref()), &request.context.prefix);
+    if !is_sure {
+        return Ok(answer::sure_to_leave(&shown, &name.to_string(), prefix).into());
+    }
     Ok(match request.context.rooms.leave(&room).await {
-        Ok(()) => answer::left(&message::room(&room, known.as_deref()), &request.context.prefix).into(),
+        Ok(()) => answer::left(&shown, prefix).into(),
         Err(error) => answer::failed(&error.to_string()).into(),
     })
 }

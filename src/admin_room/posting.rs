@@ -147,6 +147,7 @@ impl Posting {
                     message: report::not_taken(&why),
                     reply_to: stored.reply_to.clone(),
                     mentions: Vec::new(),
+                    is_alarm: false,
                 };
                 // Where it refuses this too, it was not the message.
                 self.send(&format!("{}-short", stored.txn), &short).await.map(Some)
@@ -181,8 +182,10 @@ fn remember(known: &mut HashMap<String, EventId>, txn: String, event: Option<Eve
 
 /// What a stored message is in the room; `None` while what it is about has no event.
 fn post_of(stored: &StoredMessage, known: &HashMap<String, EventId>) -> Option<Post> {
-    let StoredMessage { message, reply_to, target, reaction, mentions, .. } = stored.clone();
-    let Some((txn, event)) = target else { return Some(Post::Notice { message, reply_to, mentions }) };
+    let StoredMessage { message, reply_to, target, reaction, mentions, is_alarm, .. } = stored.clone();
+    let Some((txn, event)) = target else {
+        return Some(Post::Notice { message, reply_to, mentions, is_alarm });
+    };
     let event = event.or_else(|| known.get(&txn).cloned())?;
     Some(match reaction {
         Some(key) => Post::Reaction { to: event, key },
@@ -267,6 +270,7 @@ pub(crate) mod tests {
             txn: txn.to_owned(),
             message: Message { plain: plain.to_owned(), html: Html::escaped(plain) },
             reply_to: None,
+            is_alarm: false,
             target: None,
             reaction: None,
             mentions: Vec::new(),

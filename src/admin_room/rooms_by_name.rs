@@ -1,13 +1,13 @@
 //! From an id, alias, link or name to the room that is meant.
 
 use rtc_janitor_core::{
-    command::RoomName,
+    command::{Place, RoomName, UserName},
     ids::{RoomId, UserId},
     render::{Message, answer},
 };
 
 use super::request::{Request, Stopped};
-use crate::janitor::{Janitor, lookups::LookedUp};
+use crate::janitor::{Janitor, lookups::LookedUp, queries::Called};
 
 /// What a name leads to; else what is to be said.
 pub(super) type Found<T> = Result<T, Message>;
@@ -23,19 +23,46 @@ pub(super) enum MustBe {
     Watched(Option<UserId>),
 }
 
+/// How much of a room's name has to be said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Naming {
+    /// All of it: something is changed by what is asked.
+    Whole,
+    /// A part that only one room has.
+    Part,
+}
+
 /// The room that is meant.
 pub(super) async fn find(
     request: &Request<'_>,
     name: &RoomName,
+    naming: Naming,
     must_be: MustBe,
 ) -> Result<Found<RoomId>, Stopped> {
-    find_and(request, name, must_be, |_, room| room).await
+    find_and(request, name, naming, must_be, |_, room| room).await
+}
+
+/// The room that is meant and the user in it, by the first reading whose room is there.
+pub(super) async fn find_place(
+    request: &Request<'_>,
+    place: &Place,
+    must_be: MustBe,
+) -> Result<Found<(RoomId, Option<UserName>)>, Stopped> {
+    let mut first_mistake = None;
+    for (name, user) in &place.readings {
+        match find(request, name, Naming::Part, must_be.clone()).await? {
+            Ok(room) => return Ok(Ok((room, user.clone()))),
+            Err(mistake) => first_mistake.get_or_insert(mistake),
+        };
+    }
+    Ok(Err(first_mistake.unwrap_or_default()))
 }
 
 /// The room that is meant, and what the janitor does with it then, at the same instant.
 pub(super) async fn find_and<T: Send + 'static>(
     request: &Request<'_>,
     name: &RoomName,
+    naming: Naming,
     must_be: MustBe,
     then: impl FnOnce(&mut Janitor, RoomId) -> T + Send + 'static,
 ) -> Result<Found<T>, Stopped> {
@@ -53,7 +80,7 @@ pub(super) async fn find_and<T: Send + 'static>(
     let find = move |janitor: &mut Janitor| {
         let room = match known {
             Some(room) => room,
-            None => called(janitor, &name, &prefix)?,
+            None => called(janitor, &name, naming, &prefix)?,
         };
         if !matches!(must_be, MustBe::Any) && !janitor.is_in(&room) {
             return Err(answer::no_such_room(&name, &[], &prefix));
@@ -68,34 +95,33 @@ pub(super) async fn find_and<T: Send + 'static>(
     request.janitor(move |janitor| Ok(find(janitor))).await
 }
 
-/// The room that is meant, read from its current state.
-pub(super) async fn find_and_look_up(
-    request: &Request<'_>,
-    name: &RoomName,
-    must_be: MustBe,
-) -> Result<Found<(RoomId, LookedUp)>, Stopped> {
-    let look_up = |janitor: &mut Janitor, room: RoomId| (janitor.look_up(Some(&room)), room);
-    let (begun, room) = match find_and(request, name, must_be, look_up).await? {
-        Ok(found) => found,
-        Err(why) => return Ok(Err(why)),
-    };
+/// A room, read from its current state.
+pub(super) async fn look_up(request: &Request<'_>, room: &RoomId) -> Result<Found<LookedUp>, Stopped> {
+    let wanted = room.clone();
+    let begun = request.janitor(move |janitor| Ok(janitor.look_up(Some(&wanted)))).await?;
     let looked_up = request.looked_up(begun).await?;
     Ok(match &looked_up.failed {
         Some(why) => Err(answer::failed(why)),
-        None => Ok((room, looked_up)),
+        None => Ok(looked_up),
     })
 }
 
 /// The one room that goes by a name.
-fn called(janitor: &Janitor, name: &RoomName, prefix: &str) -> Found<RoomId> {
+fn called(janitor: &Janitor, name: &RoomName, naming: Naming, prefix: &str) -> Found<RoomId> {
     let RoomName::Name(text) = name else { return Err(answer::no_such_room(name, &[], prefix)) };
-    let (exact, similar) = janitor.rooms_called(text);
+    let Called { exact, by_part, similar } = janitor.rooms_called(text);
     let named = |rooms: Vec<RoomId>| -> Vec<_> {
         rooms.into_iter().map(|room| (room.clone(), janitor.name_of(&room))).collect()
     };
     match exact.as_slice() {
         [room] => Ok(room.clone()),
-        [] => Err(answer::no_such_room(name, &named(similar), prefix)),
+        [] => match (naming, by_part.as_slice()) {
+            (Naming::Part, [room]) => Ok(room.clone()),
+            (Naming::Part, [_, ..]) => Err(answer::several_rooms(name, &named(by_part))),
+            _ => {
+                Err(answer::no_such_room(name, &named(by_part.into_iter().chain(similar).collect()), prefix))
+            }
+        },
         _ => Err(answer::several_rooms(name, &named(exact))),
     }
 }

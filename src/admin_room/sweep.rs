@@ -1,10 +1,10 @@
-//! `sweep`: a plan of what is dead and due.
+//! `sweep`: a plan of what is stale and due.
 
 use rtc_janitor_core::command::RoomName;
 
 use super::{
     request::{Reply, Request, Stopped},
-    rooms_by_name::{MustBe, find_and_look_up},
+    rooms_by_name::{MustBe, Naming, find, look_up},
 };
 
 pub(super) async fn answer(request: &Request<'_>, name: Option<RoomName>) -> Result<Reply, Stopped> {
@@ -15,8 +15,11 @@ pub(super) async fn answer(request: &Request<'_>, name: Option<RoomName>) -> Res
             request.looked_up(begun).await?;
             None
         }
-        Some(name) => match find_and_look_up(request, &name, MustBe::Watched(None)).await? {
-            Ok((room, _)) => Some(room),
+        Some(name) => match find(request, &name, Naming::Part, MustBe::Watched(None)).await? {
+            Ok(room) => match look_up(request, &room).await? {
+                Ok(_) => Some(room),
+                Err(why) => return Ok(why.into()),
+            },
             Err(why) => return Ok(why.into()),
         },
     };

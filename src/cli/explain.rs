@@ -1,4 +1,4 @@
-//! `rtc-janitor explain`: verdicts for an exported room state, without a network.
+//! `rtc-janitor explain`: verdicts for one room, exported or read with somebody's token.
 
 use std::{
     fs,
@@ -14,23 +14,40 @@ use rtc_janitor_core::{
     render::{answer::beside, explained},
     time::Timestamp,
 };
+use secrecy::SecretString;
 use serde_json::Value;
 
 use super::CliError;
 use crate::{
-    config::user_id_text,
-    world::clock::{Clock as _, SystemClock},
+    config::{RoomRef, room_text, secret_file, user_id_text},
+    world::{
+        clock::{Clock as _, SystemClock},
+        homeserver::{credentials::SignInError, reading},
+    },
 };
 
-/// Judge an exported room state, without a network and without settings
+/// Judge the memberships of one room, from an export or read with a token
 ///
-/// A state export is a complete view, the lists given are believed, and with --sfu the SFU of the
-/// memberships is taken as ours.
+/// With --state nothing is asked of anybody, and no config file is needed: a state export is a complete view,
+/// the lists given are believed, and with --sfu the call server of the memberships is taken as ours. With --url
+/// the room's state and its members' device lists are read; nothing is signed in, kept or written.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// What GET /rooms/{id}/state returned: an array of events; "-" for standard input
-    #[arg(long, value_name = "FILE")]
-    pub state: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "url")]
+    pub state: Option<PathBuf>,
+
+    /// The homeserver, to read the room from; needs --room and --token-file
+    #[arg(long, value_name = "URL", requires_all = ["room", "token_file"], conflicts_with_all = ["state", "keys_query"])]
+    pub url: Option<String>,
+
+    /// The room to read (id or alias), in which the token's account is
+    #[arg(long, value_name = "ROOM", requires = "url", value_parser = room_text)]
+    pub room: Option<RoomRef>,
+
+    /// A file with an access token of somebody in the room
+    #[arg(long, value_name = "FILE", requires = "url")]
+    pub token_file: Option<PathBuf>,
 
     /// The body of a /keys/query answer
     #[arg(long, value_name = "FILE")]
@@ -44,7 +61,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub sfu: Option<PathBuf>,
 
-    /// Also say how this user could clear each membership
+    /// Also say how this user could clear each membership; with --url it is the token's account
     #[arg(long = "as", value_name = "USER", value_parser = user_id_text)]
     pub as_user: Option<UserId>,
 
@@ -70,37 +87,39 @@ fn timestamp(text: &str) -> Result<Timestamp, String> {
 /// A file that is missing or does not hold what it should.
 pub fn main(args: &Args) -> Result<ExitCode, CliError> {
     let from_stdin =
-        [Some(&args.state), args.keys_query.as_ref(), args.synapse_devices.as_ref(), args.sfu.as_ref()];
+        [args.state.as_ref(), args.keys_query.as_ref(), args.synapse_devices.as_ref(), args.sfu.as_ref()];
     if from_stdin.iter().flatten().filter(|file| file.as_os_str() == STDIN).count() > 1 {
         return Err(CliError::mistake("only one file can be read from standard input (-)"));
     }
-    let state = read_json(&args.state)?;
-    let missing = missing_of(&state, args);
-    let mut export = Export::from_state(state).map_err(|e| in_file(&args.state, &e))?;
-    if let Some(file) = &args.keys_query {
-        export = export.with_keys_query(read_json(file)?).map_err(|e| in_file(file, &e))?;
+    let Source { name, state, keys_query, reader } = source(args)?;
+    let writer = args.as_user.clone().or(reader);
+    let missing = missing_of(&state, writer.as_ref());
+    let mut export = Export::from_state(state).map_err(|error| in_file(&name, &error))?;
+    let has_lists = keys_query.is_some() || args.synapse_devices.is_some();
+    if let Some((name, answer)) = keys_query {
+        export = export.with_keys_query(answer).map_err(|error| in_file(&name, &error))?;
     }
     if let Some(file) = &args.synapse_devices {
-        export = export.with_synapse_devices(read_json(file)?).map_err(|e| in_file(file, &e))?;
+        export =
+            export.with_synapse_devices(read_json(file)?).map_err(|error| in_file(&name_of(file), &error))?;
     }
     if let Some(file) = &args.sfu {
-        export = export.with_sfu(read_json(file)?).map_err(|e| in_file(file, &e))?;
+        export = export.with_sfu(read_json(file)?).map_err(|error| in_file(&name_of(file), &error))?;
     }
     let now = args.now.unwrap_or_else(|| SystemClock.now());
     if export.is_no_room() {
         eprintln!(
-            "warning: {} holds neither a call membership nor an m.room.create: is it the state of a room?",
-            name_of(&args.state)
+            "warning: {name} holds neither a call membership nor an m.room.create: is it the state of a room?"
         );
     } else {
         for sentence in missing {
-            eprintln!("warning: {} {sentence}", name_of(&args.state));
+            eprintln!("warning: {name} {sentence}");
         }
     }
     if args.now.is_some_and(|now| now < MILLISECONDS) {
         eprintln!("warning: --now is in milliseconds since the Unix epoch; this is a time in 1970");
     }
-    let rows = export.explain(&Policy::default(), args.as_user.as_ref(), now);
+    let rows = export.explain(&Policy::default(), writer.as_ref(), now);
     if args.json {
         let json = serde_json::to_string_pretty(&rows)
             .map_err(|error| CliError::unexpected("cannot write JSON", &error))?;
@@ -108,7 +127,7 @@ pub fn main(args: &Args) -> Result<ExitCode, CliError> {
     } else {
         let mut text = explained::table(&rows, now);
         if rows.iter().any(|row| matches!(row.verdict, "active" | "stale" | "unknown")) {
-            text.push_str(&not_checked(args));
+            text.push_str(&not_checked(has_lists, args.sfu.is_some()));
         }
         for sentence in beside(export.beside()) {
             text.push_str(&sentence.plain);
@@ -119,8 +138,44 @@ pub fn main(args: &Args) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What is judged, and where it comes from.
+struct Source {
+    /// As sentences name it.
+    name: String,
+    state: Value,
+    /// The answer to a `/keys/query`, and what sentences call it.
+    keys_query: Option<(String, Value)>,
+    /// Who has read it.
+    reader: Option<UserId>,
+}
+
+fn source(args: &Args) -> Result<Source, CliError> {
+    if let (Some(url), Some(room), Some(token)) = (&args.url, &args.room, &args.token_file) {
+        let token =
+            secret_file::read(token).map_err(|why| CliError::mistake(format!("--token-file: {why}")))?;
+        let token = SecretString::from(token);
+        let read =
+            super::runtime()?.block_on(reading::room(url, &token, room)).map_err(|error| match error {
+                SignInError::Mistake(why) => CliError::Mistake(why),
+                SignInError::Unreachable(error) => CliError::unexpected("the room cannot be read", &error),
+            })?;
+        return Ok(Source {
+            name: room.to_string(),
+            state: read.state,
+            keys_query: Some(("the answer to /keys/query".to_owned(), read.keys_query)),
+            reader: Some(read.user_id),
+        });
+    }
+    let file = args.state.as_deref().unwrap_or_else(|| Path::new(STDIN));
+    let keys_query = match &args.keys_query {
+        Some(file) => Some((name_of(file), read_json(file)?)),
+        None => None,
+    };
+    Ok(Source { name: name_of(file), state: read_json(file)?, keys_query, reader: None })
+}
+
 /// What an export that was cut down cannot tell, as sentences that begin with its name.
-fn missing_of(state: &Value, args: &Args) -> Vec<String> {
+fn missing_of(state: &Value, writer: Option<&UserId>) -> Vec<String> {
     let has = |wanted: &str| state.as_array().into_iter().flatten().any(|event| event["type"] == wanted);
     let (create, member) = (has("m.room.create"), has("m.room.member"));
     let mut missing = Vec::new();
@@ -130,7 +185,7 @@ fn missing_of(state: &Value, args: &Args) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if let (Some(user), false) = (&args.as_user, create) {
+    if let (Some(user), false) = (writer, create) {
         missing.push(format!(
             "has no m.room.create: whether {user} could clear a membership cannot be told from it"
         ));
@@ -139,10 +194,9 @@ fn missing_of(state: &Value, args: &Args) -> Vec<String> {
 }
 
 /// Which evidence was not given: what is active by the state alone may be gone by that.
-fn not_checked(args: &Args) -> String {
-    let lists = args.keys_query.is_none() && args.synapse_devices.is_none();
+fn not_checked(has_lists: bool, has_sfu: bool) -> String {
     let parts: Vec<_> =
-        [(lists, "device lists (--keys-query FILE)"), (args.sfu.is_none(), "call server (--sfu FILE)")]
+        [(!has_lists, "device lists (--keys-query FILE)"), (!has_sfu, "call server (--sfu FILE)")]
             .into_iter()
             .filter_map(|(is_missing, what)| is_missing.then_some(what))
             .collect();
@@ -183,6 +237,6 @@ fn name_of(path: &Path) -> String {
     if path.as_os_str() == STDIN { "standard input".to_owned() } else { path.display().to_string() }
 }
 
-fn in_file(path: &Path, error: &BadExport) -> CliError {
-    CliError::mistake(format!("{}: {error}", name_of(path)))
+fn in_file(name: &str, error: &BadExport) -> CliError {
+    CliError::mistake(format!("{name}: {error}"))
 }

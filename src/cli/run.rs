@@ -267,7 +267,7 @@ fn session_ended(device: &str, why: &str) -> String {
 
 /// Posts why it ends, without the journal, which may be what fails.
 async fn say_last_word(chat: &dyn Chat, message: Message) {
-    let post = Post::Notice { message, reply_to: None, mentions: Vec::new() };
+    let post = Post::Notice { message, reply_to: None, mentions: Vec::new(), is_alarm: true };
     let transaction = format!("rtc-janitor-last-word-{}", SystemClock.now().as_millis());
     match timeout(LAST_WORD, chat.post(&transaction, &post)).await {
         Ok(Ok(_)) => {}

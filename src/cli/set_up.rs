@@ -48,9 +48,11 @@ impl From<StoreError> for CliError {
 impl From<JournalError> for CliError {
     fn from(error: JournalError) -> Self {
         match error {
-            JournalError::Newer { .. } | JournalError::OtherAccount { .. } | JournalError::File { .. } => {
-                Self::Mistake(error.to_string())
-            }
+            JournalError::Newer { .. }
+            | JournalError::Older { .. }
+            | JournalError::Missing { .. }
+            | JournalError::OtherAccount { .. }
+            | JournalError::File { .. } => Self::Mistake(error.to_string()),
             _ => Self::unexpected("cannot go on", &error),
         }
     }

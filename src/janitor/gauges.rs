@@ -11,7 +11,7 @@ impl Janitor {
         let metrics = &self.ports.metrics;
         metrics.memberships(self.sweep.tally.total());
         metrics.rooms(RoomCounts {
-            joined: self.memory.size().0,
+            joined: self.size().0,
             with_calls: self.memory.with_calls().len(),
             not_joined: self.joins.len(),
         });

@@ -7,7 +7,10 @@ use rtc_janitor_core::{
     ids::{EventId, RoomId},
     judge::verdict::Verdict,
     plan::{HeldBack, Route},
-    render::{Message, report::Report},
+    render::{
+        Message,
+        report::{Report, Row},
+    },
     time::Timestamp,
 };
 use serde::Serialize;
@@ -53,11 +56,31 @@ pub enum OnceError {
     Journal(#[from] JournalError),
 }
 
+/// How far a single sweep is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Rooms with calls are read from their current state.
+    Reading {
+        /// How many are done.
+        done: usize,
+        /// How many there are.
+        of: usize,
+    },
+    /// It waits until there is more to do.
+    Waiting {
+        /// Until then.
+        until: Timestamp,
+    },
+}
+
 /// One membership and what a single sweep did about it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Swept {
     /// The room.
     pub room_id: RoomId,
+    /// Its name, for people.
+    #[serde(skip)]
+    pub room_name: Option<String>,
     /// What was concluded.
     #[serde(flatten)]
     pub explained: Explained,
@@ -68,7 +91,7 @@ pub struct Swept {
 }
 
 impl Janitor {
-    /// Sweeps once; with `wait`, again and again until every grace is over.
+    /// Sweeps once; with `wait`, again and again until every grace is over. `progress` is told how far it is.
     ///
     /// # Errors
     ///
@@ -78,10 +101,13 @@ impl Janitor {
         &mut self,
         watch: &mut dyn Watch,
         wait: bool,
+        progress: &dyn Fn(Progress),
         shutdown: &Shutdown,
     ) -> Result<(Vec<Swept>, Message), OnceError> {
         // Whoever runs this is told on the terminal.
         self.presence = Presence::at_the_terminal();
+        self.has_announced_start = true;
+        self.voice.keep_silent();
         self.sweep.keep_judged();
         let since = self.read(watch, None, shutdown).await?;
         // Invitations are followed, and the second answer has the rooms.
@@ -91,7 +117,7 @@ impl Janitor {
             return Err(OnceError::NotInRoom(room.clone()));
         }
         self.caught_up();
-        self.see_all(shutdown).await?;
+        self.see_all(progress, shutdown).await?;
         let mut done: Vec<(Swept, EventId)> = Vec::new();
         let mut report = Report::default();
         loop {
@@ -101,6 +127,7 @@ impl Janitor {
             else {
                 break;
             };
+            progress(Progress::Waiting { until: self.now() + pause });
             if shutdown.or(sleep(pause)).await.is_none() {
                 break;
             }
@@ -112,10 +139,14 @@ impl Janitor {
 
     /// Waits until every room with a call was read from its current state; for what does not answer, no
     /// longer than [`PATIENCE`].
-    async fn see_all(&mut self, shutdown: &Shutdown) -> Result<(), OnceError> {
+    async fn see_all(&mut self, progress: &dyn Fn(Progress), shutdown: &Shutdown) -> Result<(), OnceError> {
         let end = self.now() + PATIENCE;
+        let of = self.first_views.len();
         loop {
-            self.step_until_quiet(shutdown).await?;
+            let read = |janitor: &Self| {
+                progress(Progress::Reading { done: of.saturating_sub(janitor.first_views.len()), of });
+            };
+            self.step_until_quiet_and(read, shutdown).await?;
             if self.first_sync_is_over() || shutdown.is_requested() {
                 return Ok(());
             }
@@ -202,6 +233,7 @@ impl Janitor {
             let conclusion = (&judged.judgement, &judged.evidence);
             let swept = Swept {
                 room_id: judged.subject.room.clone(),
+                room_name: self.name_of(&judged.subject.room),
                 explained: Explained::open(&judged.subject.key, &judged.membership, conclusion, now, route),
                 due_ms: judged.due_at.map(Timestamp::as_millis),
                 outcome,
@@ -209,7 +241,8 @@ impl Janitor {
             done.push((swept, event.clone()));
         }
         for finding in &findings {
-            report.add(finding.kind, finding.row.clone());
+            let room_name = self.name_of(&finding.room);
+            report.add(finding.kind, Row { room_name, ..finding.row.clone() });
         }
         if !findings.is_empty() {
             self.journal.told_elsewhere(&report.message(now), &findings, now)?;
@@ -279,8 +312,18 @@ impl Janitor {
 
     /// Goes on until nothing is under way and nothing is to be done at this instant.
     pub(super) async fn step_until_quiet(&mut self, shutdown: &Shutdown) -> Result<(), JournalError> {
+        self.step_until_quiet_and(|_| {}, shutdown).await
+    }
+
+    /// The same; `after_each` step something is looked at.
+    async fn step_until_quiet_and(
+        &mut self,
+        after_each: impl Fn(&Self),
+        shutdown: &Shutdown,
+    ) -> Result<(), JournalError> {
         self.sweep.look_at_once();
         loop {
+            after_each(self);
             if shutdown.is_requested() {
                 return self.wind_down().await;
             }

@@ -1,8 +1,10 @@
 //! What commands ask of the janitor: values out, from which answers are rendered.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, ops::Range, time::Duration};
 
+use chrono::NaiveDate;
 use rtc_janitor_core::{
+    command::UserName,
     ids::{RoomId, UserId},
     judge::{
         evidence::Sfu,
@@ -14,8 +16,8 @@ use rtc_janitor_core::{
     render::{
         Message,
         answer::{
-            self, Call, Caller, Calls, Connection, Explained, Explanation, History, NeighbourHealth, Past,
-            Problem, Room, Rooms, Status, held_back,
+            self, Call, Caller, Calls, Connection, Explained, Explanation, History, NeighbourHealth, Only,
+            Past, Problem, Room, Rooms, Status, held_back,
         },
         blind::Blind,
         message, report,
@@ -32,7 +34,7 @@ use super::{
     memory::{OpenEvent, RoomInfo},
     sweep::{Index, Scope},
 };
-use crate::world::journal::{JournalError, StoredSetting};
+use crate::world::journal::{HistoryOf, JournalError, StoredSetting};
 
 /// A mode from the word that settings keep.
 const fn mode_of(is_clean: bool) -> Mode {
@@ -85,7 +87,7 @@ impl Janitor {
             journal_is_new: self.overrides.are_forgotten(),
             paused: self.overrides.pause.filter(|_| self.overrides.is_paused(now)),
             has_seen_all: self.first_sync_is_over(),
-            rooms: self.memory.size().0,
+            rooms: self.size().0,
             problems: self
                 .rooms_with(&obstacles, true)
                 .rooms
@@ -167,9 +169,22 @@ impl Janitor {
         });
         Calls {
             calls: calls.collect(),
-            only: only.map(|room| message::room(room, self.name_of(room).as_deref())),
+            only: only.map(|room| Only::Room(message::room(room, self.name_of(room).as_deref()))),
             now,
         }
+    }
+
+    /// `calls` of one user, in all rooms.
+    pub(crate) fn calls_of(&self, name: &UserName) -> Result<Calls, Message> {
+        let mut calls = self.calls(None);
+        let callers = calls.calls.iter().flat_map(|call| call.callers.iter().map(|caller| &caller.user));
+        let user = one_of(name, callers)?;
+        for call in &mut calls.calls {
+            call.callers.retain(|caller| caller.user == user);
+            call.beside = Beside::default();
+        }
+        calls.calls.retain(|call| !call.callers.is_empty());
+        Ok(Calls { only: Some(Only::User(user)), ..calls })
     }
 
     /// Since when the device of a membership is gone from the SFU, where it was seen to go.
@@ -186,11 +201,16 @@ impl Janitor {
     pub(crate) fn explanation(
         &mut self,
         room: &RoomId,
-        user: Option<&UserId>,
+        user: Option<&UserName>,
         looked_up: LookedUp,
-    ) -> Result<Explanation, JournalError> {
+    ) -> Result<Result<Explanation, Message>, JournalError> {
         let only = [room.clone()].into();
         let judged = self.look(&Scope::Rooms(only))?.judged;
+        let user = match user.map(|user| one_of(user, judged.iter().map(|one| &one.membership.owner.user))) {
+            Some(Err(mistake)) => return Ok(Err(mistake)),
+            Some(Ok(user)) => Some(user),
+            None => None,
+        };
         let index = Index::new(&judged);
         let mut candidates = self.open_candidates(&judged, &index);
         for candidate in &mut candidates {
@@ -205,7 +225,7 @@ impl Janitor {
             .map(|(candidate, why)| (candidate.event.clone(), held_back(*why)))
             .collect();
         let sfu_asked = self.evidence.sfu.as_ref().and_then(SfuEvidence::observed_at);
-        let is_wanted = |owner: &UserId| user.is_none_or(|user| user == owner);
+        let is_wanted = |owner: &UserId| user.as_ref().is_none_or(|user| user == owner);
         let memberships =
             judged.into_iter().filter(|judged| is_wanted(&judged.membership.owner.user)).map(|judged| {
                 Explained {
@@ -224,15 +244,17 @@ impl Janitor {
                     evidence: judged.evidence,
                 }
             });
-        Ok(Explanation {
+        let memberships = memberships.collect();
+        Ok(Ok(Explanation {
             room: room.clone(),
             name: self.name_of(room),
-            user: user.cloned(),
-            memberships: memberships.collect(),
+            user,
+            memberships,
             malformed: looked_up.malformed,
             beside: self.beside(room),
+            has_sfu: self.evidence.sfu.is_some(),
             now: self.now(),
-        })
+        }))
     }
 
     /// How many keys were cleared in the last hour, or would have been.
@@ -327,9 +349,11 @@ impl Janitor {
         &self,
         room: Option<&RoomId>,
         user: Option<&UserId>,
+        day: Option<NaiveDate>,
         lines: usize,
     ) -> Result<History, JournalError> {
-        let (lines, total) = self.journal.history(room, user, lines)?;
+        let about = HistoryOf { room, user, within: day.map(whole_day) };
+        let (lines, total) = self.journal.history(&about, lines)?;
         let lines = lines.into_iter().map(|past| Past {
             at: past.write.finished.unwrap_or(past.write.intended),
             room_name: self.name_of(&past.write.room),
@@ -348,6 +372,15 @@ impl Janitor {
         })
     }
 
+    /// The users of the history that a name fits.
+    pub(crate) fn users_of_history(&self, name: &UserName) -> Result<Result<UserId, Message>, JournalError> {
+        let known = match name {
+            UserName::Id(_) => Vec::new(),
+            UserName::Local(localpart) => self.journal.owners_of_writes(&localpart.to_lowercase())?,
+        };
+        Ok(one_of(name, &known))
+    }
+
     /// What to say of a room or a user that is excluded, so that an empty answer is not read as a clean one.
     pub(crate) fn left_alone(&self, room: &RoomId, user: Option<&UserId>, prefix: &str) -> Option<Message> {
         if !self.settings.covers(room) {
@@ -358,21 +391,22 @@ impl Janitor {
         Some(answer::left_alone(&message::user(user), self.file.leaves_alone(user), prefix))
     }
 
-    /// The rooms that go by a name: by it wholly, or else by a part of it.
-    pub(crate) fn rooms_called(&self, name: &str) -> (Vec<RoomId>, Vec<RoomId>) {
+    /// The rooms that go by a name.
+    pub(crate) fn rooms_called(&self, name: &str) -> Called {
         let wanted = name.to_lowercase();
-        let (mut exact, mut similar) = (Vec::new(), Vec::new());
+        let mut called = Called::default();
         for (room, info, _) in self.memory.rooms() {
             let names = [info.name(), info.alias(), info.alias().and_then(localpart)];
             let mut names = names.into_iter().flatten().map(str::to_lowercase);
             if names.clone().any(|name| name == wanted) {
-                exact.push(room.clone());
-            } else if names.any(|name| strsim::jaro_winkler(&name, &wanted) > 0.85 || name.contains(&wanted))
-            {
-                similar.push(room.clone());
+                called.exact.push(room.clone());
+            } else if names.clone().any(|name| name.contains(&wanted)) {
+                called.by_part.push(room.clone());
+            } else if names.any(|name| strsim::jaro_winkler(&name, &wanted) > 0.85) {
+                called.similar.push(room.clone());
             }
         }
-        (exact, similar)
+        called
     }
 
     /// What was set by command, with who did and when.
@@ -413,6 +447,32 @@ impl Janitor {
     /// Whether the bot is in a room.
     pub(crate) fn is_in(&self, room: &RoomId) -> bool {
         self.memory.knows(room)
+    }
+}
+
+/// From the first to the last instant of a day, by UTC.
+fn whole_day(day: NaiveDate) -> Range<Timestamp> {
+    let start = Timestamp::start_of_day(day);
+    start..start + Duration::from_hours(24)
+}
+
+/// The rooms that go by a name.
+#[derive(Debug, Default)]
+pub(crate) struct Called {
+    /// By the whole of it.
+    pub(crate) exact: Vec<RoomId>,
+    /// It is a part of their name.
+    pub(crate) by_part: Vec<RoomId>,
+    /// Their name is nearly that.
+    pub(crate) similar: Vec<RoomId>,
+}
+
+/// The one user of these who is meant. A full id stands for itself, whoever there is.
+fn one_of<'u>(name: &UserName, users: impl IntoIterator<Item = &'u UserId>) -> Result<UserId, Message> {
+    match (Vec::from_iter(name.among(users)).as_slice(), name) {
+        ([user], _) | ([], UserName::Id(user)) => Ok(user.clone()),
+        ([], UserName::Local(_)) => Err(answer::no_such_user(name)),
+        (several, _) => Err(answer::several_users(name, several)),
     }
 }
 

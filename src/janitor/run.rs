@@ -19,9 +19,12 @@ use super::{
     input::Input,
     presence::Change,
     reads::{Read, Urgency},
-    voice::Speaking,
+    voice::{Speaking, Voice},
 };
-use crate::{shutdown::Shutdown, world::journal::JournalError};
+use crate::{
+    shutdown::Shutdown,
+    world::journal::{HELLO, JournalError},
+};
 
 /// How often the journal forgets what is old.
 const PRUNE: Duration = Duration::from_hours(24);
@@ -300,11 +303,13 @@ impl Janitor {
             rooms,
             open,
             blind: self.blind(),
+            is_first: Voice::is_new_in(&self.journal, self.settings.admin_room.as_ref())?,
+            has_alert: !self.settings.alert.is_empty(),
             prefix: &self.settings.command_prefix,
             now: self.now(),
         };
         let message = start.message();
-        self.say(&message, None)?;
+        self.say(&message, Some(&format!("{HELLO}{}", start.now.as_millis())))?;
         // Whoever has started it looks for this; a word on its keys may have gone before.
         self.voice.hurry();
         match self.settings.writes_forbidden_because() {
@@ -362,6 +367,7 @@ impl Janitor {
             may_speak: self.presence.may_speak(),
             writes_wait: !self.writes.is_empty(),
             alert: &self.settings.alert,
+            admin_room: self.settings.admin_room.as_ref(),
             long_expired: self.sweep.long_expired(),
             name_of: &|room| memory.name_of(room),
         };

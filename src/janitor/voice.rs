@@ -13,7 +13,7 @@ use rtc_janitor_core::{
     render::{
         Message,
         message::{and_more, together},
-        report::{Report, Row},
+        report::{Report, Row, restarted},
     },
     time::Timestamp,
 };
@@ -21,7 +21,7 @@ use rtc_janitor_core::{
 pub(in crate::janitor) use damage::give_up_unreadable_plans;
 pub use outbox::{Mail, Outbox};
 
-use crate::world::journal::{Draft, Finding, Journal, JournalError, StoredMessage};
+use crate::world::journal::{Draft, Finding, Hello, Journal, JournalError, Note, StoredMessage};
 
 /// The least time between two messages that nobody asked for.
 const PACE: Duration = Duration::from_secs(10);
@@ -31,6 +31,9 @@ const LONGEST_UNTOLD: Duration = Duration::from_mins(1);
 
 /// How often it is looked whether a report that waits for writes may go.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// There is no more than one first word in this time, however often the program is started.
+const ONE_HELLO: Duration = Duration::from_hours(1);
 
 /// For how long a report takes in what is found again.
 const OPEN_REPORT: Duration = Duration::from_hours(24);
@@ -45,6 +48,8 @@ pub(in crate::janitor) struct Speaking<'a> {
     pub(in crate::janitor) writes_wait: bool,
     /// Who is mentioned when a person is needed at once.
     pub(in crate::janitor) alert: &'a [UserId],
+    /// The admin room.
+    pub(in crate::janitor) admin_room: Option<&'a RoomId>,
     /// How many keys expired over 30 days ago.
     pub(in crate::janitor) long_expired: usize,
     /// What rooms are called.
@@ -61,6 +66,8 @@ pub(in crate::janitor) struct Voice {
     has_more: bool,
     /// How much of what cannot be read in the journal was told.
     damage_told: usize,
+    /// Nothing is said: whoever has started this reads it elsewhere.
+    is_silent: bool,
 }
 
 impl Voice {
@@ -69,7 +76,7 @@ impl Voice {
         for message in unsent {
             outbox.put(message);
         }
-        Self { outbox, last: None, has_more: true, damage_told: 0 }
+        Self { outbox, last: None, has_more: true, damage_told: 0, is_silent: false }
     }
 
     /// Notes something to be said; one of the same subject is said once. An alarm needs a person at once,
@@ -86,6 +93,11 @@ impl Voice {
         Ok(())
     }
 
+    /// Says nothing from now on; what is to be said waits in the journal.
+    pub(in crate::janitor) const fn keep_silent(&mut self) {
+        self.is_silent = true;
+    }
+
     /// Something was found that is to be told, if `there_is`.
     pub(in crate::janitor) fn has_more_to_say(&mut self, there_is: bool) {
         self.has_more |= there_is;
@@ -100,7 +112,7 @@ impl Voice {
     ) -> Option<Timestamp> {
         let at = self.last.map_or(now, |last| last + PACE);
         let held = if writes_wait { now + LOOK_AGAIN } else { at };
-        (self.has_more && may_speak).then_some(at.max(held))
+        (self.has_more && may_speak && !self.is_silent).then_some(at.max(held))
     }
 
     /// Says what is to be said, if it may now.
@@ -110,7 +122,11 @@ impl Voice {
         speaking: &Speaking<'_>,
     ) -> Result<(), JournalError> {
         let now = speaking.now;
-        if !self.has_more || !speaking.may_speak || self.last.is_some_and(|last| now < last + PACE) {
+        if self.is_silent
+            || !self.has_more
+            || !speaking.may_speak
+            || self.last.is_some_and(|last| now < last + PACE)
+        {
             return Ok(());
         }
         let (alarms, notes): (Vec<_>, Vec<_>) = journal.untold()?.into_iter().partition(|note| note.is_alarm);
@@ -120,13 +136,23 @@ impl Voice {
             (None, false) => (notes, Vec::new()),
             (None, true) => return self.report(journal, speaking),
         };
+        // The first word after a start is a message of its own: it may be edited.
+        let notes = match notes.iter().position(|note| note.is_hello) {
+            Some(0) => return self.greet(journal, &notes[0], speaking),
+            Some(at) => notes.into_iter().take(at).collect(),
+            None => notes,
+        };
         let texts: Vec<_> = notes.iter().map(|note| &note.message).collect();
         let (text, shown) = together(&texts);
         let is_alarm = notes.first().is_some_and(|note| note.is_alarm);
         let told = if is_alarm { shown } else { notes.len() };
         let text = if shown < told { and_more(text, told - shown) } else { text };
-        let draft =
-            Draft { notes: notes[..told].iter().map(|note| note.id).collect(), mentions, ..Draft::of(text) };
+        let draft = Draft {
+            notes: notes[..told].iter().map(|note| note.id).collect(),
+            mentions,
+            is_alarm,
+            ..Draft::of(text)
+        };
         self.post(journal, &draft, now)?;
         self.last = Some(now);
         // There may be findings, too.
@@ -134,16 +160,51 @@ impl Voice {
         Ok(())
     }
 
-    /// Puts a message into the journal and on its way.
+    /// Whether this journal knows of no first word after a start in this admin room.
+    pub(in crate::janitor) fn is_new_in(
+        journal: &Journal,
+        admin_room: Option<&RoomId>,
+    ) -> Result<bool, JournalError> {
+        Ok(journal.last_hello()?.is_none_or(|last| Some(&last.room) != admin_room))
+    }
+
+    /// Says the first word after a start; where the last one is less than an hour old, in its place.
+    fn greet(
+        &mut self,
+        journal: &mut Journal,
+        hello: &Note,
+        speaking: &Speaking<'_>,
+    ) -> Result<(), JournalError> {
+        let now = speaking.now;
+        let draft = Draft { notes: vec![hello.id], ..Draft::of(hello.message.clone()) };
+        let room = speaking.admin_room.cloned().unwrap_or_else(|| "".into());
+        let last = journal.last_hello()?.filter(|last| now.since(last.at) < ONE_HELLO && last.room == room);
+        let said = match last {
+            Some(last) => {
+                let restarts = last.restarts + 1;
+                let message = restarted(&hello.message, restarts, last.at, now);
+                let edit = Draft { message, target: Some(last.txn.clone()), ..draft };
+                self.post(journal, &edit, now)?;
+                Hello { restarts, ..last }
+            }
+            None => Hello { at: now, restarts: 0, room, txn: self.post(journal, &draft, now)? },
+        };
+        journal.set_last_hello(&said)?;
+        self.has_more = true;
+        Ok(())
+    }
+
+    /// Puts a message into the journal and on its way; its transaction id.
     pub(in crate::janitor) fn post(
         &mut self,
         journal: &mut Journal,
         draft: &Draft,
         now: Timestamp,
-    ) -> Result<(), JournalError> {
+    ) -> Result<String, JournalError> {
         let stored = journal.post(draft, now)?;
+        let txn = stored.txn.clone();
         self.outbox.put(stored);
-        Ok(())
+        Ok(txn)
     }
 
     /// Puts a message on its way that the journal has already.

@@ -9,7 +9,8 @@ use rtc_janitor_core::{
 /// What goes into the admin room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Post {
-    /// A notice.
+    /// A message of its own: a notice, which clients show in grey and without a sound; an ordinary text where a
+    /// person is needed at once.
     Notice {
         /// The text.
         message: Message,
@@ -17,6 +18,8 @@ pub enum Post {
         reply_to: Option<EventId>,
         /// Who is pinged; nobody else ever is.
         mentions: Vec<UserId>,
+        /// Whether a person is needed at once.
+        is_alarm: bool,
     },
     /// Another text for an earlier notice.
     Edit {
@@ -51,6 +54,8 @@ pub struct RoomEvent {
     pub trust: Trust,
     /// Whether it had been there before the bot could have heard it: nobody waits for an answer.
     pub is_backlog: bool,
+    /// The root of the thread in which it stands.
+    pub thread: Option<EventId>,
 }
 
 /// What somebody did in the admin room.

@@ -17,6 +17,7 @@ pub(crate) mod failure;
 mod full_view;
 pub(crate) mod identity;
 pub(crate) mod private_file;
+pub(crate) mod reading;
 pub(crate) mod request;
 pub mod rooms;
 pub(crate) mod session;

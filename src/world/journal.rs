@@ -43,14 +43,15 @@ use std::{
 };
 
 use rtc_janitor_core::{ids::UserId, time::Timestamp};
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
 pub use earlier::EarlierJournal;
 pub use error::{JournalError, Result};
 pub use findings::Finding;
-pub use history::Past;
+pub use history::{HistoryOf, Past};
 pub use messages::{Draft, StoredMessage};
-pub use notes::Note;
+pub use meta::Hello;
+pub use notes::{HELLO, Note};
 pub use plan_record::{PlanOutcome, StoredPlan};
 pub use plans::NewPlan;
 pub use record::{Owners, WriteRecord};
@@ -88,6 +89,24 @@ impl Journal {
             .open(&path)
             .map_err(|source| JournalError::of_file(&path, source))?;
         Self::prepare(Connection::open(&path)?, &path, account, now)
+    }
+
+    /// The journal of a store, to read what was done; a bot may be running on it, and nothing is changed.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none, another version wrote it, or `SQLite` fails.
+    pub fn open_to_read(store: &Path) -> Result<Self> {
+        let path = store.join("journal.sqlite3");
+        if !path.exists() {
+            return Err(JournalError::Missing { path });
+        }
+        // Not read-only to SQLite, which shares its log with a running bot by a file of its own beside it.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let db = Connection::open_with_flags(&path, flags)?;
+        db.pragma_update(None, "query_only", true)?;
+        schema::check(&db, &path)?;
+        Ok(Self { db, unit: Cell::default(), unreadable: RefCell::default() })
     }
 
     /// A journal that is gone with the process, for tests.

@@ -113,11 +113,11 @@ async fn a_second_client_reads_the_report_and_sees_a_device_that_its_account_has
     let room = setup.watched_room(&host, RoomOptions::new().name("Stand-up")).await?;
     synapse.join_call(&host, &room).await?;
     haunt(synapse, &room, &host, "DEAD").await?;
-    let report = reader.hears(&bot, user_id, "Hung up 1 dead call membership").await?;
+    let report = reader.hears(&bot, user_id, "Cleared 1 stale membership").await?;
     assert!(report.was_encrypted);
-    assert!(body(&report).contains(&format!("- Stand-up ({room}): {} on DEAD: expired", host.user_id)));
+    assert!(body(&report).contains(&format!("- Stand-up: {} on DEAD: expired", host.user_id)));
     let html = report.content["formatted_body"].as_str().unwrap();
-    assert!(html.starts_with("<details><summary>🧹 Hung up 1 dead call membership;"), "{html}");
+    assert!(html.starts_with("<p>🧹 Cleared 1 stale membership;"), "{html}");
     assert_eq!(report.content["msgtype"], "m.notice");
     assert_eq!(report.content["m.mentions"], json!({}));
     // The server has seen none of it.

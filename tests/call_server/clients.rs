@@ -97,7 +97,7 @@ async fn clients_that_never_reconnect_after_an_outage_of_the_sfu_are_cleared_onc
     }
     scene.were_left_alone(&returning, &bot).await?;
     assert_eq!(setup.times_said(RELOAD).await?, 1);
-    assert_eq!(setup.times_said("so it was alive").await?, lost.len());
+    assert_eq!(setup.times_said("so it was active").await?, lost.len());
     assert!(bot.stop().await?.success());
     Ok(())
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::*;
 
-pub(super) const OPENED: &str = "looked dead all at once";
+pub(super) const OPENED: &str = "turned stale at once";
 pub(super) const STAYS_OPEN: &str = "still wrong. I try again";
 const CLOSED: &str = "stayed away: I believe the call server again";
 

@@ -1,4 +1,4 @@
-//! `explain`: verdicts on files, without a server.
+//! `explain`: verdicts on files without a server, and on a room that is read with somebody's token.
 
 use std::{
     fs,
@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::Result;
+use rtc_janitor_test_support::{CALL_MEMBER, Membership, RoomOptions, Synapse};
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
@@ -35,8 +36,6 @@ fn call(user: &str, device: &str, sent: i64) -> Value {
     });
     event(CALL_MEMBER, &format!("_{user}_{device}_m.call"), user, sent, &content)
 }
-
-const CALL_MEMBER: &str = "org.matrix.msc3401.call.member";
 
 /// One room with a membership of every verdict.
 fn state() -> Value {
@@ -275,6 +274,44 @@ fn options_that_are_no_user_and_no_time_are_refused() -> Result<()> {
         assert_eq!(output.status.code(), Some(2));
         let stderr = text(&output.stderr);
         assert!(stderr.starts_with(&format!("error: invalid value '{value}' for '{option}")), "{stderr}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_room_is_read_with_a_token_and_device_lists_are_looked_at() -> Result<()> {
+    let synapse = Synapse::shared().await?;
+    let host = synapse.sign_in_new("host").await?;
+    synapse.upload_keys(&host).await?;
+    let room = synapse.create_room(&host, RoomOptions::new()).await?;
+    synapse.join_call(&host, &room).await?;
+    // Signed out, as a look at the device lists shows.
+    let gone = Membership::session(&host.user_id, "GONE");
+    synapse.put_state(&host, &room, CALL_MEMBER, &gone.state_key(), gone.content(&room)).await?;
+    let folder = tempdir()?;
+    fs::write(folder.path().join("token"), format!("{}\n", host.access_token))?;
+    let explain = |room: &str, token: &str| {
+        run_alone(folder.path(), &["explain", "--url", synapse.url(), "--room", room, "--token-file", token])
+    };
+    let output = explain(&room, "token");
+    let told = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(told.contains(&format!("active    {} on {}", host.user_id, host.device_id)), "{told}");
+    assert!(told.contains(&format!("stale     {} on GONE  [device_gone]", host.user_id)), "{told}");
+    assert!(told.contains("can be cleared by: own_power"), "{told}");
+    assert!(told.contains("Not checked: call server (--sfu FILE)"), "{told}");
+
+    let stranger = synapse.sign_in_new("stranger").await?;
+    fs::write(folder.path().join("strange"), &stranger.access_token)?;
+    fs::write(folder.path().join("wrong"), "nobodys-token")?;
+    for (room, token, why) in [
+        (room.as_str(), "strange", "cannot read"),
+        ("#nowhere:hs.test", "token", "cannot read #nowhere:hs.test"),
+        (&room, "wrong", "does not accept the token of --token-file"),
+        (&room, "missing", "--token-file: the file missing does not exist"),
+    ] {
+        let sentence = sentence(&explain(room, token))?;
+        assert!(sentence.contains(why) && !sentence.contains("nobodys-token"), "{sentence}");
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ fn every_subcommand_says_what_it_does() {
         ("run", &["run", "--help"]),
         ("sweep", &["sweep", "--help"]),
         ("explain", &["explain", "--help"]),
+        ("history", &["history", "--help"]),
         ("config", &["config", "--help"]),
         ("config_check", &["config", "check", "--help"]),
         ("config_show", &["config", "show", "--help"]),

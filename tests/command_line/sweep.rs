@@ -85,10 +85,7 @@ async fn without_clean_it_tells_what_is_stale_and_changes_nothing_whatever_the_m
 
     setup.set("grace.default", "1s");
     let told = sweep(&setup, &["--wait"], 3).await?;
-    assert!(
-        told.starts_with("🔍 Would hang up 1 dead call membership (mode “report”, nothing was changed);"),
-        "{told}"
-    );
+    assert!(told.starts_with("🔍 Would clear 1 stale membership (report mode, nothing changed);"), "{told}");
     assert!(told.contains(&format!("{user} on {device}: expired")), "{told}");
     assert!(told.ends_with("\n\n2 memberships open, 1 stale\n"), "{told}");
 
@@ -150,7 +147,7 @@ async fn with_clean_and_wait_it_stays_until_the_grace_is_over_and_clears_what_is
     let began = Instant::now();
     let told = sweep(&setup, &["--clean", "--wait"], 0).await?;
     assert!(began.elapsed() >= Duration::from_secs(3));
-    assert!(told.starts_with("🧹 Hung up 1 dead call membership;"), "{told}");
+    assert!(told.starts_with("🧹 Cleared 1 stale membership;"), "{told}");
     assert!(told.ends_with("\n\n1 membership open, 0 stale\n"), "{told}");
     assert_eq!(setup.emptied(&haunted.room).await?, [haunted.ghost.as_str()]);
     assert!(synapse.is_open(&haunted.room, &call_key(&haunted.host)).await?);
@@ -209,7 +206,7 @@ async fn of_several_rooms_only_the_named_ones_are_swept() -> Result<()> {
     let other = Haunted::new(&setup, RoomOptions::new()).await?;
     let alias = format!("#{alias}:hs.test");
     let told = sweep(&setup, &["--clean", "--wait", "--room", &by_id.room, "--room", &alias], 0).await?;
-    assert!(told.starts_with("🧹 Hung up 2 dead call memberships;"), "{told}");
+    assert!(told.starts_with("🧹 Cleared 2 stale memberships;"), "{told}");
     assert!(!told.contains(&other.room), "{told}");
     assert!(!by_id.is_open(synapse).await? && !by_alias.is_open(synapse).await?);
     assert!(other.is_open(synapse).await?);
@@ -275,12 +272,65 @@ async fn what_it_may_not_write_is_told_with_the_cure_and_remains() -> Result<()>
     let mut levels = synapse.power_levels(&haunted.room).await?;
     levels["events"][CALL_MEMBER] = json!(50);
     synapse.put_power_levels(&haunted.host, &haunted.room, levels).await?;
-    let told = sweep(&setup, &["--clean", "--wait"], 3).await?;
-    assert!(told.contains("🚫 Cannot hang up 1 dead call membership"), "{told}");
+    let told = sweep(&setup, &["--clean", "--wait"], 4).await?;
+    assert!(told.contains("🚫 Cannot clear 1 stale membership"), "{told}");
     assert!(told.contains("My power level here is 0 and call memberships need 50"), "{told}");
-    let rows: Vec<Value> = serde_json::from_str(&sweep(&setup, &["--json"], 3).await?)?;
+    let rows: Vec<Value> = serde_json::from_str(&sweep(&setup, &["--json"], 4).await?)?;
     assert_eq!(rows.len(), 2);
     assert!(rows.iter().all(|row| row["route"] == "none"), "{rows:?}");
     assert!(haunted.is_open(setup.synapse).await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn quiet_says_nothing_before_something_is_due_and_then_names_the_room() -> Result<()> {
+    let synapse = Synapse::shared().await?;
+    let setup = BotSetup::new(synapse, PROGRAM).await?;
+    let ended_quietly = async |arguments: &[&str], code| {
+        let output = setup.run(&[&["sweep", "--quiet"], arguments].concat()).await?;
+        assert_eq!(text(&output.stderr), "", "{arguments:?}");
+        ended(&output, code)
+    };
+    assert_eq!(ended_quietly(&[], 0).await?, "");
+    let haunted = Haunted::new(&setup, RoomOptions::new().name("Stand-up")).await?;
+    setup.set("grace.default", "1h").set("janitor.mode", "report");
+    assert_eq!(ended_quietly(&[], 3).await?, "", "within its grace");
+
+    setup.set("grace.default", "1s");
+    let told = ended_quietly(&["--clean", "--wait"], 0).await?;
+    let Haunted { user, device, .. } = &haunted;
+    let expected = format!(
+        "🧹 Cleared 1 stale membership; clients no longer showed it.\n- Stand-up: {user} on {device}: expired"
+    );
+    assert!(told.starts_with(&expected), "{told}");
+    assert!(!told.contains("memberships open"), "{told}");
+    assert!(!haunted.is_open(synapse).await?);
+
+    // What was done is in the journal, for a person and for a spreadsheet.
+    let history = ended(&setup.run(&["history"]).await?, 0)?;
+    assert!(
+        history.contains(&format!("cleared     {user} on {device} in {}: expired", haunted.room)),
+        "{history}"
+    );
+    let csv = ended(&setup.run(&["history", "--csv", "--user", user]).await?, 0)?;
+    let lines: Vec<_> = csv.split("\r\n").collect();
+    assert_eq!(lines[0], "time,room,key,user,devices,reason,outcome,detail,approved_by");
+    assert!(
+        lines[1].contains(&format!(",{},{},{user},{device},expired,cleared,,", haunted.room, haunted.ghost)),
+        "{csv}"
+    );
+    assert_eq!((lines.len(), lines[2]), (3, ""), "{csv}");
+    assert_eq!(ended(&setup.run(&["history", "--since", "2999-01-01"]).await?, 0)?, "No entries.\n");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_history_is_read_beside_a_running_bot_and_is_a_mistake_where_there_is_none() -> Result<()> {
+    let setup = BotSetup::new(Synapse::shared().await?, PROGRAM).await?;
+    let why = sentence(&setup.run(&["history"]).await?)?;
+    assert!(why.contains("there is no journal"), "{why}");
+    let bot = setup.start().await?;
+    assert_eq!(ended(&setup.run(&["history"]).await?, 0)?, "No entries.\n");
+    assert!(bot.stop().await?.success());
     Ok(())
 }

@@ -43,7 +43,7 @@ async fn names_from_outside_do_no_harm_in_answers() -> Result<()> {
     let content = Membership::session(&host.user_id, "<i>@room\n</i>").content(&room);
     synapse.put_state(&host, &room, "org.matrix.msc3401.call.member", &key, content).await?;
     wait_until("the call to be known", LIMIT, async || {
-        anyhow::Ok(boss.ask(&bot, "!janitor calls").await?.contains(&room))
+        anyhow::Ok(boss.ask(&bot, "!janitor calls").await?.contains("evil"))
     })
     .await?;
     for command in ["calls", "rooms", "status", "sweep", "history"] {

@@ -39,17 +39,17 @@ async fn a_command_that_comes_before_everything_was_seen_waits_for_it() -> Resul
     let blind = proxy.hold(is_watch);
     scene.bot = scene.setup.spawn()?;
     let status = scene.ask("status").await?;
-    assert!(status.contains("I have not seen all rooms yet since my start"), "{status}");
+    assert!(status.contains("I have not read all rooms since my start"), "{status}");
     let sweep = scene.boss.say("!janitor sweep").await?;
-    // What nobody has to wait for goes first: above all the wish that nothing be written.
+    // What nobody has to wait for goes first: above all that nothing be written.
     scene.ask("pause").await?;
     assert!(scene.ask("status").await?.contains("Paused"));
     assert_eq!(scene.boss.times_answered(sweep.as_str()).await?, 0);
     blind.lift();
     let (_, text) = scene.boss.answer_to(&scene.bot, sweep.as_str()).await?;
-    assert!(text.contains("hang up 1 membership"), "{text}");
+    assert!(text.contains("clear 1 membership"), "{text}");
     let status = scene.ask("status").await?;
-    assert!(!status.contains("I have not seen all rooms yet"), "{status}");
+    assert!(!status.contains("I have not read all rooms"), "{status}");
     assert!(scene.bot.stop().await?.success());
     Ok(())
 }
@@ -78,15 +78,15 @@ async fn wishes_survive_a_restart_and_the_start_line_names_both_modes() -> Resul
     let setup = BotSetup::new(synapse, PROGRAM).await?;
     let boss = Talker::new(&setup, 50).await?;
     let bot = setup.spawn()?;
-    boss.hears(&bot, "in mode “clean”").await?;
+    boss.hears(&bot, "I am in clean mode").await?;
     for command in ["mode report", "pause", "grace silent 7m", "exclude @kiosk:hs.test"] {
         boss.ask(&bot, &format!("!janitor {command}")).await?;
     }
     assert!(bot.stop().await?.success());
     let bot = setup.spawn()?;
-    let hello = boss.hears(&bot, "in mode “report”").await?;
+    let hello = boss.hears(&bot, "I am in report mode").await?;
     assert!(
-        hello.body().contains("My settings say “clean”, but a command said “report”"),
+        hello.body().contains("The config file says “clean”, a command said “report”"),
         "{}",
         hello.body()
     );
@@ -100,7 +100,7 @@ async fn wishes_survive_a_restart_and_the_start_line_names_both_modes() -> Resul
     ] {
         assert!(config.contains(words), "{words}: {config}");
     }
-    assert!(boss.ask(&bot, "!janitor mode clean").await?.contains("Mode clean"));
+    assert!(boss.ask(&bot, "!janitor mode clean").await?.contains("Clean mode"));
     assert!(bot.stop().await?.success());
     Ok(())
 }
@@ -118,7 +118,7 @@ async fn a_plan_that_is_cut_off_in_the_middle_is_finished_after_the_restart_and_
     }
     scene.boss.hears(&scene.bot, "DEAD6").await?;
     let (name, _, text) = scene.plan("sweep").await?;
-    assert!(text.contains("hang up 8 memberships"), "{text}");
+    assert!(text.contains("clear 8 memberships"), "{text}");
     // The third write and all after it hang.
     let writes = AtomicUsize::new(0);
     let is_write = matching("PUT", "/state/org.matrix.msc3401.call.member/");

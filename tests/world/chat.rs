@@ -75,7 +75,7 @@ impl Running {
 pub(crate) fn message(text: &str) -> Post {
     let message =
         Message { plain: text.to_owned(), html: Html::markup("<b>{}</b>", &[&Html::escaped(text)]) };
-    Post::Notice { message, reply_to: None, mentions: Vec::new() }
+    Post::Notice { message, reply_to: None, mentions: Vec::new(), is_alarm: false }
 }
 
 /// A person with an encrypting client, in the room or on the way there.

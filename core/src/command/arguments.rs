@@ -1,12 +1,15 @@
 //! What commands take: rooms, users, durations, and the names of things.
 
-use std::{fmt, num::NonZeroUsize, str::FromStr, time::Duration};
+use std::{collections::BTreeSet, fmt, num::NonZeroUsize, str::FromStr, time::Duration};
+
+use chrono::NaiveDate;
 
 use super::HistoryFilter;
 use crate::{
     ids::{RoomId, UserId},
     judge::policy::{Grace, Neighbour, Reason},
-    time::parse_duration,
+    mode::Mode,
+    time::spoken_duration,
 };
 
 /// A room as a person names it.
@@ -26,6 +29,7 @@ impl FromStr for RoomName {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.chars().next() {
             None => Err("names no room".to_owned()),
+            Some('!' | '#') if text.contains(' ') => Err("is more than one room".to_owned()),
             Some('!') => Ok(Self::Id(text.into())),
             Some('#') if text.contains(':') => Ok(Self::Alias(text.to_owned())),
             Some('@') => Err("is a user, not a room".to_owned()),
@@ -51,12 +55,110 @@ impl fmt::Display for RoomName {
 pub fn user(text: &str) -> Result<UserId, String> {
     let is_full = text.strip_prefix('@').is_some_and(|rest| rest.contains(':'));
     if text.contains(['*', '?']) {
-        Err("is a pattern, and a command takes one user; patterns go into owners.exclude in the settings"
+        Err("is a pattern, and a command takes one user; patterns go into owners.exclude in the config file"
             .into())
+    } else if text.contains(' ') {
+        Err("is more than one user".into())
     } else if is_full {
         Ok(text.into())
     } else {
-        Err("is no user; name one in full, such as @name:example.org".into())
+        Err("is no full user id, such as @name:example.org".into())
+    }
+}
+
+/// A user as a person names one where nothing is changed by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UserName {
+    /// By the whole id.
+    Id(UserId),
+    /// By the part of it before the server, or by a piece of that.
+    Local(String),
+}
+
+impl UserName {
+    /// Those whom it means: who goes by the whole name; where nobody does, by a part of it.
+    pub fn among<'u>(&self, users: impl IntoIterator<Item = &'u UserId>) -> BTreeSet<UserId> {
+        let wanted = match self {
+            Self::Id(id) => return users.into_iter().filter(|user| *user == id).cloned().collect(),
+            Self::Local(name) => name.to_lowercase(),
+        };
+        let (mut whole, mut part) = (BTreeSet::new(), BTreeSet::new());
+        for user in users {
+            let name = user.localpart().to_lowercase();
+            if name == wanted {
+                whole.insert(user.clone());
+            } else if name.contains(&wanted) {
+                part.insert(user.clone());
+            }
+        }
+        if whole.is_empty() { part } else { whole }
+    }
+}
+
+impl FromStr for UserName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let name = text.strip_prefix('@').unwrap_or(text);
+        if name.is_empty() || text.contains(' ') {
+            Err("is no user".to_owned())
+        } else if name.contains(':') || name.contains(['*', '?']) {
+            user(text).map(Self::Id)
+        } else {
+            Ok(Self::Local(name.to_owned()))
+        }
+    }
+}
+
+impl fmt::Display for UserName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::Local(name) => write!(f, "@{name}"),
+        }
+    }
+}
+
+/// A room or a user that something is asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// A room; where no room is called so, perhaps a user.
+    Room(RoomName),
+    /// A user.
+    User(UserName),
+}
+
+impl FromStr for Whom {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.starts_with('@') { text.parse().map(Self::User) } else { text.parse().map(Self::Room) }
+    }
+}
+
+/// A room, and perhaps a user in it: `Team Meeting @bob`, `Team Meeting bob`, or the room `Team Meeting bob`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// What it can mean. The first whose room is there is meant.
+    pub readings: Vec<(RoomName, Option<UserName>)>,
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let split =
+            text.rsplit_once(' ').map(|(room, user)| (room.parse::<RoomName>(), user.parse::<UserName>()));
+        let whole = text.parse::<RoomName>();
+        let readings = match (whole, split) {
+            // What begins with @ is no end of a room's name.
+            (_, Some((Ok(room), Ok(user)))) if text.contains(" @") => vec![(room, Some(user))],
+            (Ok(whole), Some((Ok(room), Ok(user)))) => vec![(whole, None), (room, Some(user))],
+            (Err(_), Some((Ok(room), Ok(user)))) => vec![(room, Some(user))],
+            (_, Some((Ok(_), Err(why)))) if text.contains(" @") => return Err(why),
+            (whole, _) => vec![(whole?, None)],
+        };
+        Ok(Self { readings })
     }
 }
 
@@ -81,11 +183,22 @@ impl FromStr for HistoryFilter {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text.parse::<NonZeroUsize>() {
-            Ok(lines) => Ok(Self::Lines(lines)),
-            Err(_) => text.parse().map(Self::About),
+        match (as_lines(text), as_day(text)) {
+            (Some(lines), _) => Ok(Self::Lines(lines)),
+            (None, Some(day)) => Ok(Self::Day(day)),
+            (None, None) => text.parse().map(Self::About),
         }
     }
+}
+
+/// A number of lines.
+pub(super) fn as_lines(text: &str) -> Option<NonZeroUsize> {
+    text.parse().ok()
+}
+
+/// A day, as ISO 8601 has it.
+pub(super) fn as_day(text: &str) -> Option<NaiveDate> {
+    NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()
 }
 
 /// How long to pause.
@@ -96,7 +209,7 @@ impl FromStr for PauseLength {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        parse_duration(text).map(Self)
+        spoken_duration(text).map(Self)
     }
 }
 
@@ -157,10 +270,33 @@ impl FromStr for GraceChange {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
+        match text.to_lowercase().as_str() {
             "never" => Ok(Self::To(Grace::Never)),
             "reset" => Ok(Self::Reset),
-            _ => parse_duration(text).map(|span| Self::To(Grace::After(span))),
+            _ => spoken_duration(text).map(|span| Self::To(Grace::After(span))),
+        }
+    }
+}
+
+/// What becomes of the mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModeChange {
+    /// This it is.
+    To(Mode),
+    /// As the configuration has it.
+    Reset,
+}
+
+impl FromStr for ModeChange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.to_lowercase().as_str() {
+            "reset" => Ok(Self::Reset),
+            name => name
+                .parse()
+                .map(Self::To)
+                .map_err(|_: String| "is no mode; they are report, clean and reset".into()),
         }
     }
 }
@@ -173,6 +309,6 @@ impl FromStr for Neighbour {
         Self::ALL
             .into_iter()
             .find(|neighbour| neighbour.as_str() == name)
-            .ok_or_else(|| "is no neighbour; they are homeserver, device_lists and sfu".to_owned())
+            .ok_or_else(|| "is no source; they are homeserver, device_lists and sfu".to_owned())
     }
 }

@@ -79,7 +79,9 @@ pub(super) fn of(error: &clap::Error, words: &[String]) -> Mistake {
     let Some(known) = usage(&command, "") else { return Mistake::unknown(&command) };
     let wrong = match error.kind() {
         ErrorKind::MissingRequiredArgument => {
-            Wrong::Missing(text(ContextKind::InvalidArg).trim_matches(['<', '>']).to_lowercase())
+            let name = text(ContextKind::InvalidArg).to_lowercase();
+            let first = name.trim_start_matches('<').split('>').next().unwrap_or_default();
+            Wrong::Missing(first.to_owned())
         }
         ErrorKind::InvalidValue => {
             let choices = match error.get(ContextKind::ValidValue) {

@@ -3,7 +3,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::judge::policy::{Grace, Reason};
+use crate::{
+    judge::policy::{Grace, Reason},
+    mode::Mode,
+};
 
 const PREFIX: &str = "!janitor";
 
@@ -26,9 +29,12 @@ fn every_command_is_understood() {
         ("status", Command::Status),
         ("Status", Command::Status),
         ("  status \n", Command::Status),
-        ("calls", Command::Calls { room: None }),
-        ("calls !r:hs", Command::Calls { room: Some(room()) }),
-        ("explain !r:hs @alice:hs", Command::Explain { room: room(), user: Some(alice()) }),
+        ("calls", Command::Calls { only: None }),
+        ("calls !r:hs", Command::Calls { only: Some(Whom::Room(room())) }),
+        (
+            "explain !r:hs @alice:hs",
+            Command::Explain { place: Place { readings: vec![(room(), Some(UserName::Id(alice())))] } },
+        ),
         ("sweep", Command::Sweep { room: None }),
         ("sweep #ops:hs", Command::Sweep { room: Some(RoomName::Alias("#ops:hs".into())) }),
         ("apply abcd", Command::Apply { plan: plan.clone() }),
@@ -36,7 +42,7 @@ fn every_command_is_understood() {
         ("clear \"Team Meeting\"", Command::Clear { room: name("Team Meeting"), user: None }),
         ("clear “Team Meeting”", Command::Clear { room: name("Team Meeting"), user: None }),
         ("clear Team\\ Meeting", Command::Clear { room: name("Team Meeting"), user: None }),
-        ("mode clean", Command::Mode { mode: Mode::Clean }),
+        ("mode clean", Command::Mode { mode: ModeChange::To(Mode::Clean) }),
         ("pause", Command::Pause { length: None }),
         ("pause 2h", Command::Pause { length: Some(PauseLength(Duration::from_hours(2))) }),
         ("pause for 2h", Command::Pause { length: Some(PauseLength(Duration::from_hours(2))) }),
@@ -65,24 +71,82 @@ fn every_command_is_understood() {
         ("rooms", Command::Rooms { problems: None }),
         ("rooms problems", Command::Rooms { problems: Some(Problems::Problems) }),
         ("join #ops:hs", Command::Join { room: RoomName::Alias("#ops:hs".into()) }),
-        ("leave !r:hs", Command::Leave { room: room() }),
+        ("leave !r:hs", Command::Leave { room: room(), sure: None }),
         ("history", Command::History { filter: vec![] }),
         ("history 50", Command::History { filter: vec![lines(50)] }),
         (
             "history @alice:hs 5",
-            Command::History { filter: vec![HistoryFilter::About(Target::User(alice())), lines(5)] },
+            Command::History {
+                filter: vec![HistoryFilter::About(Whom::User(UserName::Id(alice()))), lines(5)],
+            },
         ),
-        ("breaker close", Command::Breaker { action: BreakerAction::Close, neighbour: None }),
+        ("breaker close", Command::Breaker { action: BreakerAction::Close, source: None }),
         (
             "breaker close device_lists",
-            Command::Breaker { action: BreakerAction::Close, neighbour: Some(Neighbour::DeviceLists) },
+            Command::Breaker { action: BreakerAction::Close, source: Some(Neighbour::DeviceLists) },
         ),
         ("version", Command::Version),
         // Links that were typed or pasted.
-        ("calls https://matrix.to/#/!r:hs?via=hs", Command::Calls { room: Some(room()) }),
-        ("calls https://matrix.to/#/%21r%3Ahs", Command::Calls { room: Some(room()) }),
-        ("calls matrix:roomid/r:hs?via=hs", Command::Calls { room: Some(room()) }),
+        ("calls https://matrix.to/#/!r:hs?via=hs", Command::Calls { only: Some(Whom::Room(room())) }),
+        ("calls https://matrix.to/#/%21r%3Ahs", Command::Calls { only: Some(Whom::Room(room())) }),
+        ("calls matrix:roomid/r:hs?via=hs", Command::Calls { only: Some(Whom::Room(room())) }),
         ("exclude https://matrix.to/#/@alice:hs", Command::Exclude { target: Target::User(alice()) }),
+    ] {
+        assert_eq!(Command::parse(text), Ok(command), "{text}");
+    }
+}
+
+#[test]
+fn names_and_durations_are_understood_as_people_say_them() {
+    let alice = || UserId::from("@alice:hs");
+    let lines = |n| HistoryFilter::Lines(NonZeroUsize::new(n).unwrap());
+    let team = || name("Team Meeting");
+    let explain = |readings: &[(RoomName, Option<UserName>)]| Command::Explain {
+        place: Place { readings: readings.to_vec() },
+    };
+    let hours = |hours: f64| PauseLength(Duration::from_secs_f64(hours * 3600.0));
+    for (text, command) in [
+        ("calls Team Meeting", Command::Calls { only: Some(Whom::Room(team())) }),
+        ("calls @alice", Command::Calls { only: Some(Whom::User(UserName::Local("alice".into()))) }),
+        ("explain Team Meeting @alice:hs", explain(&[(team(), Some(UserName::Id(alice())))])),
+        ("explain Team Meeting @al", explain(&[(team(), Some(UserName::Local("al".into())))])),
+        (
+            "explain Team Meeting bob",
+            explain(&[
+                (RoomName::Name("Team Meeting bob".into()), None),
+                (team(), Some(UserName::Local("bob".into()))),
+            ]),
+        ),
+        ("explain lobby", explain(&[(RoomName::Name("lobby".into()), None)])),
+        ("clear Team Meeting @alice:hs", Command::Clear { room: team(), user: Some(alice()) }),
+        ("clear Team Meeting", Command::Clear { room: team(), user: None }),
+        ("sweep Team Meeting", Command::Sweep { room: Some(team()) }),
+        ("exclude Team Meeting", Command::Exclude { target: Target::Room(team()) }),
+        ("leave Team Meeting Yes", Command::Leave { room: team(), sure: Some(Sure::Yes) }),
+        ("leave yes", Command::Leave { room: RoomName::Name("yes".into()), sure: None }),
+        ("mode reset", Command::Mode { mode: ModeChange::Reset }),
+        ("stop", Command::Pause { length: None }),
+        ("Stop for 2 hours", Command::Pause { length: Some(hours(2.0)) }),
+        ("pause 5 min", Command::Pause { length: Some(hours(5.0 / 60.0)) }),
+        ("pause 1.5h", Command::Pause { length: Some(hours(1.5)) }),
+        ("pause 1 h 30 min", Command::Pause { length: Some(hours(1.5)) }),
+        (
+            "grace silent 5 Min",
+            Command::Grace {
+                reason: GraceKey::Reason(Reason::Silent),
+                change: GraceChange::To(Grace::After(Duration::from_mins(5))),
+            },
+        ),
+        (
+            "history Team 2026-11-25 20",
+            Command::History {
+                filter: vec![
+                    HistoryFilter::About(Whom::Room(RoomName::Name("Team".into()))),
+                    HistoryFilter::Day(NaiveDate::from_ymd_opt(2026, 11, 25).expect("a day")),
+                    lines(20),
+                ],
+            },
+        ),
     ] {
         assert_eq!(Command::parse(text), Ok(command), "{text}");
     }
@@ -92,7 +156,7 @@ fn every_command_is_understood() {
 fn every_blank_that_phones_and_editors_make_is_a_blank() {
     let me = UserId::from("@bot:hs");
     let listener = Heard { prefix: PREFIX, me: &me, display_name: None };
-    let team = Command::Calls { room: Some(RoomName::Name("Team Meeting".into())) };
+    let team = Command::Calls { only: Some(Whom::Room(RoomName::Name("Team Meeting".into()))) };
     let understood =
         |body: &str, html: Option<&str>| Command::parse(&heard(&listener, body, html).expect("a command"));
     for blank in ['\u{a0}', '\u{202f}', '\u{2007}', '\u{2009}', '\u{3000}', '\t', '\n'] {
@@ -117,9 +181,9 @@ fn what_is_wrong_is_said_in_one_sentence_with_the_usage_of_that_command_alone() 
         "destroy",
         "calls !a:hs !b:hs",
         "explain",
-        "explain !r:hs alice",
         "explain @alice:hs",
-        "clear Team Meeting",
+        "calls !r:hs bob",
+        "clear Team @bob",
         "mode cleen",
         "mode",
         "apply zzz",
@@ -131,7 +195,7 @@ fn what_is_wrong_is_said_in_one_sentence_with_the_usage_of_that_command_alone() 
         "rooms problem",
         "breaker open",
         "breaker close sfuu",
-        "history 3 4 5",
+        "history 3 4 5 6",
         "status now",
         "-x",
         "status -x",
@@ -239,10 +303,11 @@ fn every_help_parses() {
             "user" => "@a:hs",
             "command" => "status",
             "plan" => "abcd",
-            "report|clean" => "clean",
+            "report|clean|reset" => "reset",
             "reason" => "silent",
             "duration" => "5m",
-            "neighbour" => "sfu",
+            "source" => "sfu",
+            "day" => "2026-11-25",
             "n" => "7",
             literal => literal,
         });

@@ -38,7 +38,7 @@ pub struct Proposal {
     pub since: Timestamp,
     /// Whether clients still show it.
     pub is_shown: bool,
-    /// Whether it looks alive: nothing is known to speak against it.
+    /// Whether it looks active: nothing is known to speak against it.
     pub is_alive: bool,
     /// Whether what could speak against it is not known.
     #[serde(default)]
@@ -47,6 +47,13 @@ pub struct Proposal {
     pub why: String,
     /// Why a sweep would not do it by itself.
     pub reservation: Option<String>,
+}
+
+impl Proposal {
+    /// Whether somebody may be in a call by it: clearing it would drop them.
+    pub const fn may_be_there(&self) -> bool {
+        self.is_alive || self.is_unknown
+    }
 }
 
 /// What holds when an approved key is about to be written.

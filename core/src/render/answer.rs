@@ -17,7 +17,7 @@ mod settings;
 mod status;
 
 pub use beside::beside;
-pub use calls::{Call, Caller, Calls, Connection};
+pub use calls::{Call, Caller, Calls, Connection, Only};
 pub use explain::{Explained, Explanation};
 pub use help::{commands, one_command};
 pub use history::{History, Past};

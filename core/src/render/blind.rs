@@ -16,10 +16,10 @@ pub struct Blind {
 impl Blind {
     /// One sentence.
     pub fn sentence(self) -> String {
-        let place = if self.has_sfu { " in a call on a call server that is not yours" } else { "" };
+        let place = if self.has_sfu { " in calls on other call servers" } else { "" };
         format!(
-            "What I cannot see: a closed tab on a device that stays signed in{place} (I notice after {}, or when \
-             the membership expires), and rooms that I am not in, direct messages above all.",
+            "I cannot see: closed tabs{place} of devices that stay signed in (noticed after {}, or when they expire); \
+             rooms I am not in, such as direct messages.",
             words::span(self.silent_after)
         )
     }

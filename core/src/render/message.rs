@@ -64,20 +64,25 @@ pub fn sentences(texts: &[&str]) -> Message {
     Message { plain: texts.join("\n"), html }
 }
 
-/// A room: its name with a link, and its id.
+/// A room: its name with a link, or its id where it has none.
 pub fn room(id: &RoomId, name: Option<&str>) -> Message {
     const LINK: &str = r#"<a href="https://matrix.to/#/{}">{}</a>"#;
-    let target = Html::of_text(&utf8_percent_encode(id.as_str(), RESERVED).to_string());
-    let shown_id = harmless(id.as_str());
-    let Some(name) = name else {
-        let html = Html::markup(LINK, &[&target, &Html::of_text(&shown_id)]);
-        return Message { plain: shown_id, html };
-    };
-    let link = Html::markup(LINK, &[&target, &Html::escaped(name)]);
-    Message {
-        plain: format!("{} ({shown_id})", harmless(name)),
-        html: Html::markup("{} <code>{}</code>", &[&link, &Html::of_text(&shown_id)]),
+    // Somebody who is not in the room needs a server to join it by; the ids of room version 12 name none.
+    let via = id
+        .server()
+        .map_or_else(String::new, |server| format!("?via={}", utf8_percent_encode(server, RESERVED)));
+    let target = Html::of_text(&format!("{}{via}", utf8_percent_encode(id.as_str(), RESERVED)));
+    let shown = harmless(name.unwrap_or(id.as_str()));
+    Message { html: Html::markup(LINK, &[&target, &Html::of_text(&shown)]), plain: shown }
+}
+
+/// The same with the id beside the name, for whoever has to tell two rooms of one name apart.
+pub fn room_and_id(id: &RoomId, name: Option<&str>) -> Message {
+    let shown = room(id, name);
+    if name.is_none() {
+        return shown;
     }
+    fill("{} ({})", &[&shown, &code(id.as_str())])
 }
 
 /// Text from outside, such as an id, as code.
@@ -122,7 +127,7 @@ mod tests {
         let room = room(&r#"!a"><img src=x>:b"#.into(), Some("<i>"));
         assert_eq!(
             room.html.as_str(),
-            r#"<a href="https://matrix.to/#/%21a%22%3E%3Cimg%20src%3Dx%3E%3Ab">&lt;i&gt;</a> <code>!a&quot;&gt;&lt;img src=x&gt;:b</code>"#
+            r#"<a href="https://matrix.to/#/%21a%22%3E%3Cimg%20src%3Dx%3E%3Ab?via=b">&lt;i&gt;</a>"#
         );
     }
 }

@@ -19,7 +19,7 @@ pub use self::{
         sfu_back, signed_out, slow_leaves, upgraded, writes_allowed, writes_forbidden,
     },
     rows::Rows,
-    start::Start,
+    start::{Start, restarted},
 };
 use super::{
     html::Html,
@@ -31,6 +31,9 @@ use crate::time::Timestamp;
 
 /// The most rows that one table shows; the rest is counted.
 const MOST_ROWS: usize = 50;
+
+/// Up to so many rows stand open, for a phone to show them without a tap.
+const MOST_UNFOLDED: usize = 2;
 
 /// The most devices that one row names: an array form can hold hundreds.
 const MOST_DEVICES: usize = 5;
@@ -79,6 +82,15 @@ impl Report {
                 text.plain.push('\n');
             }
             let _ = writeln!(text.plain, "{heading}");
+            if rows.len() <= MOST_UNFOLDED {
+                text.html.push(&Html::markup("<p>{}</p>", &[&Html::sentence(heading)]));
+                text.html.push_markup("<ul>");
+                for row in in_order(rows) {
+                    text.push(&one_row(row, Form::Entry, now));
+                }
+                text.html.push_markup("</ul>");
+                continue;
+            }
             // What needs a person stands open, what was done folds away.
             let needs_a_person = rows.iter().any(|row| row.obstacle.is_some());
             let open = if needs_a_person { "<details open>" } else { "<details>" };
@@ -89,7 +101,7 @@ impl Report {
         }
         if self.long_expired > 0 {
             let line = format!(
-                "Left alone: {} that expired over 30 days ago; no client shows them.",
+                "Not touched: {} that expired over 30 days ago; no client shows them.",
                 memberships(self.long_expired)
             );
             let _ = writeln!(text.plain, "{line}");
@@ -107,27 +119,33 @@ impl Report {
             }
         };
         let people_saw = |rows: &[Row]| match rows.iter().filter(|row| row.is_shown).count() {
-            0 => "people no longer saw any of them".to_owned(),
-            shown if shown == rows.len() => "people still saw them as in a call".to_owned(),
-            shown => format!("people still saw {shown} of them as in a call"),
+            0 => "clients no longer showed {}"
+                .replace("{}", if rows.len() == 1 { "it" } else { "any of them" }),
+            shown if shown == rows.len() => {
+                "clients still showed {}".replace("{}", if shown == 1 { "it" } else { "them" })
+            }
+            shown => format!("clients still showed {shown} of them"),
         };
         add(
             &self.cleared,
-            format!("🧹 Hung up {}; {}.", memberships(self.cleared.len()), people_saw(&self.cleared)),
+            format!("🧹 Cleared {}; {}.", memberships(self.cleared.len()), people_saw(&self.cleared)),
         );
         add(
             &self.would_clear,
             format!(
-                "🔍 Would hang up {} (mode “report”, nothing was changed); {}.",
+                "🔍 Would clear {} (report mode, nothing changed); {}.",
                 memberships(self.would_clear.len()),
-                people_saw(&self.would_clear).replace("saw", "see"),
+                people_saw(&self.would_clear).replace("showed", "show"),
             ),
         );
         add(
             &self.blocked,
-            format!("🚫 Cannot hang up {}, which I may not write.", memberships(self.blocked.len())),
+            format!("🚫 Cannot clear {}: I may not write there.", memberships(self.blocked.len())),
         );
-        add(&self.refused, format!("⚠️ The server refused to hang up {}.", memberships(self.refused.len())));
+        add(
+            &self.refused,
+            format!("⚠️ The homeserver refused to clear {}.", memberships(self.refused.len())),
+        );
         let rows = [&*self.cleared, &*self.would_clear, &*self.blocked, &*self.refused];
         let rows = rows.into_iter().filter(|rows| !rows.is_empty());
         sections.into_iter().zip(rows).map(|((heading, _), rows)| (heading, rows)).collect()
@@ -135,7 +153,7 @@ impl Report {
 }
 
 fn memberships(count: usize) -> String {
-    if count == 1 { "1 dead call membership".into() } else { format!("{count} dead call memberships") }
+    if count == 1 { "1 stale membership".into() } else { format!("{count} stale memberships") }
 }
 
 /// What people still see first; within that, room by room.
@@ -150,7 +168,7 @@ fn add_rows(text: &mut Message, rows: &[Row], now: Timestamp) {
     text.html.push_markup("<table><thead><tr><th>Room</th><th>Who</th><th>Why</th></tr></thead><tbody>");
     let mut shown = 0;
     for row in in_order(rows).into_iter().take(MOST_ROWS) {
-        let row = one_row(row, now);
+        let row = one_row(row, Form::TableRow, now);
         if text.size() + row.size() > MOST_BYTES {
             break;
         }
@@ -166,23 +184,34 @@ fn add_rows(text: &mut Message, rows: &[Row], now: Timestamp) {
     }
 }
 
-fn one_row(row: &Row, now: Timestamp) -> Message {
+/// What one finding is in HTML.
+#[derive(Clone, Copy)]
+enum Form {
+    TableRow,
+    Entry,
+}
+
+fn one_row(row: &Row, form: Form, now: Timestamp) -> Message {
     let room = message::room(&row.room, row.room_name.as_deref());
     let user = message::user(&row.user);
     let times = if row.times > 1 { format!(", {} times", row.times) } else { String::new() };
     let (reason, since) = (words::reason(row.reason), format!("{}{times}", words::ago(row.since, now)));
     let devices = devices(&row.devices);
-    let why = message::words(&format!("{reason}, seen {since}"));
+    let why = message::words(&format!("{reason}, first noticed {since}"));
     let obstacle = row.obstacle.as_deref().map(message::words).unwrap_or_default();
     let has_obstacle = row.obstacle.is_some();
     let (stop, line) = if has_obstacle { (". ", "<br>") } else { ("", "") };
+    let markup = match form {
+        Form::TableRow => "<tr><td>{}</td><td>{} on {}</td><td>{}{}{}</td></tr>",
+        Form::Entry => "<li>{}: {} on {}: {}{}{}</li>",
+    };
     Message {
         plain: format!(
             "- {}: {} on {}: {}{stop}{}\n",
             room.plain, user.plain, devices.plain, why.plain, obstacle.plain
         ),
         html: Html::markup(
-            "<tr><td>{}</td><td>{} on {}</td><td>{}{}{}</td></tr>",
+            markup,
             &[&room.html, &user.html, &devices.html, &why.html, &Html::markup(line, &[]), &obstacle.html],
         ),
     }

@@ -37,6 +37,11 @@ pub fn instant(at: Timestamp) -> String {
     at.to_utc().map_or_else(|| at.to_string(), |time| time.format("%Y-%m-%d %H:%M UTC").to_string())
 }
 
+/// An instant to the second, in UTC.
+pub fn instant_with_seconds(at: Timestamp) -> String {
+    at.to_utc().map_or_else(|| at.to_string(), |time| time.format("%H:%M:%S UTC").to_string())
+}
+
 /// How long ago something was, or in how long it will be.
 pub fn ago(then: Timestamp, now: Timestamp) -> String {
     if then > now {
@@ -54,7 +59,7 @@ pub fn reason(reason: Reason) -> &'static str {
         Reason::DeviceGone => "device gone",
         Reason::Superseded => "joined again under another key",
         Reason::NotOnSfu => "not connected to the call server",
-        Reason::DeviceIdle => "device not seen by the homeserver",
+        Reason::DeviceIdle => "device idle",
         Reason::Silent => "no sign of life",
     }
 }
@@ -73,10 +78,7 @@ pub fn leave_lags(lags: &LeaveLags) -> Option<String> {
         })
         .collect();
     (!medians.is_empty()).then(|| {
-        format!(
-            "leave lag, from gone on the call server to gone in the room, in the median: {}",
-            medians.join(", ")
-        )
+        format!("leave lag (gone from the call server to gone from the room, median): {}", medians.join(", "))
     })
 }
 
@@ -85,10 +87,10 @@ pub fn why(membership: &Membership, judgement: &Judgement, evidence: &Evidence, 
     match judgement.verdict {
         Verdict::Active if judgement.vetoed => "the call server lists the device as connected".into(),
         Verdict::Active => {
-            format!("nothing speaks against it; its newest event is from {}", ago(membership.last_sign, now))
+            format!("no sign of trouble; last refreshed {}", ago(membership.last_sign, now))
         }
         Verdict::Unknown(UnknownWhy::DeviceListUnavailable) => {
-            "the device list of its owner could not be read, or does not show devices without keys".into()
+            "its owner's device list could not be read, or does not show devices without keys".into()
         }
         Verdict::Stale(reason) => {
             let since = judgement.reasons().next().and_then(|(_, since)| since);
@@ -100,10 +102,10 @@ pub fn why(membership: &Membership, judgement: &Judgement, evidence: &Evidence, 
 /// Why somebody cannot clear a key; `None`: the state does not tell who may.
 pub fn obstacle(blocked: Option<Blocked>) -> String {
     match blocked {
-        None => "the state has no m.room.create, so nobody knows who may".into(),
-        Some(Blocked::OnlyItsOwner) => "its owner alone may write this key, at any power level".into(),
+        None => "the state has no m.room.create, so it does not tell who may".into(),
+        Some(Blocked::OnlyItsOwner) => "only its owner may write this key, at any power level".into(),
         Some(Blocked::OwnerHasAsMuchPower) => {
-            "in this room version it takes a higher power level than its owner's".into()
+            "this room version asks for a higher power level than its owner's".into()
         }
         Some(Blocked::NotEnoughPower { has, needs }) => {
             format!("the power level is {has}, and call memberships need {needs}")
@@ -111,6 +113,13 @@ pub fn obstacle(blocked: Option<Blocked>) -> String {
         Some(Blocked::NotAUserKey) => "this room version lets nobody write this key".into(),
         Some(Blocked::NotInTheRoom) => "not in the room".into(),
     }
+}
+
+/// A sentence that begins as sentences do.
+pub fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
+    first + letters.as_str()
 }
 
 /// The sentences on the memberships of one event, each once. Many devices can share an event, and a
@@ -141,14 +150,14 @@ fn because(
 ) -> String {
     let since = since.map(|since| ago(since, now));
     match (reason, since) {
-        (Reason::NotJoined, Some(since)) => format!("its owner is not in the room; that changed {since}"),
+        (Reason::NotJoined, Some(since)) => format!("its owner left the room {since}"),
         (Reason::NotJoined, None) => "its owner is not in the room".into(),
         (Reason::Expired, _) => format!("it expired {}", ago(membership.expires, now)),
         (Reason::DeviceGone, _) => match evidence.device {
             Device::Missing { by: ListKind::OwnList, .. } => {
-                "the homeserver's list of its owner's devices lacks the device".into()
+                "the device is signed out, by the homeserver's own list".into()
             }
-            _ => "the device list of its owner lacks the device".into(),
+            _ => "the device is not in its owner's device list".into(),
         },
         (Reason::Superseded, since) => {
             format!("the same device joined again under another key {}", since.unwrap_or_default())
@@ -164,7 +173,7 @@ fn because(
             _ => "the homeserver has not seen the device for long".into(),
         },
         (Reason::Silent, _) => format!(
-            "its newest event is from {}, and a client that is still there would have sent another",
+            "last refreshed {}; a client that is still there would have refreshed since",
             ago(membership.last_sign, now)
         ),
     }

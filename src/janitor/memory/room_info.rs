@@ -55,7 +55,7 @@ pub(in crate::janitor) enum Told {
 impl RoomInfo {
     /// The name that people know it by.
     pub(in crate::janitor) fn shown(&self) -> Option<&str> {
-        self.alias.as_deref().or(self.name.as_deref())
+        self.name.as_deref().or(self.alias.as_deref())
     }
 
     pub(in crate::janitor) fn name(&self) -> Option<&str> {

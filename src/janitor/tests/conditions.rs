@@ -33,7 +33,7 @@ async fn a_device_that_is_gone_is_cleared_after_the_grace_and_not_before() {
     assert_eq!(story.world.current(&key).content, json!({}));
     let said = story.said();
     assert_eq!(said.len(), 1, "{said:?}");
-    assert!(said[0].contains("Hung up 1 dead call membership"), "{said:?}");
+    assert!(said[0].contains("Cleared 1 stale membership"), "{said:?}");
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn condition_1_without_the_admin_room_nothing_is_written_and_it_is_summed_
     story.admin_room_is(Ok(()));
     story.minutes(1).await;
     assert_eq!(story.writes(), 1);
-    assert!(story.said().concat().contains("Would hang up"), "what was seen meanwhile is said");
+    assert!(story.said().concat().contains("Would clear"), "what was seen meanwhile is said");
 }
 
 #[tokio::test]
@@ -186,7 +186,7 @@ async fn condition_7_one_that_comes_back_is_left_alone_and_said_once() {
     let said = story.said();
     assert_eq!(story.writes(), 1, "{said:?}");
     assert_eq!(said.len(), 1, "{said:?}");
-    assert!(said[0].contains("came back"), "{said:?}");
+    assert!(said[0].contains("rejoined the call"), "{said:?}");
 }
 
 async fn said_of_an_overwrite(hung_up: bool) -> Vec<String> {
@@ -206,7 +206,7 @@ async fn said_of_an_overwrite(hung_up: bool) -> Vec<String> {
 async fn a_write_that_overwrote_something_newer_is_noticed_when_it_comes_back() {
     let said = said_of_an_overwrite(false).await;
     assert_eq!(said.len(), 1);
-    assert!(said[0].contains("joined anew") && said[0].contains("I leave it alone"), "{said:?}");
+    assert!(said[0].contains("had rejoined") && said[0].contains("I leave it alone"), "{said:?}");
     assert_eq!(said_of_an_overwrite(true).await, Vec::<String>::new(), "somebody hung up in that instant");
 }
 
@@ -246,7 +246,7 @@ async fn one_that_came_back_while_nobody_looked_was_alive() {
     story.world.pass(Duration::from_mins(30));
     let mut story = story.restart(settings());
     let said = story.said().join("\n");
-    assert!(said.contains("came back"), "{said}");
+    assert!(said.contains("rejoined the call"), "{said}");
     assert_eq!(story.janitor.sweep.quarantine.count(story.world.now()), 1);
 }
 

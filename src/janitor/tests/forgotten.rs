@@ -52,7 +52,7 @@ async fn a_lost_journal_is_said_and_nothing_is_written_over_restarts_until_someb
     assert_eq!((story.writes(), story.times_found(FindingKind::WouldClear)), (0, 1));
     assert!(story.said().concat().contains("My journal is new"));
     let status = story.janitor.status().expect("the journal works").message().plain;
-    assert!(status.contains("Mode report") && status.contains("My journal is new"), "{status}");
+    assert!(status.contains("Report mode") && status.contains("My journal is new"), "{status}");
 
     let mut story = story.restart(settings());
     story.janitor.take_in_past(false).expect("the journal works");
@@ -122,10 +122,13 @@ async fn a_ghost_that_only_its_owner_can_clear_is_named_so_wherever_one_looks() 
     assert_eq!((story.writes(), story.times_found(FindingKind::Blocked)), (1, 1));
 
     let calls = story.janitor.calls(None).message("!janitor").plain;
-    assert!(calls.contains("dead: expired; only @bob:hs can clear it"), "{calls}");
+    assert!(calls.contains("stale: expired; only the owner can clear it"), "{calls}");
     let problems = story.janitor.rooms_answer(true).message("!janitor").plain;
-    assert!(problems.contains("1 dead membership that I cannot clear. Its key may be written"), "{problems}");
+    assert!(
+        problems.contains("1 stale membership that I cannot clear. Only its owner may write"),
+        "{problems}"
+    );
     let status = story.janitor.status().expect("the journal works").message().plain;
-    assert!(status.contains("1 dead (0 due, 1 that I cannot clear)"), "{status}");
+    assert!(status.contains("1 stale (0 due, 1 that I cannot clear)"), "{status}");
     assert!(status.contains("1 needs you"), "{status}");
 }

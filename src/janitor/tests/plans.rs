@@ -77,7 +77,7 @@ async fn one_caller() -> Story {
 async fn a_plan_writes_what_was_shown_in_mode_report_too_and_once() {
     let mut story = two_ghosts().await;
     let (which, text) = story.sweep_plan().await;
-    assert!(text.contains("hang up 2 memberships"), "{text}");
+    assert!(text.contains("clear 2 memberships"), "{text}");
     story.go_on().await;
     assert_eq!(story.writes(), 0, "nothing before the approval");
     assert_eq!(story.approve(&which), Approved::Begun);
@@ -134,7 +134,7 @@ async fn paused_and_excluded_hold_against_an_approval_and_limits_do_not() {
     assert_eq!(story.approve(&which), Approved::Begun);
     story.go_on().await;
     assert_eq!(story.written(), [key("@bob:hs", "DEAD")]);
-    assert!(story.said().join("\n").contains("left alone by wish"));
+    assert!(story.said().join("\n").contains("it is excluded"));
 }
 
 #[tokio::test]
@@ -160,11 +160,11 @@ async fn a_server_that_slows_down_sets_the_pace_of_a_plan() {
 async fn who_comes_back_after_a_clear_is_named_and_not_quarantined() {
     let mut story = one_caller().await;
     let (which, text) = story.clear_plan().await;
-    assert!(text.contains("1 of them looks alive and will be back within a second"), "{text}");
+    assert!(text.contains("1 of them looks active and will be back within a second"), "{text}");
     story.approve(&which);
     story.go_on().await;
     assert_eq!(story.written(), [key(ALICE, "PHONE")]);
-    assert!(story.said().join("\n").contains("I look who comes back"));
+    assert!(story.said().join("\n").contains("whoever rejoins is added here"));
     let back = story.world.join_call(ALICE, "PHONE");
     story.hear([back]);
     // Those who come together are told together.
@@ -174,7 +174,7 @@ async fn who_comes_back_after_a_clear_is_named_and_not_quarantined() {
     assert!(said.contains("Came back") && said.contains("@alice:hs on PHONE"), "{said}");
     story.world.pass(Duration::from_secs(121));
     story.go_on().await;
-    assert!(story.said().join("\n").contains("Their calls end only when they hang up"));
+    assert!(story.said().join("\n").contains("Their calls end only when they leave them"));
     assert_eq!(story.janitor.sweep.quarantine.count(story.world.now()), 0);
     // It is a ghost like any other when it dies.
     story.world.log_out(ALICE, "PHONE");
@@ -311,7 +311,7 @@ async fn a_write_whose_answer_was_lost_is_told_as_done_whoever_finds_out() {
     story.world.pass(Duration::from_secs(6));
     story.go_on().await;
     let said = story.said().join("\n");
-    assert!(said.contains("cleared 1 of 1") && said.contains("I look who comes back"), "{said}");
+    assert!(said.contains("cleared 1 of 1") && said.contains("whoever rejoins is added here"), "{said}");
     assert_eq!(story.writes(), 1);
 }
 
@@ -398,7 +398,7 @@ async fn who_is_left_alone_is_named_by_a_clear() {
     let mut story = one_caller().await;
     story.janitor.set_override(&Override::User(ALICE.into()), &BOSS.into()).expect("the journal works");
     let (_, text) = story.clear_plan().await;
-    assert!(text.contains("nothing there that I may clear") && text.contains("left alone by wish"), "{text}");
+    assert!(text.contains("nothing there that I may clear") && text.contains("It is excluded"), "{text}");
 }
 
 #[tokio::test]
@@ -412,6 +412,6 @@ async fn a_newer_membership_that_a_clear_overwrote_is_told() {
     ours.replaces_state = Some("$one-that-nobody-was-shown".into());
     story.hear([ours]);
     let said = story.said().join("\n");
-    assert!(said.contains("joined anew in the instant") && !said.contains("leave it alone"), "{said}");
+    assert!(said.contains("had rejoined in the instant") && !said.contains("leave it alone"), "{said}");
     assert_eq!(story.janitor.sweep.quarantine.count(story.world.now()), 0, "no reason was wrong");
 }

@@ -79,7 +79,7 @@ async fn five_hundred_findings_at_once_make_one_message() {
     let said = story.posted();
     assert_eq!(said.len(), 1);
     assert!(
-        said[0].contains("Hung up 500 dead call memberships") && said[0].contains("and 450 more"),
+        said[0].contains("Cleared 500 stale memberships") && said[0].contains("and 450 more"),
         "{}",
         said[0]
     );
@@ -98,7 +98,7 @@ async fn what_is_found_again_is_edited_into_the_last_report() {
     leaves(&mut story).await;
     let first = story.messages();
     assert_eq!(first.len(), 1);
-    assert!(first[0].message.plain.contains("Hung up 1 dead call membership"), "{}", first[0].message.plain);
+    assert!(first[0].message.plain.contains("Cleared 1 stale membership"), "{}", first[0].message.plain);
     story.janitor.journal.sent(&first[0].txn, &"$report".into()).expect("the journal works");
 
     // She joins again long afterwards, and leaves again.
@@ -136,10 +136,7 @@ async fn an_alarm_mentions_those_who_are_to_be_alerted_and_nothing_else_does() {
     assert_eq!(alarms.len(), 1);
     assert_eq!(alarms[0].mentions, ["@oncall:hs".into()]);
     let text = &alarms[0].message.plain;
-    assert!(
-        text.contains("I can no longer hang up dead calls in Team") && text.contains("need 50"),
-        "{text}"
-    );
+    assert!(text.contains("I can no longer clear memberships in Team") && text.contains("need 50"), "{text}");
 }
 
 #[tokio::test]
@@ -167,7 +164,7 @@ async fn a_day_is_summed_up_once_at_its_time_and_not_when_there_is_nothing_to_te
     let said = hours(&mut story, 48);
     assert_eq!(said.len(), 1, "{said:#?}");
     assert!(
-        said[0].contains("The last") && said[0].contains("Hung up 1 dead call membership: device gone"),
+        said[0].contains("The last") && said[0].contains("Cleared 1 stale membership: device gone"),
         "{said:#?}"
     );
 }

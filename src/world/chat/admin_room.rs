@@ -3,6 +3,7 @@
 mod history;
 mod speak;
 mod syncing;
+mod threads;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -18,7 +19,10 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use self::syncing::{Synced, is_about_the_token};
+use self::{
+    syncing::{Synced, is_about_the_token},
+    threads::Threads,
+};
 use super::{
     ChatConnection, listen,
     sdk::{self, Shared},
@@ -55,6 +59,8 @@ pub struct AdminRoom {
     answered_at: Arc<watch::Sender<Option<Instant>>>,
     /// Why the last message was not taken, until one is.
     not_taken: Arc<watch::Sender<Option<NeighbourError>>>,
+    /// In which threads commands came.
+    threads: Arc<watch::Sender<Threads>>,
 }
 
 /// An encrypted event whose key has not come yet.
@@ -78,6 +84,7 @@ impl ChatConnection {
             room_id: Arc::new(watch::Sender::new(room_id)),
             state: Arc::new(watch::Sender::new(Err(not_yet))),
             answered_at: Arc::default(),
+            threads: Arc::default(),
             not_taken: Arc::default(),
         })
     }
@@ -212,6 +219,9 @@ impl AdminRoom {
             }
         }
         heard.retain(|one| !edited.contains(&(one.sender.clone(), one.event.clone())));
+        for (event, root) in heard.iter().filter_map(|one| Some((&one.event, one.thread.as_ref()?))) {
+            self.threads.send_modify(|threads| threads.note(event.clone(), root.clone()));
+        }
         heard
     }
 
@@ -226,6 +236,7 @@ impl AdminRoom {
                 at: tombstone.origin_server_ts,
                 trust: Trust::Enough,
                 is_backlog: true,
+                thread: None,
             })
         }))
     }

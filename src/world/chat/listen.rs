@@ -50,6 +50,7 @@ pub(super) fn heard(
         what,
         trust,
         is_backlog,
+        thread: thread(&json),
     })
 }
 
@@ -71,6 +72,12 @@ pub(super) fn is_undecrypted(event: &TimelineEvent) -> Option<&Raw<AnySyncTimeli
         TimelineEventKind::UnableToDecrypt { event, .. } => Some(event),
         _ => None,
     }
+}
+
+/// The root of the thread in which an event stands.
+fn thread(event: &Value) -> Option<EventId> {
+    let relation = &event["content"]["m.relates_to"];
+    relation["event_id"].as_str().filter(|_| relation["rel_type"] == "m.thread").map(EventId::from)
 }
 
 fn what(event: &Value) -> Option<RoomEventKind> {

@@ -49,12 +49,12 @@ pub(crate) async fn check_token(client: &Client, sign_in: &SignIn) -> Result<(),
 }
 
 #[derive(Deserialize)]
-struct WhoAmI {
-    user_id: String,
+pub(super) struct WhoAmI {
+    pub(super) user_id: String,
     device_id: Option<String>,
 }
 
-async fn whoami(client: &Client) -> Result<WhoAmI, NeighbourError> {
+pub(super) async fn whoami(client: &Client) -> Result<WhoAmI, NeighbourError> {
     let request = JsonRequest::get(&["_matrix", "client", "v3", "account", "whoami"]);
     request.send(client).await?.json("the answer to whoami")
 }

@@ -181,6 +181,6 @@ fn of_login(error: NeighbourError, user_id: &UserId) -> SignInError {
 }
 
 /// Restoring asks nothing of the server: what fails here fails for ever.
-fn not_usable(error: &matrix_sdk::Error) -> SignInError {
+pub(super) fn not_usable(error: &matrix_sdk::Error) -> SignInError {
     SignInError::Mistake(format!("the session of the watch connection cannot be used: {error}"))
 }

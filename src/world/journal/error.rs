@@ -25,6 +25,26 @@ pub enum JournalError {
         /// The newest version known here.
         known: i64,
     },
+    /// An older rtc-janitor wrote it, and it is not to be changed now.
+    #[error(
+        "the journal {} has version {found}, and this rtc-janitor reads version {known}: start the bot once, which \
+         brings it up to date",
+        path.display()
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The version known here.
+        known: i64,
+    },
+    /// There is none.
+    #[error("there is no journal {}: the bot has not run with this store.path yet", path.display())]
+    Missing {
+        /// The file that is not there.
+        path: PathBuf,
+    },
     /// An account has signed in with this store before, and it is another one.
     #[error(
         "the store belongs to {found}, and the configuration says {expected}: \

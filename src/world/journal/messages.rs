@@ -30,6 +30,8 @@ pub struct Draft {
     pub findings: Vec<Finding>,
     /// The notes that it says.
     pub notes: Vec<i64>,
+    /// Whether it needs a person at once.
+    pub is_alarm: bool,
 }
 
 impl Draft {
@@ -54,6 +56,8 @@ pub struct StoredMessage {
     pub reaction: Option<String>,
     /// Whom it mentions.
     pub mentions: Vec<UserId>,
+    /// Whether it needs a person at once.
+    pub is_alarm: bool,
 }
 
 impl StoredMessage {
@@ -89,7 +93,7 @@ impl Journal {
     /// Messages that the server does not have yet, the oldest first.
     pub fn unsent(&self) -> Result<Vec<StoredMessage>> {
         let mut query = self.db.statement(
-            "SELECT txn, plain, html, reply_to, target, reaction, mentions,
+            "SELECT txn, plain, html, reply_to, target, reaction, mentions, alarm,
                  (SELECT event FROM messages AS other WHERE other.txn = messages.target) AS target_event
              FROM messages WHERE state = 'waiting' ORDER BY created_ms, rowid",
         )?;
@@ -104,6 +108,7 @@ impl Journal {
                 target: target.map(|txn| (txn, event)),
                 reaction: row.get("reaction")?,
                 mentions: mentions.split_whitespace().map(UserId::from).collect(),
+                is_alarm: row.get("alarm")?,
             })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -116,11 +121,11 @@ pub(super) fn insert(db: &Connection, draft: &Draft, at: Timestamp) -> Result<St
     let number: i64 =
         db.statement("SELECT coalesce(max(rowid), 0) FROM messages")?.query_row([], |row| row.get(0))?;
     let txn = format!("rtc-janitor-{}-{number}", at.as_millis());
-    let Draft { message, reply_to, target, reaction, mentions, findings, notes } = draft;
+    let Draft { message, reply_to, target, reaction, mentions, findings, notes, is_alarm } = draft;
     let mentioned: Vec<_> = mentions.iter().map(UserId::as_str).collect();
     db.statement(
-        "INSERT INTO messages (txn, plain, html, created_ms, reply_to, target, reaction, mentions)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO messages (txn, plain, html, created_ms, reply_to, target, reaction, mentions, alarm)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
     .execute(params![
         txn,
@@ -131,6 +136,7 @@ pub(super) fn insert(db: &Connection, draft: &Draft, at: Timestamp) -> Result<St
         target,
         reaction,
         mentioned.join(" "),
+        is_alarm,
     ])?;
     // An edited report is still the report of what it said before.
     let told_in = target.as_ref().unwrap_or(&txn);
@@ -159,5 +165,6 @@ pub(super) fn insert(db: &Connection, draft: &Draft, at: Timestamp) -> Result<St
         target: target.clone().map(|txn| (txn, event)),
         reaction: reaction.clone(),
         mentions: mentions.clone(),
+        is_alarm: *is_alarm,
     })
 }

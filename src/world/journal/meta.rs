@@ -17,7 +17,21 @@ const ADMIN_ROOM: &str = "admin_room";
 const BREAKERS: &str = "breakers";
 const DIGEST: &str = "digest";
 const SLOW_LEAVES: &str = "last_slow_leaves";
+const HELLO: &str = "last_hello";
 const PRUNED: &str = "last_pruned";
+
+/// The message with the first word after a start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// When it was posted.
+    pub at: Timestamp,
+    /// How often the program was started again since.
+    pub restarts: i64,
+    /// Its transaction id.
+    pub txn: String,
+    /// The admin room it stands in.
+    pub room: RoomId,
+}
 
 impl Journal {
     pub(super) fn meta(&self, key: &str) -> Result<Option<String>> {
@@ -143,6 +157,33 @@ impl Journal {
     /// Saves the breakers where they changed.
     pub fn save_breakers(&self, breakers: &Breakers) -> Result<()> {
         self.set_meta(BREAKERS, &to_json("the breakers", breakers)?)
+    }
+
+    /// The last message with the first word after a start, and how often it was said anew since; `None` where none was.
+    pub fn last_hello(&self) -> Result<Option<Hello>> {
+        let Some(text) = self.meta(HELLO)? else { return Ok(None) };
+        let mut parts = text.splitn(4, ' ');
+        let mut number = || parts.next().and_then(|part| part.parse().ok());
+        let (at, restarts) = (number(), number());
+        let hello = match (at, restarts, parts.next(), parts.next()) {
+            (Some(at), Some(restarts), Some(txn), Some(room)) => Some(Hello {
+                at: Timestamp::from_millis(at),
+                restarts,
+                txn: txn.to_owned(),
+                room: room.into(),
+            }),
+            // It decides nothing but whether a message is edited.
+            _ => None,
+        };
+        Ok(hello)
+    }
+
+    /// Keeps the message with the first word after a start.
+    pub fn set_last_hello(&self, hello: &Hello) -> Result<()> {
+        self.set_meta(
+            HELLO,
+            &format!("{} {} {} {}", hello.at.as_millis(), hello.restarts, hello.txn, hello.room),
+        )
     }
 
     /// When the last digest was due.

@@ -17,7 +17,12 @@ pub struct Note {
     pub message: Message,
     /// Whether a person is needed at once.
     pub is_alarm: bool,
+    /// Whether it is the first word after a start.
+    pub is_hello: bool,
 }
+
+/// What the subject of the first word after a start begins with.
+pub const HELLO: &str = "hello ";
 
 impl Journal {
     /// Notes something that is to be said; false when this subject was noted before.
@@ -39,12 +44,14 @@ impl Journal {
 
     /// What waits to be said, the oldest first.
     pub fn untold(&self) -> Result<Vec<Note>> {
-        let mut query = self
-            .db
-            .statement("SELECT id, plain, html, alarm FROM notes WHERE message IS NULL ORDER BY id")?;
+        let mut query = self.db.statement(
+            "SELECT id, subject, plain, html, alarm FROM notes WHERE message IS NULL ORDER BY id",
+        )?;
         let rows = query.query_map([], |row| {
             let message = Message { plain: row.get("plain")?, html: Html::stored(row.get("html")?) };
-            Ok(Note { id: row.get("id")?, message, is_alarm: row.get("alarm")? })
+            let subject: Option<String> = row.get("subject")?;
+            let is_hello = subject.is_some_and(|subject| subject.starts_with(HELLO));
+            Ok(Note { id: row.get("id")?, message, is_alarm: row.get("alarm")?, is_hello })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }

@@ -40,7 +40,7 @@ impl Journal {
     }
 
     /// Answers a command with a plan, all or nothing: the message that shows it, the plan, and the ✅ to
-    /// be pressed. A plan of nothing is only shown.
+    /// be pressed, where nobody can be dropped by it. A plan of nothing is only shown.
     pub fn show(
         &mut self,
         command: &EventId,
@@ -68,6 +68,10 @@ impl Journal {
                 proposals,
                 shown
             ])?;
+            // One slip of the thumb must not throw anybody out of a call.
+            if plan.proposals.iter().any(Proposal::may_be_there) {
+                return Ok(vec![answer]);
+            }
             let tick = Draft { target: Some(shown), reaction: Some("✅".to_owned()), ..Draft::default() };
             Ok(vec![answer, insert(db, &tick, at)?])
         })

@@ -1,6 +1,6 @@
 //! The tables, and the way from each version to the next.
 
-use std::path::Path;
+use std::{cmp::Ordering, path::Path};
 
 use rusqlite::Connection;
 
@@ -179,6 +179,10 @@ pub(super) const MIGRATIONS: &[&str] = &[
     ) STRICT;
     CREATE INDEX leave_lags_by_time ON leave_lags (at_ms);
 ",
+    r"
+    -- What needs a person at once is no notice.
+    ALTER TABLE messages ADD COLUMN alarm INTEGER NOT NULL DEFAULT 0;
+",
 ];
 
 /// The version that this program writes.
@@ -187,6 +191,17 @@ pub(super) const VERSION: i64 = {
     let version = MIGRATIONS.len() as i64;
     version
 };
+
+/// Refuses a database of another version.
+pub(super) fn check(db: &Connection, path: &Path) -> Result<()> {
+    let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let path = path.to_owned();
+    match found.cmp(&VERSION) {
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(JournalError::Newer { path, found, known: VERSION }),
+        Ordering::Less => Err(JournalError::Older { path, found, known: VERSION }),
+    }
+}
 
 /// Brings the database to [`VERSION`], one step and one transaction at a time. Returns the version that it
 /// had; 0 is a new one.

@@ -7,7 +7,11 @@ use super::{
 use crate::{
     ids::{RoomId, UserId},
     judge::verdict::Verdict,
-    render::{Message, message, words as say},
+    render::{
+        Message,
+        message::{self, harmless},
+        words as say,
+    },
     rtc::{state_key::Blocked, sticky::Beside},
     time::Timestamp,
 };
@@ -50,7 +54,7 @@ pub struct Call {
     pub room: RoomId,
     /// Its name.
     pub name: Option<String>,
-    /// Whether it is left alone by wish.
+    /// Whether it is excluded.
     pub is_excluded: bool,
     /// Who is in it by membership events.
     pub callers: Vec<Caller>,
@@ -58,16 +62,28 @@ pub struct Call {
     pub beside: Beside,
 }
 
+/// What `calls` was asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Only {
+    /// A room, as it is shown.
+    Room(Message),
+    /// A user.
+    User(UserId),
+}
+
 /// What `calls` says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Calls {
     /// The rooms with calls.
     pub calls: Vec<Call>,
-    /// The one room that was asked about.
-    pub only: Option<Message>,
+    /// The one room or user that was asked about.
+    pub only: Option<Only>,
     /// Now.
     pub now: Timestamp,
 }
+
+/// The most memberships of one room that are shown where many rooms are.
+const MOST_OF_A_ROOM: usize = 5;
 
 impl Calls {
     /// The answer; commands begin with `prefix`.
@@ -75,27 +91,63 @@ impl Calls {
         let mut page = Page::default();
         if self.calls.is_empty() {
             match &self.only {
-                Some(room) => page.paragraph(&join(&[&words("No call goes on in "), room, &words(".")])),
-                None => page.say("No call goes on in any room I am in."),
+                Some(Only::Room(room)) => page.paragraph(&message::fill("No call in {}.", &[room])),
+                Some(Only::User(user)) => page.paragraph(&message::fill(
+                    "{} is in no call in the rooms I am in.",
+                    &[&message::user(user)],
+                )),
+                None => page.say("No call in any room I am in."),
             };
             return page.done();
         }
-        for call in &self.calls {
+        // Where people are comes first.
+        let mut calls: Vec<_> = self.calls.iter().collect();
+        calls.sort_by_key(|call| (call.active() == 0, call.callers.is_empty()));
+        let all = || self.calls.iter().flat_map(|call| &call.callers);
+        if self.calls.len() > 1 {
+            let (rooms, total) = (count(self.calls.len(), "room", "rooms"), totals(all()));
+            page.say(&format!("{rooms}: {total}"));
+        }
+        let (most, rest) = match self.only {
+            Some(_) => (usize::MAX, format!("`{prefix} explain <room> <user>` shows those of one user.")),
+            None => (MOST_OF_A_ROOM, String::new()),
+        };
+        let mut unseen: Vec<&Call> = Vec::new();
+        for call in calls {
             let room = message::room(&call.room, call.name.as_deref());
-            let excluded = if call.is_excluded { " (left alone by wish)" } else { "" };
-            let callers = match call.callers.len() {
-                0 => "no membership".to_owned(),
-                number => count(number, "membership", "memberships"),
-            };
-            let heading = join(&[&room, &words(&format!(": {callers}{excluded}"))]);
-            let callers = call.callers.iter().map(|caller| self.caller(caller));
-            let entries: Vec<_> = beside(&call.beside).into_iter().chain(callers).collect();
-            let rest = if self.only.is_some() {
-                format!("Ask about one user: `{prefix} explain <room> <user>`.")
-            } else {
-                format!("Ask about one room: `{prefix} calls <room>`.")
-            };
-            page.list(&heading, &entries, &rest);
+            let excluded = if call.is_excluded { " (excluded)" } else { "" };
+            let heading = join(&[&room, &words(&format!(": {}{excluded}", totals(call.callers.iter())))]);
+            // Those who are there, and what is to be done.
+            let mut callers: Vec<_> = call.callers.iter().collect();
+            callers.sort_by_key(|caller| match caller.verdict {
+                Some(Verdict::Active) => 0,
+                Some(Verdict::Stale(_)) => 1,
+                Some(Verdict::Unknown(_)) => 2,
+                None => 3,
+            });
+            let left_out = callers.len().saturating_sub(most);
+            let shown = callers.into_iter().take(most).map(|caller| self.caller(caller));
+            let mut entries: Vec<_> = beside(&call.beside).into_iter().chain(shown).collect();
+            if left_out > 0 {
+                let (id, name) = (harmless(call.room.as_str()), call.name.as_deref().map(harmless));
+                entries.push(words(&format!(
+                    "… and {left_out} more: `{prefix} calls {}`",
+                    name.unwrap_or(id).replace('`', "'")
+                )));
+            }
+            if page.list(&heading, &entries, &rest) == 0 && call.active() > 0 {
+                unseen.push(call);
+            }
+        }
+        if !unseen.is_empty() {
+            let rooms: Vec<_> = unseen
+                .iter()
+                .map(|call| {
+                    let room = message::room(&call.room, call.name.as_deref());
+                    join(&[&room, &words(&format!(" ({})", call.active()))])
+                })
+                .collect();
+            page.names("People are also in ", &rooms);
         }
         page.done()
     }
@@ -103,24 +155,22 @@ impl Calls {
     fn caller(&self, caller: &Caller) -> Message {
         let (mark, verdict) = match caller.verdict {
             None => ("🔕", "not judged".to_owned()),
-            Some(Verdict::Active) => ("🟢", "alive".to_owned()),
-            Some(Verdict::Unknown(_)) => ("❔", "unknown, so left alone".to_owned()),
-            Some(Verdict::Stale(reason)) => ("👻", format!("dead: {}", say::reason(reason))),
+            Some(Verdict::Active) => ("🟢", "active".to_owned()),
+            Some(Verdict::Unknown(_)) => ("❔", "unknown, so not touched".to_owned()),
+            Some(Verdict::Stale(reason)) => ("👻", format!("stale: {}", say::reason(reason))),
         };
         let user = message::user(&caller.user);
         let due = match (caller.due, caller.blocked) {
-            (Some(at), _) if at > self.now => words(&format!(", due {}", say::ago(at, self.now))),
-            (Some(_), Some(Blocked::OnlyItsOwner)) => {
-                join(&[&words("; only "), &user, &words(" can clear it")])
-            }
+            (Some(_), Some(Blocked::OnlyItsOwner)) => words("; only the owner can clear it"),
             (Some(_), Some(_)) => words("; I may not clear it"),
+            (Some(at), None) if at > self.now => words(&format!(", due {}", say::ago(at, self.now))),
             (Some(_), None) => words(", due"),
             (None, _) => Message::default(),
         };
         let device = device(&caller.device);
         let connection = match caller.connection {
             Connection::Unknown => String::new(),
-            Connection::Connected => "; connected".to_owned(),
+            Connection::Connected => ", connected".to_owned(),
             Connection::Gone(since) => format!("; gone from the call server {}", say::ago(since, self.now)),
         };
         let joined = format!("{connection}; joined {}", say::ago(caller.start, self.now));
@@ -134,6 +184,33 @@ impl Calls {
             &words(&joined),
         ])
     }
+}
+
+impl Call {
+    /// How many of its memberships are active.
+    fn active(&self) -> usize {
+        self.callers.iter().filter(|caller| caller.verdict == Some(Verdict::Active)).count()
+    }
+}
+
+/// `5 active, 60 stale, 1 unknown`; what is not there is not named.
+fn totals<'c>(callers: impl Iterator<Item = &'c Caller>) -> String {
+    let [mut active, mut stale, mut unknown, mut not_judged] = [0_usize; 4];
+    for caller in callers {
+        *match caller.verdict {
+            Some(Verdict::Active) => &mut active,
+            Some(Verdict::Stale(_)) => &mut stale,
+            Some(Verdict::Unknown(_)) => &mut unknown,
+            None => &mut not_judged,
+        } += 1;
+    }
+    let all = [(active, "active"), (stale, "stale"), (unknown, "unknown"), (not_judged, "not judged")];
+    let there: Vec<_> = all
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, word)| format!("{number} {word}"))
+        .collect();
+    if there.is_empty() { "no membership".to_owned() } else { there.join(", ") }
 }
 
 /// A device id, which may be any text.

@@ -61,6 +61,8 @@ pub struct Explanation {
     pub malformed: Vec<(StateKey, &'static str)>,
     /// What else stands there.
     pub beside: Beside,
+    /// Whether a call server is set up.
+    pub has_sfu: bool,
     /// Now.
     pub now: Timestamp,
 }
@@ -69,7 +71,7 @@ impl Explanation {
     /// The answer.
     pub fn message(&self) -> Message {
         let mut page = Page::default();
-        let room = message::room(&self.room, self.name.as_deref());
+        let room = message::room_and_id(&self.room, self.name.as_deref());
         if self.memberships.is_empty() {
             let of = match &self.user {
                 Some(user) => join(&[&words(" of "), &message::user(user)]),
@@ -78,8 +80,8 @@ impl Explanation {
             let then = if self.beside.may_be_in_a_call() {
                 ": there is nothing that I could clear."
             } else {
-                ": the state is clean. If a client still shows a call there, it is the client's own memory: \
-                 clearing its cache or signing in anew helps."
+                ": the state is clean. If a client still shows a call, that is the client's own cache: clear it, or \
+                 sign in again."
             };
             page.paragraph(&join(&[
                 &words("There is no open membership"),
@@ -97,22 +99,7 @@ impl Explanation {
                 ));
                 break;
             }
-            let membership = &one.membership;
-            let (mark, verdict) = match one.judgement.verdict {
-                Verdict::Active => ("🟢", "alive"),
-                Verdict::Unknown(_) => ("❔", "unknown, so left alone"),
-                Verdict::Stale(_) => ("👻", "dead"),
-            };
-            let heading = join(&[
-                &words(&format!("{mark} ")),
-                &message::user(&membership.owner.user),
-                &words(" on "),
-                &device(membership.owner.device.as_str()),
-                &words(" in "),
-                &room,
-                &words(&format!(": {verdict}")),
-            ]);
-            page.list(&heading, &self.lines(one), "");
+            page.list(&self.heading(one, &room), &self.lines(one), "");
         }
         for sentence in beside(&self.beside) {
             page.paragraph(&sentence);
@@ -122,8 +109,43 @@ impl Explanation {
             .iter()
             .map(|(key, why)| message::fill("{}: {}", &[&device(key.as_str()), &words(why)]))
             .collect();
-        page.list(&words("Keys that no client shows, and that I never clear by myself"), &malformed, "");
+        page.list(
+            &words("Malformed keys, which no client shows and I never clear by myself"),
+            &malformed,
+            "",
+        );
         page.done()
+    }
+
+    /// The verdict, what follows from it and when, and whose it is.
+    fn heading(&self, one: &Explained, room: &Message) -> Message {
+        let verdict = match one.judgement.verdict {
+            Verdict::Active => "🟢 active".to_owned(),
+            Verdict::Unknown(_) => "❔ unknown, so not touched".to_owned(),
+            Verdict::Stale(reason) => format!("👻 stale: {}", say::reason(reason)),
+        };
+        let owner = &one.membership.owner;
+        let then = self.what_follows(one).map_or_else(String::new, |then| format!("; {then}"));
+        join(&[
+            &words(&format!("{verdict}{then} · ")),
+            &message::user(&owner.user),
+            &words(" on "),
+            &device(owner.device.as_str()),
+            &words(" in "),
+            room,
+        ])
+    }
+
+    /// What becomes of a stale one, and when.
+    fn what_follows(&self, one: &Explained) -> Option<String> {
+        let Verdict::Stale(_) = one.judgement.verdict else { return None };
+        Some(match (one.due, &one.route, &one.held) {
+            (None, ..) => "not due: the reason is switched off, or its clock is paused".to_owned(),
+            (Some(_), Err(_), _) => "I cannot clear it".to_owned(),
+            (Some(at), ..) if at > self.now => format!("due {}", say::ago(at, self.now)),
+            (Some(_), _, Some(held)) => format!("due, but {held}"),
+            (Some(_), _, None) => "due".to_owned(),
+        })
     }
 
     fn lines(&self, one: &Explained) -> Vec<Message> {
@@ -135,9 +157,10 @@ impl Explanation {
             lines.push(format!("also: {}", others.join(", ")));
         }
         lines.push(format!(
-            "joined {}, newest event {}, expires {}",
+            "joined {}, last refreshed {}, {} {}",
             say::ago(membership.start, now),
             say::ago(membership.last_sign, now),
+            if membership.expires > now { "expires" } else { "expired" },
             say::ago(membership.expires, now)
         ));
         lines.push(match evidence.room_member {
@@ -145,8 +168,9 @@ impl Explanation {
             RoomMember::NotJoined { .. } => "in the room: no".to_owned(),
             RoomMember::Unknown => "in the room: could not be read".to_owned(),
         });
-        lines.push(match evidence.device {
-            Device::NotAsked => "device list: none may speak about this device".to_owned(),
+        let of_device = match evidence.device {
+            // Where lists say nothing, nothing is said of them.
+            Device::NotAsked => String::new(),
             Device::Unknown => {
                 "device list: could not be read, or does not show devices without keys".to_owned()
             }
@@ -157,20 +181,26 @@ impl Explanation {
             Device::Missing { by, seen_before } => format!(
                 "device list: missing from {}{}",
                 if by == ListKind::OwnList { "the homeserver's own" } else { "/keys/query" },
-                if seen_before { ", and it was there before" } else { ", where I never saw it" }
+                if seen_before {
+                    ", and it was there before"
+                } else {
+                    ", and never was there (it may have no keys)"
+                }
             ),
-        });
+        };
+        lines.push(of_device);
         let connection = match evidence.sfu {
-            Sfu::NotOurs => "call server: not asked; none of yours is known to be the one of this membership",
-            Sfu::Unknown => "call server: no answer that counts now",
+            Sfu::NotOurs if !self.has_sfu => "",
+            Sfu::NotOurs => "call server: not asked; this membership is on none of yours, as far as I know",
+            Sfu::Unknown => "call server: no answer that counts at the moment",
             Sfu::Listed if judgement.vetoed => {
-                "call server: connected, which outweighs all but leaving the room"
+                "call server: connected, which outweighs everything but leaving the room"
             }
             Sfu::Listed => "call server: connected, by a newer membership of the same device",
             Sfu::Absent { counts: true } => "call server: not connected",
             Sfu::Absent { counts: false } => {
-                "call server: not connected, which says nothing: it was never seen there, and it is not known for sure \
-                 what the room of this call is named there"
+                "call server: not connected, which proves nothing: I never saw it there, and do not know for sure what \
+                 this call's room is called there"
             }
         };
         let left = one.left_sfu.filter(|_| matches!(evidence.sfu, Sfu::Absent { .. }));
@@ -178,21 +208,16 @@ impl Explanation {
         let asked = one.sfu_asked.filter(|_| matches!(evidence.sfu, Sfu::Listed | Sfu::Absent { .. }));
         let asked = asked.map(|at| format!(" (asked {})", say::ago(at, now)));
         lines.push(format!("{connection}{}{}", left.unwrap_or_default(), asked.unwrap_or_default()));
-        if let Verdict::Stale(_) = judgement.verdict {
-            lines.push(match one.due {
-                Some(at) if at > now => format!("falls due {}", say::ago(at, now)),
-                Some(_) => "is due".to_owned(),
-                None => "does not fall due: the reason is switched off, or its clock is paused".to_owned(),
-            });
-        }
-        if let Some(held) = &one.held {
-            lines.push(format!("held back: {held}"));
+        if let (Some(held), Some(at)) = (&one.held, one.due)
+            && at > now
+        {
+            lines.push(format!("held back then: {held}"));
         }
         lines.push(match &one.route {
-            Ok(route) => format!("can be cleared by {}", route.replace('_', " ")),
+            Ok(route) => format!("can be cleared by: {route}"),
             Err(obstacle) => format!("cannot be cleared: {obstacle}"),
         });
         lines.push(format!("key {}", harmless(one.key.as_str())));
-        lines.iter().map(|line| words(line)).collect()
+        lines.iter().filter(|line| !line.is_empty()).map(|line| words(line)).collect()
     }
 }

@@ -2,20 +2,29 @@
 
 use super::page::{Page, words};
 use crate::{
-    command::{Mistake, Usage, all, usage},
+    command::{Group, Mistake, Usage, all, usage},
     render::Message,
 };
 
 /// The list of commands.
 pub fn commands(prefix: &str) -> Message {
-    let lines: Vec<_> =
-        all(prefix).iter().map(|usage| words(&format!("`{}`: {}", usage.line, usage.about))).collect();
     let mut page = Page::default();
-    page.say("I hang up Matrix calls that nobody is in any more. This is what you can ask me:");
-    page.list(&Message::default(), &lines, "");
+    page.say("I clear Matrix calls that nobody is in any more. You can ask me:");
+    for group in Group::ALL {
+        let lines: Vec<_> = all(prefix)
+            .iter()
+            .filter(|usage| usage.group == group)
+            .map(|usage| words(&format!("`{}`: {}", usage.line, usage.about)))
+            .collect();
+        let heading = match group {
+            Group::Look => "Look",
+            Group::Act => "Act",
+            Group::SetUp => "Set up",
+        };
+        page.list(&words(heading), &lines, "");
+    }
     page.say(&format!(
-        "A room is an id, an alias, a link, or its name (in quotes if there are spaces). \
-         `{prefix} help sweep` tells more about one command."
+        "A room is its name, an alias, a link or an id. `{prefix} help sweep` tells more about one command."
     ));
     page.done()
 }

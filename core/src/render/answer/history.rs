@@ -51,7 +51,7 @@ impl History {
     pub fn message(&self) -> Message {
         let mut page = Page::default();
         if self.lines.is_empty() {
-            page.say("Nothing of that is in my journal.");
+            page.say("No entries.");
             return page.done();
         }
         let entries: Vec<_> = self.lines.iter().map(|line| self.line(line)).collect();
@@ -74,13 +74,13 @@ impl History {
 
     fn line(&self, past: &Past) -> Message {
         let what = match past.outcome.as_deref() {
-            Some("cleared") => "hung up",
-            Some("spared") => "would have hung up",
-            Some("changed") => "left alone, it had changed:",
-            Some(_) => "could not hang up",
-            None => "do not know yet whether I hung up",
+            Some("cleared") => "cleared",
+            Some("spared") => "would have cleared",
+            Some("changed") => "not cleared, it had changed:",
+            Some(_) => "could not clear",
+            None => "not known yet whether cleared:",
         };
-        let reason = past.reason.map_or("by wish", say::reason);
+        let reason = past.reason.map_or("on request", say::reason);
         let detail =
             past.detail.as_deref().map(|d| format!(" ({})", message::harmless(d))).unwrap_or_default();
         let asked = match &past.asked_by {

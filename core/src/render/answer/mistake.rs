@@ -17,7 +17,7 @@ impl Mistake {
                 sentences(&[&format!("That is longer than any command ({LONGEST} bytes). {help}")])
             }
             Self::OpenQuote => sentences(&[
-                "A quote in your command is never closed; write names with quotes in them as \\' or \\\".",
+                "A quote in your command is never closed. Write a quote that belongs to a name as \\' or \\\".",
             ]),
             Self::Unknown { name, nearest } => {
                 let name = harmless(name);
@@ -38,19 +38,24 @@ impl Mistake {
 
 fn in_words(command: &str, wrong: &Wrong) -> String {
     match wrong {
-        Wrong::Missing(name) => format!("`{command}` needs one thing more: {name}"),
+        Wrong::Missing(name) if name.contains('|') => {
+            format!("`{command}` needs one of {}", name.replace('|', ", "))
+        }
+        Wrong::Missing(name) => format!("`{command}` needs a {name}"),
         Wrong::NoChoice { given, choices } => {
             let choices = if choices.is_empty() { "something else".to_owned() } else { choices.join(", ") };
-            format!("“{}” does not fit there; what does is: {choices}", harmless(given))
+            format!("“{}” is not understood there. Expected: {choices}", harmless(given))
         }
         Wrong::Unreadable { given, why } => format!("“{}” {why}", harmless(given)),
-        Wrong::TakesNothing { extra } => format!("`{command}` stands alone, without “{}”", harmless(extra)),
+        Wrong::TakesNothing { extra } => {
+            format!("`{command}` takes nothing after it, such as “{}”", harmless(extra))
+        }
         Wrong::Extra { extra } => {
             format!(
                 "`{command}` does not take “{}” as well; a name with spaces needs quotes",
                 harmless(extra)
             )
         }
-        Wrong::TooMuch => format!("`{command}` takes less than that"),
+        Wrong::TooMuch => format!("That is more than `{command}` takes"),
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::page::{Page, join, words};
 use crate::{
-    command::{GraceKey, PlanId, RoomName},
+    command::{GraceKey, ModeChange, PlanId, RoomName, UserName},
     ids::{RoomId, UserId},
     judge::policy::{Grace, Neighbour},
     mode::Mode,
@@ -30,44 +30,42 @@ pub fn version(version: &str) -> Message {
     one(&format!("rtc-janitor {version}"))
 }
 
-/// Somebody without a say asked for something.
+/// Somebody without authority asked for something.
 pub fn no_say(has: Option<i64>, needs: i64) -> Message {
     one(&match has {
         Some(has) => format!(
-            "I take commands here from people with power level {needs} or more, and yours is {has}. \
-             Somebody who may can raise it in the room's settings."
+            "I take commands here from power level {needs} up, and yours is {has}. Somebody with more can raise \
+             it in the room's settings."
         ),
-        None => "I take commands only from the people in admin_room.admins of my settings.".to_owned(),
+        None => "I take commands only from the users in admin_room.admins in my config file.".to_owned(),
     })
 }
 
 /// The sender is not in the room.
 pub fn not_here() -> Message {
-    one("I take commands only from people who are in this room.")
+    one("I take commands only from members of this room.")
 }
 
 /// A command came in too late.
 pub fn too_old(age: Duration) -> Message {
     one(&format!(
-        "That reached me only after {}, so it is too old: things may have changed. Say it again if it still holds. \
-         If that does not help, my clock and the homeserver's differ.",
+        "That reached me {} late, and things may have changed. Say it again if it still holds. If that does not \
+         help, my clock and the homeserver's differ.",
         say::span(age)
     ))
 }
 
 /// While it was looked at who gives a command, a later one made the janitor do less.
 pub fn overtaken() -> Message {
-    one(
-        "Not done: while I was looking at who says so, I was told to do less. Say it again if it still holds.",
-    )
+    one("Not done: while I checked who you are, somebody told me to do less. Say it again if it still holds.")
 }
 
 /// The sender's identity has changed since it was verified.
 pub fn identity_violated(user: &UserId) -> Message {
     let user = message::user(user);
     let text = words(
-        " used to be verified and now has another identity, so I take no commands from there: verify anew, or have \
-         the old verification withdrawn.",
+        " was verified and now has another identity, so I take no commands from it. Verify again, or withdraw the \
+         old verification.",
     );
     paragraph(&[&user, &text])
 }
@@ -100,7 +98,7 @@ pub fn undecryptable(user: &UserId) -> Message {
 /// A command that the last run did not finish.
 pub fn interrupted(prefix: &str) -> Message {
     one(&format!(
-        "I was restarted in the middle of that and do not know how far it came: look with `{prefix} status` or \
+        "I was restarted in the middle of that and do not know how far it got. Look with `{prefix} status` or \
          `{prefix} config`, and say it again if it still holds."
     ))
 }
@@ -112,17 +110,20 @@ pub fn working() -> Message {
 
 /// What was asked for cannot be told yet.
 pub fn has_not_seen_all() -> Message {
-    one("⏳ I have not seen all rooms yet since my start and cannot do that before. Ask again in a minute.")
+    one("⏳ I have not read all rooms since my start, and cannot do that before. Ask again in a minute.")
 }
 
 /// A plan was approved, and says itself what comes of it.
 pub fn under_way() -> Message {
-    one("👍 Taken up; how far it comes is told beside the plan.")
+    one("👍 Started. The plan's own message shows how far it is.")
 }
 
 /// Something failed that is not the asker's fault.
 pub fn failed(why: &str) -> Message {
-    one(&format!("That did not work: {}. Try again; my log says more.", message::harmless_sentence(why)))
+    one(&format!(
+        "That did not work: {}. Try again; my log has the details.",
+        message::harmless_sentence(why)
+    ))
 }
 
 /// A room that is not known by that name.
@@ -135,18 +136,39 @@ pub fn no_such_room(name: &RoomName, similar: &[(RoomId, Option<String>)], prefi
         RoomName::Name(_) if similar.is_empty() => {
             format!("I am in no room called “{named}”. `{prefix} rooms` lists where I am.")
         }
-        RoomName::Name(_) => format!("I am in no room called “{named}”. Did you mean one of these?"),
+        RoomName::Name(_) => {
+            if let [(id, name)] = similar {
+                let room = message::room(id, name.as_deref());
+                let before = format!("I am in no room called “{named}”. Did you mean ");
+                return paragraph(&[&words(&before), &room, &words("?")]);
+            }
+            format!("I am in no room called “{named}”. Did you mean one of these?")
+        }
     };
     list(&first, similar)
 }
 
+/// A user who is in no call that is known, by that name.
+pub fn no_such_user(name: &UserName) -> Message {
+    one(&format!("Nobody called {} has an open membership there.", harmless(&name.to_string())))
+}
+
+/// A name that several users have.
+pub fn several_users(name: &UserName, users: &[UserId]) -> Message {
+    let users: Vec<_> = users.iter().map(message::user).collect();
+    let mut page = Page::default();
+    page.say(&format!("“{}” fits several users; name one in full:", harmless(&name.to_string())));
+    page.list(&Message::default(), &users, "");
+    page.done()
+}
+
 /// A name that several rooms have.
 pub fn several_rooms(name: &RoomName, rooms: &[(RoomId, Option<String>)]) -> Message {
-    list(&format!("Several rooms are called “{}”; name one by its id:", harmless(&name.to_string())), rooms)
+    list(&format!("Several rooms go by “{}”; name one by its id:", harmless(&name.to_string())), rooms)
 }
 
 fn list(first: &str, rooms: &[(RoomId, Option<String>)]) -> Message {
-    let rooms: Vec<_> = rooms.iter().map(|(id, name)| message::room(id, name.as_deref())).collect();
+    let rooms: Vec<_> = rooms.iter().map(|(id, name)| message::room_and_id(id, name.as_deref())).collect();
     let mut page = Page::default();
     page.say(first);
     page.list(&Message::default(), &rooms, "");
@@ -159,25 +181,31 @@ pub fn no_such_alias(alias: &str) -> Message {
 }
 
 /// `mode`: what holds now. A plan under way asks for no mode: `plans_go_on`.
-pub fn mode(wish: Mode, holds: Mode, plans_go_on: bool, prefix: &str) -> Message {
-    let text = match (wish, holds) {
-        (Mode::Clean, Mode::Clean) => "🧹 Mode clean: from now on I hang up what is dead.".to_owned(),
-        (Mode::Report, _) => format!(
-            "🔍 Mode report: from now on I change nothing and say what I would hang up. `{prefix} mode clean` undoes \
+pub fn mode(change: ModeChange, holds: Mode, plans_go_on: bool, prefix: &str) -> Message {
+    let text = match (change, holds) {
+        (ModeChange::Reset, Mode::Clean) => {
+            "🧹 Clean mode, as in the config file: I clear what is stale.".to_owned()
+        }
+        (ModeChange::Reset, Mode::Report) => {
+            "🔍 Report mode, as in the config file: I change nothing and say what I would clear.".to_owned()
+        }
+        (ModeChange::To(Mode::Clean), Mode::Clean) => {
+            "🧹 Clean mode: from now on I clear what is stale.".to_owned()
+        }
+        (ModeChange::To(Mode::Report), _) => format!(
+            "🔍 Report mode: from now on I change nothing and say what I would clear. `{prefix} mode reset` undoes \
              this."
         ),
-        (Mode::Clean, Mode::Report) => format!(
-            "🔍 Still mode report: the settings of the machine I run on say janitor.mode = \"report\", and the \
-             stricter holds. Set it to \"clean\" there and restart me. What is due now, `{prefix} sweep` proposes as \
-             a plan that you can approve."
+        (ModeChange::To(Mode::Clean), Mode::Report) => format!(
+            "🔍 Still report mode: the config file says janitor.mode = \"report\", and the stricter of the two \
+             applies. Set it to \"clean\" there and restart me. `{prefix} sweep` proposes what is due now as a plan \
+             that you can approve."
         ),
     };
     if plans_go_on && holds == Mode::Report {
         sentences(&[
             &text,
-            &format!(
-                "A plan that was approved is still being carried out; `{prefix} pause` stops that, too."
-            ),
+            &format!("An approved plan is still being carried out; `{prefix} pause` stops that, too."),
         ])
     } else {
         one(&text)
@@ -209,30 +237,29 @@ pub fn pause_over() -> Message {
 pub fn resumed(was_paused: bool, mode: Mode) -> Message {
     one(&match (was_paused, mode) {
         (false, _) => "I was not paused.".to_owned(),
-        (true, mode) => format!("▶️ I go on, in mode {mode}."),
+        (true, mode) => format!("▶️ I go on, in {mode} mode."),
     })
 }
 
 /// `exclude` and `include`: a room or a user, shown.
 pub fn excluded(what: &Message, is_new: bool, prefix: &str) -> Message {
     let text = if is_new {
-        format!(" is left alone from now on. `{prefix} include` undoes this.")
+        format!(" is excluded from now on. `{prefix} include` undoes this.")
     } else {
-        " was left alone already.".to_owned()
+        " was excluded already.".to_owned()
     };
     paragraph(&[&words("🔕 "), what, &words(&text)])
 }
 
-/// A question about what is left alone by wish, and so is not judged.
+/// A question about what is excluded, and so is not judged.
 pub fn left_alone(what: &Message, by_settings: bool, prefix: &str) -> Message {
     let text = if by_settings {
-        " is left alone by the settings of the machine I run on (rooms.include, rooms.exclude, owners.exclude), so I \
-         do not judge or touch what is there."
+        " is excluded by the config file (rooms.include, rooms.exclude, owners.exclude), so I neither judge nor \
+         clear what is there."
             .to_owned()
     } else {
         format!(
-            " is left alone by command, so I do not judge or touch what is there. `{prefix} include` first, if you want \
-             me to."
+            " is excluded by command, so I neither judge nor clear what is there. `{prefix} include` ends that."
         )
     };
     paragraph(&[&words("🔕 "), what, &words(&text)])
@@ -242,11 +269,11 @@ pub fn left_alone(what: &Message, by_settings: bool, prefix: &str) -> Message {
 pub fn included(what: &Message, was_excluded: bool, by_settings: bool) -> Message {
     let text = match (was_excluded, by_settings) {
         (_, true) => {
-            " is still left alone: the settings of the machine I run on say so (rooms.exclude, owners.exclude), and \
-             the stricter holds."
+            " is still excluded by the config file (rooms.exclude, owners.exclude), and the stricter of the two \
+             applies."
         }
         (true, false) => " is looked after again.",
-        (false, false) => " was not left alone.",
+        (false, false) => " was not excluded.",
     };
     paragraph(&[&words("🔔 "), what, &words(text)])
 }
@@ -256,10 +283,10 @@ pub fn grace(key: GraceKey, now: Grace, is_reset: bool, prefix: &str) -> Message
     let name = key.as_str();
     let now = match now {
         Grace::Never => "never acted on".to_owned(),
-        Grace::After(span) => format!("acted on after it was seen for {}", say::span(span)),
+        Grace::After(span) => format!("acted on after {}", say::span(span)),
     };
     let undo = if is_reset {
-        "as the settings say".to_owned()
+        "that is the config file's".to_owned()
     } else {
         format!("`{prefix} grace {name} reset` undoes this")
     };
@@ -269,10 +296,10 @@ pub fn grace(key: GraceKey, now: Grace, is_reset: bool, prefix: &str) -> Message
 /// `breaker close`.
 pub fn breaker_closed(closed: &[Neighbour]) -> Message {
     if closed.is_empty() {
-        return one("No breaker was open: I believe them already.");
+        return one("No breaker was open: I trust all sources already.");
     }
     let names: Vec<_> = closed.iter().map(|neighbour| report::neighbour(*neighbour)).collect();
-    one(&format!("✅ I believe the {} again, by your word.", names.join(" and the ")))
+    one(&format!("✅ Breaker closed: I trust the {} again, on your word.", names.join(" and the ")))
 }
 
 /// `join`.
@@ -280,7 +307,7 @@ pub fn joined(room: &Message, is_looked_after: bool) -> Message {
     let then = if is_looked_after {
         " and look after its calls."
     } else {
-        ". Its calls are left alone all the same: the settings or an `exclude` say so."
+        ". It is excluded, so I leave its calls alone."
     };
     paragraph(&[&words("🚪 I joined "), room, &words(then)])
 }
@@ -308,10 +335,23 @@ pub fn left(room: &Message, prefix: &str) -> Message {
     ])
 }
 
+/// `leave` asks before it acts: `name` is how the room was called.
+pub fn sure_to_leave(room: &Message, name: &str, prefix: &str) -> Message {
+    paragraph(&[
+        &words("🚪 Leave "),
+        room,
+        &words(&format!(
+            "? Its calls would no longer be looked after, and unless everybody may join, somebody has to invite me \
+             back. To do it, send `{prefix} leave {} yes`.",
+            harmless(name).replace('`', "'")
+        )),
+    ])
+}
+
 /// `leave` of the admin room.
 pub fn stays_here() -> Message {
     one(
-        "I stay in the room where I am told what to do; name another one in the settings (admin_room.room) first.",
+        "This is where I take commands, so I stay. Name another admin room in the config file (admin_room.room) first.",
     )
 }
 
@@ -323,7 +363,7 @@ pub fn no_such_plan(id: &PlanId, prefix: &str) -> Message {
 /// A plan of which the journal cannot read any more what was shown.
 pub fn plan_unreadable(prefix: &str) -> Message {
     sentences(&[&format!(
-        "My journal cannot read that plan any more, so I do not know what it showed you. Nothing was cleared; \
+        "I can no longer read that plan in my journal, so I do not know what it showed you. Nothing was cleared; \
          `{prefix} sweep` makes a new one."
     )])
 }

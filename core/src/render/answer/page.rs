@@ -9,6 +9,9 @@ use crate::render::{
 /// The most entries that one list shows.
 pub(super) const MOST_ENTRIES: usize = 50;
 
+/// How much a last paragraph may have beyond the room for lists, in bytes.
+const SPARE: usize = 800;
+
 /// A message under construction.
 #[derive(Default)]
 pub(super) struct Page {
@@ -62,6 +65,23 @@ impl Page {
             self.say(format!("… and {} more. {rest}", entries.len() - shown).trim_end());
         }
         shown
+    }
+
+    /// Names in one paragraph, as many as there is room for.
+    pub(super) fn names(&mut self, before: &str, names: &[Message]) -> &mut Self {
+        let mut text = words(before);
+        for (index, name) in names.iter().enumerate() {
+            if self.text.size() + text.size() + name.size() > MOST_BYTES + SPARE {
+                text.push(&words(&format!(" and {} more", names.len() - index)));
+                break;
+            }
+            if index > 0 {
+                text.push(&words(", "));
+            }
+            text.push(name);
+        }
+        text.push(&words("."));
+        self.paragraph(&text)
     }
 
     fn add(&mut self, text: &Message) -> &mut Self {

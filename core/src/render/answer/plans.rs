@@ -26,7 +26,7 @@ pub struct ShownPlan<'a> {
     pub kind: PlanKind,
     /// The keys.
     pub proposals: &'a [Proposal],
-    /// How many are dead and not yet due, with when the next one is; of a sweep.
+    /// How many are stale and not yet due, with when the next one is; of a sweep.
     pub undue: (usize, Option<Timestamp>),
     /// What cannot be written, with what would help.
     pub blocked: &'a [(Proposal, String)],
@@ -55,7 +55,7 @@ impl ShownPlan<'_> {
         let number = count(proposals.len(), "membership", "memberships");
         if proposals.is_empty() {
             page.say(match self.kind {
-                PlanKind::Sweep => "🔍 There is nothing to hang up now.",
+                PlanKind::Sweep => "🔍 There is nothing to clear now.",
                 PlanKind::Clear if self.blocked.is_empty() => {
                     "🔍 There is nothing to clear there: no membership is open."
                 }
@@ -63,9 +63,9 @@ impl ShownPlan<'_> {
             });
         } else {
             page.say(&match self.kind {
-                PlanKind::Sweep => format!("📋 Plan `{id}`: hang up {number}. Nothing has been changed yet."),
+                PlanKind::Sweep => format!("📋 Plan `{id}`: clear {number}. Nothing has been changed yet."),
                 PlanKind::Clear => {
-                    format!("📋 Plan `{id}`: clear {number}, dead or alive. Nothing has been changed yet.")
+                    format!("📋 Plan `{id}`: clear {number}, active or not. Nothing has been changed yet.")
                 }
             });
         }
@@ -74,44 +74,49 @@ impl ShownPlan<'_> {
         if alive > 0 {
             let look = if alive == 1 { "looks" } else { "look" };
             page.say(&format!(
-                "⚠️ {alive} of them {look} alive and will be back within a second; only hanging up in the client ends \
-                 the call for them. Everybody in the call gets new keys meanwhile."
+                "⚠️ {alive} of them {look} active and will be back within a second; only leaving the call in the client \
+                 ends it for them. Clients will rotate the call's encryption keys (a short glitch is possible)."
             ));
         }
         if unknown > 0 {
             page.say(&format!(
-                "⚠️ Of {unknown} of them I cannot tell whether somebody is there. Whoever is will be back within a \
-                 second, and everybody in the call gets new keys."
+                "⚠️ I cannot tell whether anybody is there for {unknown} of them. Whoever is will be back within a second, \
+                 and clients will rotate the call's encryption keys."
             ));
         }
         let reserved = proposals.iter().filter(|proposal| proposal.reservation.is_some()).count();
         if reserved > 0 {
-            page.say(&format!("⚠️ {reserved} of them I would not hang up by myself; each says why."));
+            page.say(&format!("⚠️ {reserved} of them I would not clear by myself; each says why."));
         }
         let entries: Vec<_> = proposals.iter().map(|one| proposal(one, self.now)).collect();
         let shown = page.list(&Message::default(), &entries, "");
         if left_out > 0 {
             page.say(&format!(
-                "{} no part of this plan; give the same command again when it is carried out.",
+                "{} not part of this plan. Give the same command again once it is carried out.",
                 count(left_out, "more is", "more are")
             ));
         }
         let blocked: Vec<_> = self
             .blocked
             .iter()
-            .map(|(one, obstacle)| join(&[&proposal(one, self.now), &words(&format!(". {obstacle}"))]))
+            .map(|(one, obstacle)| {
+                join(&[&proposal(one, self.now), &words(&format!(". {}", say::capitalised(obstacle)))])
+            })
             .collect();
         page.list(&words("Left out"), &blocked, "");
         if let (undue @ 1.., next) = self.undue {
             let next = next.map_or_else(String::new, |at| format!(", the next {}", say::ago(at, self.now)));
             page.say(&format!(
-                "{} dead and not yet due{next}.",
+                "{} stale and not due yet{next}.",
                 count(undue, "membership is", "memberships are")
             ));
         }
         if !proposals.is_empty() {
             page.say(&if self.is_paused {
                 format!("I am paused: `{prefix} resume` first, then `{prefix} apply {id}` within 15 min.")
+            } else if proposals.iter().any(|one| one.may_be_there()) {
+                // No ✅ stands ready under it, for one slip of the thumb would do it.
+                format!("To carry it out, send `{prefix} apply {id}` within 15 min.")
             } else {
                 format!("React with ✅ or send `{prefix} apply {id}` within 15 min to carry it out.")
             });
@@ -128,7 +133,7 @@ fn in_order(proposals: &[Proposal]) -> Vec<&Proposal> {
 
 fn proposal(one: &Proposal, now: Timestamp) -> Message {
     let reason = match one.reason {
-        Some(reason) => format!("{}, seen {}", say::reason(reason), say::ago(one.since, now)),
+        Some(reason) => format!("{}, first noticed {}", say::reason(reason), say::ago(one.since, now)),
         None => harmless_why(&one.why),
     };
     let mark = match (one.is_alive, one.is_unknown) {
@@ -139,7 +144,7 @@ fn proposal(one: &Proposal, now: Timestamp) -> Message {
     let reservation = one
         .reservation
         .as_ref()
-        .map_or_else(String::new, |why| format!(". ⚠️ I would wait by myself: {}", harmless_why(why)));
+        .map_or_else(String::new, |why| format!(". ⚠️ By myself I would wait: {}", harmless_why(why)));
     let room = message::room(&one.room, one.room_name.as_deref());
     join(&[
         &words(mark),
@@ -247,19 +252,19 @@ impl Progress<'_> {
         let returned: Vec<_> = self
             .returned
             .iter()
-            .map(|proposal| Self::line(proposal, "alive, so its client joined again"))
+            .map(|proposal| Self::line(proposal, "active, so its client rejoined"))
             .collect();
         page.list(&words("Came back"), &returned, "");
         if self.kind == PlanKind::Clear && cleared > 0 {
             match (self.watched_until, self.returned.is_empty()) {
                 (Some(until), _) => page.say(&format!(
-                    "I look who comes back for another {} and add it here.",
+                    "Watching for another {}: whoever rejoins is added here.",
                     say::span(until.since(self.now))
                 )),
                 (None, true) => page.say("Nobody came back within 2 min."),
                 (None, false) => page.say(
-                    "Their calls end only when they hang up. A device that should not be in a call can be signed \
-                     out by its owner.",
+                    "Their calls end only when they leave them. The owner can sign out a device that should not be in a \
+                     call.",
                 ),
             };
         }
@@ -282,26 +287,29 @@ pub fn held_back(why: HeldBack) -> String {
     match why {
         HeldBack::Paused => "I am paused".into(),
         HeldBack::ExclusionUnknown => {
-            "nobody can tell which room an alias in rooms.exclude means, and it may be this one".into()
+            "an alias in rooms.exclude leads nowhere today, and it may mean this room".into()
         }
-        HeldBack::Excluded => "it is left alone by wish, set by command or in the settings".into(),
-        HeldBack::FirstSync => "I have not seen everything yet since my start".into(),
-        HeldBack::OneSighting => "I have seen it only once so far".into(),
+        HeldBack::Excluded => "it is excluded, by command or by the config file".into(),
+        HeldBack::FirstSync => "I have not read all rooms since my start".into(),
+        HeldBack::OneSighting => "I have noticed it only once so far".into(),
         HeldBack::TooYoung => "it is younger than janitor.minimum_age".into(),
         HeldBack::SentExpired => {
-            "its client still sends it, though it is over; I wait 75 min for another".into()
+            "its client sent it after its own expiry; I wait 75 min for a newer one".into()
         }
-        HeldBack::NotRefreshed => "I have to look once more after its grace".into(),
+        HeldBack::NotRefreshed => "I have to look once more after its grace period".into(),
         HeldBack::ClockSkew => "my clock and the homeserver's differ by over 30 s".into(),
         HeldBack::Breaker(neighbour) => {
-            format!("too many looked dead at once by the word of the {}", report::neighbour(neighbour))
+            format!(
+                "the breaker of the {} is open: too many turned stale at once",
+                report::neighbour(neighbour)
+            )
         }
         HeldBack::Quarantine => {
-            "it came back after an earlier clear, so that reason is not believed alone".into()
+            "it came back after an earlier clear, so that reason alone is not enough".into()
         }
         HeldBack::RemoteDeviceList => "only another server's device list says so".into(),
         HeldBack::SfuSilent => "the call server did not answer".into(),
-        HeldBack::OthersInEvent => "another device in the same event is not dead".into(),
+        HeldBack::OthersInEvent => "another device in the same event is not stale".into(),
         HeldBack::LongExpired => "it expired over 30 days ago; no client shows it".into(),
         HeldBack::NoRoute(blocked) => {
             let obstacle = report::obstacle(blocked);
@@ -310,7 +318,7 @@ pub fn held_back(why: HeldBack) -> String {
             // "I" stays what it is.
             if obstacle.starts_with("I ") { obstacle } else { first + letters.as_str() }
         }
-        HeldBack::RouteUnknown => "it could not be read who may write it".into(),
+        HeldBack::RouteUnknown => "I could not read who may write it".into(),
         HeldBack::Limit(limit) => match limit {
             Limit::Sweep => "limits.per_sweep is reached; it goes on within janitor.sweep_interval".into(),
             Limit::Room => {

@@ -46,7 +46,7 @@ pub struct Room {
     pub name: Option<String>,
     /// How many memberships are open.
     pub open: usize,
-    /// Whether it is left alone by wish.
+    /// Whether it is excluded.
     pub is_excluded: bool,
     /// What needs a person there.
     pub problems: Vec<Problem>,
@@ -75,7 +75,7 @@ impl Rooms {
             return page.done();
         }
         if self.only_problems && with_problems == 0 {
-            page.say("No room needs you: I may hang up dead calls wherever I am, and nothing is due that I cannot clear.");
+            page.say("No room needs you: I may clear memberships in every room I am in, and nothing is due that I cannot clear.");
             return page.done();
         }
         if self.rooms.is_empty() {
@@ -100,7 +100,7 @@ impl Rooms {
             &words(&heading),
             &entries,
             &if self.only_problems {
-                "Mend these first, and ask again.".to_owned()
+                "Fix these first, and ask again.".to_owned()
             } else {
                 format!(
                     "`{prefix} rooms problems` shows those that need you, `{prefix} calls` those with calls."
@@ -118,28 +118,26 @@ fn line(room: &Room) -> Message {
         add(&words(&format!(": {} in calls", count(room.open, "membership", "memberships"))));
     }
     if room.is_excluded {
-        add(&words(" (left alone by wish)"));
+        add(&words(" (excluded)"));
     }
     for problem in &room.problems {
         match problem {
             Problem::NoPower(blocked) => add(&words(&format!(". ⚠️ {}", report::obstacle(*blocked)))),
             Problem::CannotClear { number, why } => add(&words(&format!(
                 ". ⚠️ {} that I cannot clear. {why}",
-                count(*number, "dead membership", "dead memberships")
+                count(*number, "stale membership", "stale memberships")
             ))),
             Problem::NotJoined { inviter, error } => {
                 let by = inviter.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
                 let why = error.as_deref().unwrap_or("the join is under way");
-                add(&words(&format!(
-                    ". ⚠️ I was invited{by} and have not got in so far ({why}); I keep trying"
-                )));
+                add(&words(&format!(". ⚠️ I was invited{by} and could not join yet ({why}); I keep trying")));
             }
             Problem::SuccessorNotJoined { old, error } => {
                 let why = error.as_deref().unwrap_or("the join is under way");
                 add(&join(&[
                     &words(". ⚠️ It succeeds "),
                     &message::room(old, None),
-                    &words(&format!(", and I have not got in so far ({why}); I keep trying, or invite me")),
+                    &words(&format!(", and I could not join it yet ({why}); I keep trying, or invite me")),
                 ]));
             }
             Problem::NotInSuccessor(successor) => add(&join(&[

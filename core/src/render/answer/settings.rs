@@ -23,7 +23,7 @@ pub struct Settings {
     pub by_command: Vec<Setting>,
     /// What the file and the environment say.
     pub set: Vec<Setting>,
-    /// What is as it comes.
+    /// What has its default.
     pub defaults: Vec<Setting>,
     /// Whether the last are shown too.
     pub all: bool,
@@ -35,18 +35,19 @@ impl Settings {
         let mut page = Page::default();
         let lines = |settings: &[Setting]| settings.iter().map(line).collect::<Vec<_>>();
         if self.by_command.is_empty() {
-            page.say("Nothing is set by command.");
+            page.say("Nothing has been changed by command.");
         }
-        page.list(&words("Set by command, and how to undo it"), &lines(&self.by_command), "");
-        page.list(&words("From the settings of the machine I run on"), &lines(&self.set), "");
+        page.list(&words("Changed by command, and how to undo it"), &lines(&self.by_command), "");
+        page.list(&words("From the config file and the environment"), &lines(&self.set), "");
         if self.all {
             page.list(
-                &words("As they come"),
+                &words("Defaults"),
                 &lines(&self.defaults),
                 "`rtc-janitor config show` prints all of them.",
             );
         } else if !self.defaults.is_empty() {
-            let others = count(self.defaults.len(), "other is as it comes", "others are as they come");
+            let others =
+                count(self.defaults.len(), "other key has its default", "other keys have their default");
             page.say(&format!("{others}; `{prefix} config all` shows them."));
         }
         page.done()

@@ -32,7 +32,7 @@ pub struct Status<'a> {
     pub version: &'a str,
     /// What holds now.
     pub mode: Mode,
-    /// What the settings say.
+    /// What the config file says.
     pub mode_of_file: Mode,
     /// What a command said.
     pub mode_by_command: Option<Mode>,
@@ -46,7 +46,7 @@ pub struct Status<'a> {
     pub rooms: usize,
     /// How many of them need a person.
     pub problems: usize,
-    /// How many memberships look alive.
+    /// How many memberships are active.
     pub active: usize,
     /// How many are stale.
     pub stale: usize,
@@ -64,9 +64,9 @@ pub struct Status<'a> {
     pub leave_lags: LeaveLags,
     /// How many keys were cleared, or would have been, in the last hour, and how many may be.
     pub hour: (u32, u32),
-    /// How many keys are left alone because they came back.
+    /// How many keys are in quarantine.
     pub quarantined: usize,
-    /// How many rooms and users are left alone.
+    /// How many rooms and users are excluded.
     pub excluded: (usize, usize),
     /// What it cannot see.
     pub blind: Blind,
@@ -86,24 +86,24 @@ impl Status<'_> {
             }
             (Some(Pause::Until(until)), _) => {
                 format!(
-                    "⏸️ Paused, on again {} ({}): I write nothing.",
-                    say::ago(until, self.now),
-                    say::instant(until)
+                    "⏸️ Paused until {} ({}): I write nothing.",
+                    say::instant(until),
+                    say::ago(until, self.now)
                 )
             }
-            (None, Mode::Clean) => "🧹 Mode clean: I hang up what is dead.".to_owned(),
-            (None, Mode::Report) => "🔍 Mode report: I change nothing and say what I would.".to_owned(),
+            (None, Mode::Clean) => "🧹 Clean mode: I clear what is stale.".to_owned(),
+            (None, Mode::Report) => "🔍 Report mode: I change nothing and say what I would clear.".to_owned(),
         };
         page.say(&format!("{first}{}", self.whence()));
         if !self.has_seen_all {
-            page.say("⏳ I have not seen all rooms yet since my start: what I count here is not all.");
+            page.say("⏳ I have not read all rooms since my start: these counts are not complete.");
         }
         let blocked = match self.blocked {
             0 => String::new(),
             number => format!(", {number} that I cannot clear"),
         };
         let mut lines = vec![format!(
-            "{} in calls: {} alive, {} dead ({} due{blocked}), {} unknown",
+            "{}: {} active, {} stale ({} due{blocked}), {} unknown",
             count(self.active + self.stale + self.unknown, "membership", "memberships"),
             self.active,
             self.stale,
@@ -118,22 +118,23 @@ impl Status<'_> {
         };
         lines.push(format!("{} watched{problems}", count(self.rooms, "room", "rooms")));
         lines.push(match self.last_sweep {
-            Some(at) => format!("last looked {}", say::ago(at, self.now)),
-            None => "have not looked yet since my start".to_owned(),
+            Some(at) => format!("last sweep {}", say::ago(at, self.now)),
+            None => "no sweep yet since my start".to_owned(),
         });
-        lines.extend(self.neighbours.iter().map(|neighbour| self.neighbour(neighbour)));
+        let set_up = self.neighbours.iter().filter(|(_, health, _)| *health != NeighbourHealth::NotSetUp);
+        lines.extend(set_up.map(|neighbour| self.neighbour(neighbour)));
         lines.extend(say::leave_lags(&self.leave_lags));
-        let verb = if self.mode == Mode::Clean { "hung up" } else { "found to hang up" };
-        lines.push(format!("{} of at most {} {verb} within the last hour", self.hour.0, self.hour.1));
+        let verb = if self.mode == Mode::Clean { "cleared" } else { "would have cleared" };
+        lines.push(format!("{verb} in the last hour: {} (limit {}; plans aside)", self.hour.0, self.hour.1));
         if self.quarantined > 0 {
             lines.push(format!(
-                "{} left alone for a while because they came back",
-                count(self.quarantined, "membership is", "memberships are")
+                "{} in quarantine: rejoined after being cleared",
+                count(self.quarantined, "membership", "memberships")
             ));
         }
         if self.excluded != (0, 0) {
             lines.push(format!(
-                "left alone by wish: {}, {}",
+                "excluded: {}, {}",
                 count(self.excluded.0, "room", "rooms"),
                 count(self.excluded.1, "rule for users", "rules for users")
             ));
@@ -149,12 +150,12 @@ impl Status<'_> {
     fn whence(&self) -> String {
         match self.mode_by_command {
             _ if self.journal_is_new && self.mode_of_file == Mode::Clean => format!(
-                " (My journal is new, and what was set by command is forgotten: I stay so until somebody says \
+                " (My journal is new, and what was set by command is forgotten: this holds until somebody says \
                  `{} mode clean`.)",
                 self.prefix
             ),
-            Some(wish) if wish != self.mode_of_file => format!(
-                " (The settings say {}, a command said {wish}; the stricter holds.)",
+            Some(by_command) if by_command != self.mode_of_file => format!(
+                " (The config file says {}, a command said {by_command}; the stricter of the two applies.)",
                 self.mode_of_file
             ),
             _ => String::new(),
@@ -168,13 +169,11 @@ impl Status<'_> {
         let name = match neighbour {
             Neighbour::Homeserver => "homeserver",
             Neighbour::DeviceLists => "device lists",
-            Neighbour::Sfu => "call server (SFU)",
+            Neighbour::Sfu => "call server",
         };
         let health = match health {
             NeighbourHealth::Answers => "answers".to_owned(),
-            NeighbourHealth::Settling => {
-                "is only just back; its word counts again in a few minutes".to_owned()
-            }
+            NeighbourHealth::Settling => "only just back; its word counts again in a few minutes".to_owned(),
             NeighbourHealth::Away(why, since) => {
                 let why = why.as_deref().map_or_else(|| "does not answer".to_owned(), harmless_sentence);
                 let since = since.map(|since| format!(", for {} now", say::span(self.now.since(since))));
@@ -194,13 +193,13 @@ impl Status<'_> {
                 let next =
                     if *until > self.now { say::ago(*until, self.now) } else { "when one is due".into() };
                 format!(
-                    "; not believed, for too many looked dead at once: I try one {next}, and go on if it stays \
-                     away; `{} breaker close {neighbour}` ends it",
+                    "; its breaker is open, as too many turned stale at once: I clear one as a probe {next}; \
+                     `{} breaker close {neighbour}` ends that",
                     self.prefix
                 )
             }
             breaker::State::Probing { until, .. } => format!(
-                "; on trial (too many looked dead at once), believed again {} if the one I tried stays away",
+                "; its breaker is half open: it closes {} if the probe stays away",
                 say::ago(*until, self.now)
             ),
         };

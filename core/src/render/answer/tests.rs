@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    command::{GraceKey, PlanId, RoomName},
+    command::{GraceKey, ModeChange, PlanId, RoomName},
     guard::breaker,
     ids::{RoomId, UserId},
     judge::{
@@ -204,7 +204,8 @@ fn calls_says_who_seems_to_be_in_which_call() {
         now: NOW,
     };
     let nobody = Calls { calls: Vec::new(), ..calls.clone() };
-    let nobody_here = Calls { only: Some(message::room(&room(), Some("Team"))), ..nobody.clone() };
+    let nobody_here =
+        Calls { only: Some(Only::Room(message::room(&room(), Some("Team")))), ..nobody.clone() };
     insta::assert_snapshot!(all(&[
         calls.message(PREFIX),
         nobody.message(PREFIX),
@@ -218,7 +219,7 @@ fn a_long_list_is_cut_with_a_count_and_the_way_to_the_rest() {
     let call = Call { room: room(), name: None, is_excluded: false, callers, beside: Beside::default() };
     let text = Calls { calls: vec![call], only: None, now: NOW }.message(PREFIX);
     assert!(text.plain.len() + text.html.len() < message::MOST_BYTES + 1000);
-    assert!(text.plain.contains(" more. Ask about one room: `!janitor calls <room>`."), "{}", text.plain);
+    assert!(text.plain.contains("… and 495 more: `!janitor calls !b:example.org`"), "{}", text.plain);
     let wide = "\"".repeat(300);
     let callers = (0..50).map(|_| caller(&wide, Verdict::Active, None)).collect::<Vec<_>>();
     let call = Call {
@@ -234,7 +235,9 @@ fn a_long_list_is_cut_with_a_count_and_the_way_to_the_rest() {
         "{}",
         text.plain.len() + text.html.len()
     );
-    assert!(text.plain.contains(" more. Ask about one room"), "{}", text.plain);
+    // Where somebody is, is said of every room.
+    let named = text.plain.matches(&"\"".repeat(80)).count();
+    assert!(text.plain.contains("People are also in") && named >= 15, "{named}: {}", text.plain);
 }
 
 fn explained(device: &str, sent: Timestamp, evidence: Evidence) -> Explained {
@@ -308,6 +311,7 @@ fn explain_says_what_speaks_for_and_against_each() {
         ],
         malformed: vec![("_odd <key>".into(), "no device_id")],
         beside: Beside::default(),
+        has_sfu: true,
         now: NOW,
     };
     let clean = Explanation { memberships: Vec::new(), malformed: Vec::new(), ..explanation.clone() };
@@ -402,8 +406,11 @@ fn what_there_is_no_room_to_show_is_no_part_of_a_plan() {
     let Message { plain, html } = &message;
     assert!(plain.len() + html.len() < message::MOST_BYTES + 1000);
     assert!(part.len() > 10 && part.len() < dead.len(), "{}", part.len());
-    assert!(plain.contains(&format!("hang up {} memberships", part.len())), "{plain}");
-    assert!(plain.contains(&format!("{} more are no part of this plan", dead.len() - part.len())), "{plain}");
+    assert!(plain.contains(&format!("clear {} memberships", part.len())), "{plain}");
+    assert!(
+        plain.contains(&format!("{} more are not part of this plan", dead.len() - part.len())),
+        "{plain}"
+    );
     for one in &dead {
         let device = one.owners[0].device.as_str();
         assert_eq!(part.contains(one), plain.contains(&format!("on {device} in")), "{device}");
@@ -624,10 +631,10 @@ fn every_short_answer() {
         no_such_room(&named, &similar, PREFIX),
         several_rooms(&named, &similar),
         no_such_alias("#x:example.org"),
-        mode(Mode::Clean, Mode::Clean, true, PREFIX),
-        mode(Mode::Clean, Mode::Report, false, PREFIX),
-        mode(Mode::Report, Mode::Report, false, PREFIX),
-        mode(Mode::Report, Mode::Report, true, PREFIX),
+        mode(ModeChange::To(Mode::Clean), Mode::Clean, true, PREFIX),
+        mode(ModeChange::To(Mode::Clean), Mode::Report, false, PREFIX),
+        mode(ModeChange::To(Mode::Report), Mode::Report, false, PREFIX),
+        mode(ModeChange::To(Mode::Report), Mode::Report, true, PREFIX),
         paused(Some(NOW + Duration::from_hours(2)), NOW, PREFIX),
         paused(None, NOW, PREFIX),
         pause_over(),

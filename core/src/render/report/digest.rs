@@ -22,9 +22,9 @@ pub struct Digest {
     pub since: Timestamp,
     /// Until when.
     pub now: Timestamp,
-    /// How long each membership had been seen to be dead before it was emptied, by reason.
+    /// How long each membership had been seen to be stale before it was cleared, by reason.
     pub cleared: BTreeMap<Reason, Vec<Duration>>,
-    /// The same in mode `report`.
+    /// The same in report mode.
     pub would_clear: BTreeMap<Reason, Vec<Duration>>,
     /// How many were emptied by plans that somebody had approved.
     pub by_plan: usize,
@@ -68,13 +68,13 @@ impl Digest {
             return None;
         }
         let mut lines = vec![format!("📅 The last {}:", words::span(self.now.since(self.since)))];
-        for (did, by_reason) in [("Hung up", &self.cleared), ("Would have hung up", &self.would_clear)] {
+        for (did, by_reason) in [("Cleared", &self.cleared), ("Would have cleared", &self.would_clear)] {
             for (reason, spans) in by_reason {
                 let mut spans = spans.clone();
                 spans.sort_unstable();
                 let (half, longest) = (spans[spans.len() / 2], spans[spans.len() - 1]);
                 lines.push(format!(
-                    "{did} {}: {} (seen for {} before, at most {})",
+                    "{did} {}: {} (noticed {} before, at most {})",
                     memberships(spans.len()),
                     words::reason(*reason),
                     words::span(half),
@@ -83,10 +83,10 @@ impl Digest {
             }
         }
         if self.by_plan > 0 {
-            lines.push(format!("Hung up {} by plans that were approved.", memberships(self.by_plan)));
+            lines.push(format!("Cleared {} by approved plans.", memberships(self.by_plan)));
         }
         if self.blocked > 0 {
-            lines.push(format!("Could not hang up {}.", memberships(self.blocked)));
+            lines.push(format!("Could not clear {}.", memberships(self.blocked)));
         }
         if let Some(lags) = words::leave_lags(&self.leave_lags) {
             lines.push(format!("The {lags}."));

@@ -13,10 +13,10 @@ use crate::{
 /// The journal is new, and the account is not.
 pub fn journal_is_new(prefix: &str) -> Message {
     sentences(&[
-        "🆕 My journal is new, though I have spoken here before: pauses, exclusions, graces and the mode that \
-         were set by command are forgotten.",
+        "🆕 My journal is new, though I have spoken here before: pauses, exclusions, grace periods and the mode set \
+         by command are forgotten.",
         &format!(
-            "I stay in mode report until somebody says `{prefix} mode clean`; set anew first what still holds."
+            "I stay in report mode until somebody says `{prefix} mode clean`. First set again what still holds."
         ),
     ])
 }
@@ -25,8 +25,8 @@ pub fn journal_is_new(prefix: &str) -> Message {
 pub fn another_watch(device: &DeviceId, last_seen: Timestamp, now: Timestamp) -> Message {
     sentences(&[&format!(
         "👥 Another rtc-janitor is signed in to my account: its watch device {} was last seen {}. It knows nothing \
-         of what is set by command here, nor I of what is set there. Stop one of us; if that is none of yours, \
-         change the password of my account.",
+         of what is set by command here, nor I of what is set there. Stop one of us. If it is not yours, change \
+         my account's password.",
         harmless(device.as_str()),
         words::ago(last_seen, now)
     )])
@@ -35,8 +35,8 @@ pub fn another_watch(device: &DeviceId, last_seen: Timestamp, now: Timestamp) ->
 /// Something in the journal cannot be read.
 pub fn unreadable(what: &str) -> Message {
     sentences(&[&format!(
-        "🧩 My journal is damaged: I cannot read {}. I take that as unknown, and clear nothing on the strength \
-         of it; my log says more.",
+        "🧩 My journal is damaged: I cannot read {}. I treat that as unknown and clear nothing because of it; my \
+         log has the details.",
         harmless(what)
     )])
 }
@@ -44,8 +44,8 @@ pub fn unreadable(what: &str) -> Message {
 /// An approved plan cannot be read.
 pub fn unreadable_plan(plan: &str, prefix: &str) -> Message {
     sentences(&[&format!(
-        "🧩 My journal is damaged: I cannot read how far the approved plan `{}` came. I do not go on with it; \
-         `{prefix} sweep` proposes a new one.",
+        "🧩 My journal is damaged: I cannot read how far the approved plan `{}` got, so I do not go on with \
+         it. `{prefix} sweep` proposes a new one.",
         harmless(plan)
     )])
 }

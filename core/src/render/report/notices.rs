@@ -22,14 +22,14 @@ use crate::{
 pub fn lost_power(room: &RoomId, name: Option<&str>, blocked: Blocked) -> Message {
     let room = message::room(room, name);
     let why = message::words(&obstacle(blocked));
-    message::fill("⚠️ I can no longer hang up dead calls in {}. {}.", &[&room, &why])
+    message::fill("⚠️ I can no longer clear memberships in {}. {}.", &[&room, &why])
 }
 
 /// The homeserver has ended the session of one of the janitor's devices.
 pub fn signed_out(device: &str, why: &str) -> Message {
     sentences(&[&format!(
-        "🛑 The homeserver has ended the session of my {device} device ({}). I stop now; whoever runs me has to \
-         start me again, which signs in anew by password, or give me a new access token.",
+        "🛑 The homeserver has ended the session of my {device} device ({}). I stop now. Start me \
+         again, which signs in anew by password, or give me a new access token.",
         message::harmless(why)
     )])
 }
@@ -37,8 +37,8 @@ pub fn signed_out(device: &str, why: &str) -> Message {
 /// Nothing is written, because of something in the configuration that cannot be known today.
 pub fn writes_forbidden(why: &str) -> Message {
     sentences(&[&format!(
-        "🛑 I clear nothing for now: {}. I keep asking; naming the room by its id in the configuration helps at \
-         once.",
+        "🛑 I clear nothing for now: {}. I keep asking. Name the room by its id in the config file, and I go on \
+         at once.",
         message::harmless(why)
     )])
 }
@@ -46,7 +46,7 @@ pub fn writes_forbidden(why: &str) -> Message {
 /// An alias leads somewhere again, and writes are allowed.
 pub fn writes_allowed(alias: &str) -> Message {
     sentences(&[&format!(
-        "✅ {} leads to a room again, so I know what to leave alone.",
+        "✅ {} leads to a room again, so I know what is excluded. I go on.",
         message::harmless(alias)
     )])
 }
@@ -54,8 +54,7 @@ pub fn writes_allowed(alias: &str) -> Message {
 /// It ends, because of something on its own machine.
 pub fn cannot_go_on(why: &str) -> Message {
     sentences(&[&format!(
-        "🛑 I cannot go on and stop now: {}. Calls are not looked after until whoever runs me has mended that \
-         and started me again.",
+        "🛑 I cannot go on and stop now: {}. No call is looked after until that is fixed and I am started again.",
         message::harmless(why)
     )])
 }
@@ -63,8 +62,8 @@ pub fn cannot_go_on(why: &str) -> Message {
 /// What would let the bot clear a key.
 pub fn obstacle(blocked: Blocked) -> String {
     match blocked {
-        Blocked::OnlyItsOwner => "Its key may be written by its owner alone, at any power level; \
-                                  the owner can join and leave a call from the same client"
+        Blocked::OnlyItsOwner => "Only its owner may write its key, at any power level; \
+                                  the owner can join and leave a call with the same client"
             .into(),
         Blocked::OwnerHasAsMuchPower => {
             "In this room version I need a higher power level than its owner has".into()
@@ -73,14 +72,14 @@ pub fn obstacle(blocked: Blocked) -> String {
             "My power level here is {has} and call memberships need {needs}: raise mine, or lower \
              org.matrix.msc3401.call.member in the room's permissions"
         ),
-        Blocked::NotAUserKey => "Its key is not one that this room version lets anybody write".into(),
+        Blocked::NotAUserKey => "This room version lets nobody write its key".into(),
         Blocked::NotInTheRoom => "I am not in the room: invite me".into(),
     }
 }
 
 /// What would let the bot act on the device list of another server.
 pub fn remote_device_list() -> String {
-    "Its owner's account is on another server, whose device lists I only know at second hand: set \
+    "Its owner is on another server, whose device lists reach me second-hand: set \
      janitor.remote_device_lists = true if I am to act on them"
         .into()
 }
@@ -99,8 +98,8 @@ pub fn breaker(change: &breaker::Change, now: Timestamp) -> Message {
     match *change {
         breaker::Change::Opened { neighbour: of, turned, living, until } => sentences(&[
             &format!(
-                "🛑 {turned} of {living} devices that were in calls looked dead all at once, by the {}. That is \
-                 more likely its mistake than theirs, so I hang up nothing on that evidence.",
+                "🛑 {turned} of {living} devices in calls turned stale at once by the {}. An error there is more \
+                 likely than so many gone, so I clear nothing on that evidence (its breaker is open).",
                 match of {
                     Neighbour::Homeserver | Neighbour::DeviceLists => {
                         format!("{} of the homeserver", neighbour(of))
@@ -108,15 +107,15 @@ pub fn breaker(change: &breaker::Change, now: Timestamp) -> Message {
                     Neighbour::Sfu => neighbour(of).to_owned(),
                 }
             ),
-            &format!("I try one {}, and go on if it stays away.", words::ago(until, now)),
+            &format!("I clear one {} as a probe, and go on if it stays away.", words::ago(until, now)),
         ]),
         breaker::Change::StaysOpen { neighbour: of, until } => sentences(&[&format!(
-            "🛑 The one that I tried came back, so the word of the {} is still wrong. I try again {}.",
+            "🛑 The probe came back, so the {} cannot be trusted yet: its breaker stays open. I try another {}.",
             neighbour(of),
             words::ago(until, now)
         )]),
         breaker::Change::Closed { neighbour: of } => sentences(&[&format!(
-            "✅ The one that I tried stayed away: I believe the {} again.",
+            "✅ The probe stayed away: I trust the {} again (its breaker is closed).",
             neighbour(of)
         )]),
     }
@@ -149,25 +148,25 @@ pub fn came_back(
     let span = message::words(&words::span(until.since(now)));
     // Element Call tries to connect again for 35 s, and then says "Reconnecting…" for ever.
     let advice = message::words(if lost_call_server {
-        " Some clients that lost the call server never connect to it again: whoever sees or hears nobody in a call \
+        " Some clients that lost the call server never reconnect: whoever sees or hears nobody in a call \
          should reload the client."
     } else {
         ""
     });
     message::fill(
-        "↩️ {} on {} came back to the call in {} right after I hung it up ({}), so it was alive. I do not use that \
-         reason alone against it again for {}. Sorry for the flicker.{}",
+        "↩️ {} on {} rejoined the call in {} right after I cleared it ({}), so it was active. For {} I do not \
+         act on that reason alone there. Sorry for the flicker.{}",
         &[&user, &devices, &room, &reason, &span, &advice],
     )
 }
 
 /// The clear overwrote something newer than what was judged.
 pub fn overwrote(whose: &Whose, is_left_alone: bool) -> Message {
-    let next = if is_left_alone { "; I leave it alone" } else { "" };
+    let next = if is_left_alone { ". I leave it alone for now" } else { "" };
     let (room, user, devices) = about(whose);
     message::fill(
-        "⚠️ In {} I hung up {} on {}, and it had joined anew in the instant between my last look and my write. A \
-         live client comes back by itself within a second{}.",
+        "⚠️ In {} I cleared {} on {}, which had rejoined in the instant between my last read and my write. An \
+         active client comes back by itself within a second{}.",
         &[&room, &user, &devices, &message::words(next)],
     )
 }
@@ -192,7 +191,7 @@ pub fn removed(
         message::fill(" ({})", &[&Message { plain: harmless(reason), html: Html::escaped(reason) }])
     });
     message::fill(
-        "🚪 I was {} {}{}{}. Calls there are no longer looked after; invite me to change that.",
+        "🚪 I was {} {}{}{}. I no longer look after its calls; to change that, invite me.",
         &[&how, &message::room(room, name), &by, &reason],
     )
 }
@@ -202,14 +201,14 @@ pub fn upgraded(old: &RoomId, name: Option<&str>, new: &RoomId, has_joined: bool
     let template = if has_joined {
         "⬆️ {} was upgraded; I joined its successor {}."
     } else {
-        "⬆️ {} was upgraded to {}, which I cannot join. Invite me there to have its calls looked after."
+        "⬆️ {} was upgraded to {}, which I cannot join. Invite me there, and I look after its calls."
     };
     message::fill(template, &[&message::room(old, name), &message::room(new, None)])
 }
 
 /// The admin room could not be reached and is back.
 pub fn admin_room_back(away: Duration) -> Message {
-    sentences(&[&format!("I could not speak here for {} and hung up nothing meanwhile.", words::span(away))])
+    sentences(&[&format!("I could not speak here for {} and cleared nothing meanwhile.", words::span(away))])
 }
 
 /// Our clock and the server's differ.
@@ -217,8 +216,8 @@ pub fn clock_skew(ours: Timestamp, theirs: Timestamp) -> Message {
     let (ahead, apart) =
         if ours > theirs { ("ahead of", ours.since(theirs)) } else { ("behind", theirs.since(ours)) };
     sentences(&[&format!(
-        "🕰️ The clock of the machine I run on is {} {ahead} the homeserver's. I hang up nothing until they \
-         agree within 30 s; check the time service on both.",
+        "🕰️ My machine's clock is {} {ahead} the homeserver's. I clear nothing until they agree within 30 s: \
+         check the time service on both.",
         words::span(apart)
     )])
 }
@@ -251,8 +250,8 @@ pub fn slow_leaves(lags: &LeaveLags) -> Message {
     let (owners, me) = (lags.count_owed(Leaver::Owner), lags.count_owed(Leaver::Janitor));
     let mut message = sentences(&[
         &format!(
-            "🐌 Calls end slowly here: of {} that were gone from the call server in the last day, half stood in their \
-             rooms for {median} or longer. {owners} were ended in their owners' names, {me} by me.",
+            "🐌 Calls end slowly here: of {} whose devices left the call server in the last day, half stayed in their \
+             rooms for {median} or longer. {owners} were ended by their owners, {me} by me.",
             memberships(owners + me)
         ),
         "The likely cause: the call server does not tell the authorisation service (lk-jwt-service) who is gone, so \
@@ -269,7 +268,7 @@ pub fn slow_leaves(lags: &LeaveLags) -> Message {
 /// The homeserver would not take a message as it was.
 pub fn not_taken(why: &str) -> Message {
     sentences(&[&format!(
-        "I had something to say here that the homeserver does not take ({}); my log says when.",
+        "I had something to say here that the homeserver refused ({}); my log has the details.",
         message::harmless(why)
     )])
 }
@@ -277,14 +276,14 @@ pub fn not_taken(why: &str) -> Message {
 /// The first start of the chat device.
 pub fn first_start(recovery_key_file: &str) -> Message {
     sentences(&[&format!(
-        "🔑 This is my first start with encryption. The recovery key of my account is in {} on the machine I \
-         run on: keep a copy in a safe place. With it a new device of mine is trusted without anybody \
-         verifying it again (admin_room.recovery_key_file).",
+        "🔑 My first start with encryption. My account's recovery key is in {} on my machine: keep a copy in a \
+         safe place. With it a new device of mine is trusted without being verified again \
+         (admin_room.recovery_key_file).",
         message::harmless(recovery_key_file)
     )])
 }
 
 /// The chat device works, but its keys are not as they should be.
 pub fn keys_incomplete(why: &str) -> Message {
-    sentences(&[&format!("🔑 My chat device works, but people may see it as unverified: {why}.")])
+    sentences(&[&format!("🔑 My chat device works, but clients may show it as unverified: {why}.")])
 }

@@ -13,7 +13,7 @@ pub struct Start<'a> {
     pub version: &'a str,
     /// What holds.
     pub mode: Mode,
-    /// What the settings of the machine say.
+    /// What the config file says.
     pub mode_of_file: Mode,
     /// What a command said.
     pub mode_by_command: Option<Mode>,
@@ -27,51 +27,84 @@ pub struct Start<'a> {
     pub open: usize,
     /// What it cannot see.
     pub blind: Blind,
+    /// Whether it has never said this in the room before: only then it explains itself.
+    pub is_first: bool,
+    /// Whether `admin_room.alert` names anybody.
+    pub has_alert: bool,
     /// What commands begin with.
     pub prefix: &'a str,
     /// Now.
     pub now: Timestamp,
 }
 
+/// The same, said in place of the first word after an earlier start, since which there were so many.
+pub fn restarted(hello: &Message, times: i64, since: Timestamp, now: Timestamp) -> Message {
+    let times = if times == 1 { "Restarted".to_owned() } else { format!("Restarted {times} times") };
+    let line =
+        sentences(&[&format!("{times} since {}, last at {}.", words::instant(since), words::instant(now))]);
+    let mut message = hello.clone();
+    message.plain.push('\n');
+    message.push(&line);
+    message
+}
+
 impl Start<'_> {
     /// The message.
     pub fn message(&self) -> Message {
+        let counted = |number, one, several| {
+            if number == 1 { format!("1 {one}") } else { format!("{number} {several}") }
+        };
+        let rooms = match self.rooms {
+            0 => "no room yet: invite me into those whose calls I am to look after".to_owned(),
+            rooms => format!(
+                "{} with {}",
+                counted(rooms, "room", "rooms"),
+                counted(self.open, "open membership", "open memberships")
+            ),
+        };
         let mode = self.mode;
-        let rooms = if self.rooms == 1 { "1 room".to_owned() } else { format!("{} rooms", self.rooms) };
-        let open =
-            if self.open == 1 { "1 membership".to_owned() } else { format!("{} memberships", self.open) };
-        let first = format!(
-            "👋 rtc-janitor {} is watching {rooms} with {open} in calls, in mode “{mode}”.",
-            self.version
-        );
-        let blind = self.blind.sentence();
+        let first = format!("👋 rtc-janitor {} is watching {rooms}. I am in {mode} mode.", self.version);
         let prefix = self.prefix;
         let next = match (self.mode, self.mode_of_file) {
             (Mode::Clean, _) => {
-                format!(
-                    "I hang up what is dead and say so here. To only be told, say `{prefix} mode report`."
-                )
+                format!("I clear what is stale and say so here. `{prefix} mode report` stops the clearing.")
             }
             (Mode::Report, Mode::Report) => format!(
-                "I change nothing and say here what I would hang up. When you have seen enough to trust it, set \
-                 janitor.mode = \"clean\" in my settings and restart me; `{prefix} sweep` proposes single plans meanwhile."
+                "I change nothing and say here what I would clear. When you have seen enough to trust it, set \
+                 janitor.mode = \"clean\" in the config file and restart me. Until then `{prefix} sweep` proposes \
+                 single plans."
             ),
             (Mode::Report, Mode::Clean) if self.journal_is_new => format!(
-                "My settings say “clean”, but my journal is new, so I change nothing until somebody says \
-                 `{prefix} mode clean`: what was set by command is forgotten."
+                "The config file says “clean”, but my journal is new: what was set by command is forgotten, and I \
+                 change nothing until somebody says `{prefix} mode clean`."
             ),
             (Mode::Report, Mode::Clean) => format!(
-                "My settings say “clean”, but a command said “report”, and the stricter holds: I change nothing. \
-                 `{prefix} mode clean` undoes that."
+                "The config file says “clean”, a command said “report”, and the stricter of the two applies: I change \
+                 nothing. `{prefix} mode reset` undoes the command."
             ),
         };
         let next = match self.mode_by_command {
             Some(Mode::Clean) if self.mode_of_file == Mode::Report => {
-                format!("{next} (A command said “clean”; of it and the settings the stricter holds.)")
+                format!("{next} (A command said “clean”; the stricter of it and the config file applies.)")
             }
             _ => next,
         };
-        let mut all = vec![first, blind, next];
+        let mut all = vec![first];
+        // Whoever knows the janitor has read the rest, and what is not as usual is said every time.
+        if self.is_first || self.mode != self.mode_of_file {
+            all.push(next);
+        }
+        if self.is_first {
+            all.push(self.blind.sentence());
+            all.push(if self.has_alert {
+                format!("`{prefix} help` lists what you can ask me.")
+            } else {
+                format!(
+                    "`{prefix} help` lists what you can ask me. To be notified of what needs you, name yourself in \
+                     admin_room.alert in the config file."
+                )
+            });
+        }
         match self.paused {
             Some(Pause::UntilResume) => {
                 all.push(format!("⏸️ I am paused and write nothing until you say `{prefix} resume`."));
@@ -85,7 +118,6 @@ impl Start<'_> {
             }
             _ => {}
         }
-        all.push(format!("`{prefix} help` tells what you can ask me."));
         sentences(&all.iter().map(String::as_str).collect::<Vec<_>>())
     }
 }

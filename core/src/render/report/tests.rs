@@ -147,7 +147,7 @@ fn what_is_found_again_is_counted_in_its_row() {
     }
     report.add(FindingKind::Cleared, row("!b:example.org", Some("Team"), "OTHER", Reason::DeviceGone));
     let plain = report.message(NOW).plain;
-    assert!(plain.contains("Hung up 2 dead call memberships") && plain.contains("ago, 3 times"), "{plain}");
+    assert!(plain.contains("Cleared 2 stale memberships") && plain.contains("ago, 3 times"), "{plain}");
 }
 
 #[test]
@@ -175,10 +175,12 @@ fn every_other_message() {
     let start = |mode_of_file, mode_by_command: Option<Mode>, paused| Start {
         journal_is_new: false,
         version: "0.1.0",
-        mode: mode_by_command.map_or(mode_of_file, |wish| wish.min(mode_of_file)),
+        mode: mode_by_command.map_or(mode_of_file, |by_command| by_command.min(mode_of_file)),
         mode_of_file,
         mode_by_command,
         paused,
+        is_first: true,
+        has_alert: false,
         prefix: "!janitor",
         now: NOW,
         rooms: 31,
@@ -260,7 +262,7 @@ fn a_report_fits_into_an_event_however_long_its_names_are() {
     assert!(plain.len() + html.len() < MOST_BYTES + 1000, "{} + {}", plain.len(), html.len());
     assert!(plain.contains("and 395 more: no sign of life"), "{plain}");
     for text in [plain, html.to_string()] {
-        assert!(text.contains("Hung up 60 dead call memberships"), "{text}");
+        assert!(text.contains("Cleared 60 stale memberships"), "{text}");
         assert!(text.contains("and 60 more"), "{text}");
     }
 }

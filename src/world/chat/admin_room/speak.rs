@@ -6,7 +6,7 @@ use matrix_sdk::ruma::{
     events::{
         AnyMessageLikeEventContent, Mentions, MessageLikeEventType,
         reaction::ReactionEventContent,
-        relation::{Annotation, InReplyTo, Reply},
+        relation::{Annotation, InReplyTo, Reply, Thread},
         room::message::{Relation, ReplacementMetadata, RoomMessageEventContent},
     },
 };
@@ -23,7 +23,7 @@ impl Chat for AdminRoom {
     async fn post(&self, transaction: &str, post: &Post) -> Result<EventId, NeighbourError> {
         let room = self.fresh_room()?;
         let transaction = OwnedTransactionId::from(transaction);
-        let sent = sdk::send(&room, content(post)?, transaction).await;
+        let sent = sdk::send(&room, self.content(post)?, transaction).await;
         // A room may allow no reactions, and messages all the same.
         if !matches!(post, Post::Reaction { .. }) {
             self.note_sent(&sent);
@@ -103,14 +103,26 @@ impl AdminRoom {
             Err(_) => {}
         }
     }
+
+    fn content(&self, post: &Post) -> Result<AnyMessageLikeEventContent, NeighbourError> {
+        let thread_of = |event: &EventId| self.threads.borrow().root_of(event).cloned();
+        content(post, thread_of)
+    }
 }
 
-fn content(post: &Post) -> Result<AnyMessageLikeEventContent, NeighbourError> {
+/// What is sent; an answer stays in the thread of what it answers.
+fn content(
+    post: &Post,
+    thread_of: impl Fn(&EventId) -> Option<EventId>,
+) -> Result<AnyMessageLikeEventContent, NeighbourError> {
     Ok(match post {
-        Post::Notice { message, reply_to, mentions } => {
-            let mut content = notice(message, mentions);
+        Post::Notice { message, reply_to, mentions, is_alarm } => {
+            let mut content = if *is_alarm { text(message, mentions) } else { notice(message, mentions) };
             if let Some(event) = reply_to {
-                content.relates_to = Some(Relation::Reply(Reply::new(InReplyTo::new(event_id(event)?))));
+                content.relates_to = Some(match thread_of(event) {
+                    Some(root) => Relation::Thread(Thread::reply(event_id(&root)?, event_id(event)?)),
+                    None => Relation::Reply(Reply::new(InReplyTo::new(event_id(event)?))),
+                });
             }
             content.into()
         }
@@ -122,6 +134,12 @@ fn content(post: &Post) -> Result<AnyMessageLikeEventContent, NeighbourError> {
             ReactionEventContent::new(Annotation::new(event_id(to)?, key.clone())).into()
         }
     })
+}
+
+fn text(message: &Message, mentions: &[UserId]) -> RoomMessageEventContent {
+    let mut content = RoomMessageEventContent::text_html(&message.plain, message.html.as_str());
+    content.mentions = Some(mentioning(mentions));
+    content
 }
 
 fn notice(message: &Message, mentions: &[UserId]) -> RoomMessageEventContent {

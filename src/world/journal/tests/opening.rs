@@ -82,9 +82,18 @@ fn a_journal_of_the_first_version_is_brought_up_to_date() {
     let journal = Journal::open(store.path(), &"@bot:hs".into(), NOW).expect("brought up to date");
     assert_eq!(journal.unsent().expect("SQLite")[0].txn, "t");
     assert!(journal.has_said("s").expect("SQLite"));
-    let (past, total) = journal.history(None, Some(&"@a:hs".into()), 5).expect("SQLite");
+    let (past, total) = journal
+        .history(&HistoryOf { user: Some(&"@a:hs".into()), ..HistoryOf::default() }, 5)
+        .expect("SQLite");
     assert_eq!((past.len(), total, past[0].asked_by.clone()), (1, 1, None));
-    assert_eq!(journal.history(None, Some(&"@a:h".into()), 5).expect("SQLite").1, 0, "whole ids only");
+    assert_eq!(
+        journal
+            .history(&HistoryOf { user: Some(&"@a:h".into()), ..HistoryOf::default() }, 5)
+            .expect("SQLite")
+            .1,
+        0,
+        "whole ids only"
+    );
     assert_eq!(journal.begun().expect("SQLite"), None, "it is not new");
 }
 
@@ -119,8 +128,20 @@ fn a_journal_of_the_second_version_tells_what_became_of_its_messages() {
             told("sent", "sent", Some("$e")),
         ]
     );
-    assert_eq!(journal.history(None, Some(&"@a:hs".into()), 5).expect("SQLite").1, 1);
-    assert_eq!(journal.history(None, Some(&"@b:hs".into()), 5).expect("SQLite").1, 1);
+    assert_eq!(
+        journal
+            .history(&HistoryOf { user: Some(&"@a:hs".into()), ..HistoryOf::default() }, 5)
+            .expect("SQLite")
+            .1,
+        1
+    );
+    assert_eq!(
+        journal
+            .history(&HistoryOf { user: Some(&"@b:hs".into()), ..HistoryOf::default() }, 5)
+            .expect("SQLite")
+            .1,
+        1
+    );
     assert_eq!(count(&journal, "write_owners"), 2);
 }
 

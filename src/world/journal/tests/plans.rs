@@ -7,7 +7,7 @@ fn a_plan_is_approved_once_and_found_by_the_message_that_shows_it() {
     let mut journal = journal();
     journal.take_up(&"$command".into(), &"@alice:hs".into(), NOW).expect("SQLite");
     let (number, id) = journal.next_plan().expect("SQLite");
-    let proposals = [proposal()];
+    let proposals = [Proposal { is_alive: false, ..proposal() }];
     let plan = NewPlan { id: (number, id.clone()), kind: PlanKind::Clear, proposals: &proposals };
     let messages = journal.show(&"$command".into(), &message("plan"), &plan, NOW).expect("SQLite");
     let [shown, tick] = messages.as_slice() else { panic!("{messages:?}") };
@@ -29,6 +29,31 @@ fn a_plan_is_approved_once_and_found_by_the_message_that_shows_it() {
     assert_eq!(journal.unanswered().expect("SQLite"), ["$two".into()], "the plan itself is the answer");
     let under_way = journal.plans_under_way().expect("SQLite");
     assert_eq!(under_way[0].approved_by, Some("@alice:hs".into()));
+}
+
+#[test]
+fn no_tick_stands_ready_under_a_plan_that_could_drop_somebody() {
+    let mut journal = journal();
+    let gone = || Proposal { is_alive: false, is_unknown: false, ..proposal() };
+    for (number, (there, messages)) in [
+        (gone(), 2),
+        (Proposal { is_alive: true, ..gone() }, 1),
+        (Proposal { is_unknown: true, ..gone() }, 1),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let command = format!("${number}").into();
+        journal.take_up(&command, &"@alice:hs".into(), NOW).expect("SQLite");
+        let proposals = [gone(), there];
+        let plan = NewPlan {
+            id: journal.next_plan().expect("SQLite"),
+            kind: PlanKind::Clear,
+            proposals: &proposals,
+        };
+        let shown = journal.show(&command, &message("plan"), &plan, NOW).expect("SQLite");
+        assert_eq!(shown.len(), messages, "{:?}", proposals[1]);
+    }
 }
 
 #[test]

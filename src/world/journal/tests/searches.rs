@@ -94,8 +94,11 @@ fn make_every_statement(journal: &mut Journal) {
     journal.awaited().expect("SQLite");
     let (room, user) = ("!1".into(), "@a:hs".into());
     for (room, user) in [(None, None), (Some(&room), None), (None, Some(&user)), (Some(&room), Some(&user))] {
-        journal.history(room, user, 5).expect("SQLite");
+        for within in [None, Some(NOW..NOW)] {
+            journal.history(&HistoryOf { room, user, within }, 5).expect("SQLite");
+        }
     }
+    journal.owners_of_writes("a").expect("SQLite");
     journal.count_since(FindingKind::Cleared, NOW).expect("SQLite");
     journal.counts_since(FindingKind::Cleared, NOW).expect("SQLite");
     journal.unreported().expect("SQLite");

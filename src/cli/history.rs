@@ -1,0 +1,132 @@
+//! `rtc-janitor history`: what was done, from the journal, also beside a running bot.
+
+use std::{fmt::Write as _, process::ExitCode};
+
+use chrono::NaiveDate;
+use rtc_janitor_core::{
+    ids::UserId,
+    render::{message::harmless, words},
+    time::Timestamp,
+};
+
+use super::CliError;
+use crate::{
+    config::{Config, user_id_text},
+    world::journal::{Journal, Past},
+};
+
+/// Print what was done and what would have been, the oldest first
+///
+/// Read from the journal in store.path, also while the bot runs. With --csv for a spreadsheet or a script, one line
+/// per key, with a heading.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// As comma-separated values (RFC 4180)
+    #[arg(long)]
+    pub csv: bool,
+
+    /// From this day on, by UTC
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub since: Option<NaiveDate>,
+
+    /// To this day and with it, by UTC
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub until: Option<NaiveDate>,
+
+    /// Only in this room, by its id
+    #[arg(long, value_name = "ID")]
+    pub room: Option<String>,
+
+    /// Only of this user
+    #[arg(long, value_name = "USER", value_parser = user_id_text)]
+    pub user: Option<UserId>,
+}
+
+/// Prints the history.
+///
+/// # Errors
+/// Where there is no journal, or it cannot be read.
+pub fn main(args: &Args, config: &Config) -> Result<ExitCode, CliError> {
+    let journal = Journal::open_to_read(&config.store.path)?;
+    let room = args.room.as_deref().map(Into::into);
+    let from = args.since.map_or(Timestamp::from_millis(i64::MIN), Timestamp::start_of_day);
+    let until = args.until.and_then(|day| day.succ_opt()).map_or(Timestamp::MAX, Timestamp::start_of_day);
+    let within = (args.since.is_some() || args.until.is_some()).then_some(from..until);
+    let of = crate::world::journal::HistoryOf { room: room.as_ref(), user: args.user.as_ref(), within };
+    let (mut lines, _) = journal.history(&of, usize::MAX)?;
+    lines.reverse();
+    super::print(&if args.csv { csv(&lines) } else { text(&lines) })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The columns of `--csv`.
+const COLUMNS: &str = "time,room,key,user,devices,reason,outcome,detail,approved_by\r\n";
+
+fn csv(lines: &[Past]) -> String {
+    let mut csv = COLUMNS.to_owned();
+    for line in lines {
+        let write = &line.write;
+        let (user, devices) = owners(line);
+        let (at, devices) = (write.intended.to_string(), devices.join(" "));
+        let fields = [
+            at.as_str(),
+            write.room.as_str(),
+            write.key.as_str(),
+            user.as_str(),
+            devices.as_str(),
+            write.reason.map_or("on_request", |reason| reason.as_str()),
+            line.outcome.as_deref().unwrap_or("unknown"),
+            line.detail.as_deref().unwrap_or_default(),
+            line.asked_by.as_ref().map_or("", UserId::as_str),
+        ];
+        csv.push_str(&fields.map(quoted).join(","));
+        csv.push_str("\r\n");
+    }
+    csv
+}
+
+/// A field as RFC 4180 has it. One that a spreadsheet would take for a formula is given a `'` before it: what
+/// stands in a key or a device id is anybody's text.
+fn quoted(field: &str) -> String {
+    let is_formula = field.starts_with(['=', '+', '-', '\t', '\r']);
+    let field = if is_formula { format!("'{field}") } else { field.to_owned() };
+    if field.contains([',', '"', '\n', '\r']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field }
+}
+
+fn text(lines: &[Past]) -> String {
+    let mut text = String::new();
+    for line in lines {
+        let write = &line.write;
+        let (user, devices) = owners(line);
+        let reason = write.reason.map_or("on request", words::reason);
+        let outcome = line.outcome.as_deref().unwrap_or("unknown");
+        let _ = write!(text, "{}  {outcome:<11} {}", write.intended, harmless(&user));
+        let _ = write!(text, " on {}", harmless(&devices.join(", ")));
+        let _ = write!(text, " in {}: {reason}", harmless(write.room.as_str()));
+        if let Some(by) = &line.asked_by {
+            let _ = write!(text, ", approved by {}", harmless(by.as_str()));
+        }
+        text.push('\n');
+    }
+    if text.is_empty() { "No entries.\n".to_owned() } else { text }
+}
+
+fn owners(line: &Past) -> (String, Vec<String>) {
+    let owners = line.write.owners.known();
+    let user = owners.first().map_or_else(String::new, |owner| owner.user.to_string());
+    (user, owners.iter().map(|owner| owner.device.to_string()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_stays_one_field_and_is_no_formula() {
+        assert_eq!(quoted("plain"), "plain");
+        assert_eq!(quoted("a,b"), "\"a,b\"");
+        assert_eq!(quoted("say \"hi\"\nthere"), "\"say \"\"hi\"\"\nthere\"");
+        assert_eq!(quoted("=HYPERLINK(\"x\")"), "\"'=HYPERLINK(\"\"x\"\")\"");
+        assert_eq!(quoted("-1"), "'-1");
+    }
+}
