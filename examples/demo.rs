@@ -1,7 +1,8 @@
-//! A dead call is hung up, to watch: `cargo run --example demo`.
+//! A stuck call is cleared, to watch: `cargo run --example demo`.
 //!
-//! Starts a real homeserver on this machine, stages a call with one live and two dead devices, and runs the janitor on it:
-//! first in mode `report`, then in mode `clean`. Ends with 0 when the ghosts are gone and the live device is still there.
+//! Starts a real homeserver on this machine, stages a call with one active and two stale devices, and runs the janitor
+//! on it: first in report mode, then in clean mode. Ends with 0 when the stale memberships are gone and the active
+//! device is still in the call.
 #![recursion_limit = "256"]
 
 use std::{cell::Cell, env, future, process::ExitCode};
@@ -16,6 +17,7 @@ mod screen;
 mod stage;
 
 use bot::Bot;
+use rtc_janitor_test_support::Synapse;
 use screen::Screen;
 use stage::Stage;
 
@@ -64,15 +66,20 @@ async fn main() -> ExitCode {
 /// The whole of it; `stays` tells when it only waits for Ctrl-C.
 async fn demo(stay: bool, stays: &Cell<bool>) -> Result<()> {
     let screen = Screen::new();
+    screen.say(if Synapse::is_installed() {
+        "This takes about 45 s. Nothing leaves this machine, and nothing stays behind."
+    } else {
+        "This takes two minutes: a Synapse is installed below target/ (once, 250 MB), and then 45 s. Nothing leaves \
+         this machine, and nothing else stays behind."
+    });
     screen.heading("A homeserver with a call in it");
     screen.say("Starting Synapse on this machine ...");
     let stage = Stage::set(&screen).await?;
     let bot = Bot::new(&stage, &screen)?;
 
-    screen.heading("The janitor in mode “report”: it changes nothing");
+    screen.heading("The janitor in report mode: it changes nothing");
     screen.say(
-        "Real graces are minutes, so that nobody is hung up for a short trouble. Here they are seconds, so that you need \
-         not wait.",
+        "Real grace periods are minutes, so a brief hiccup drops nobody. Here they are seconds, so you need not wait.",
     );
     let watched = async {
         bot.hear(&[&stage.carol.device.device_id]).await?;
@@ -82,17 +89,18 @@ async fn demo(stay: bool, stays: &Cell<bool>) -> Result<()> {
         bot.hear(&[&stage.bob.device.device_id]).await
     };
     bot.run("report", watched).await?;
-    ensure!(stage.open().await? == [true; 3], "mode “report” has changed something");
+    ensure!(stage.open().await? == [true; 3], "report mode has changed something");
     screen.say("All of it was only said: the room is as before.");
 
-    screen.heading("The janitor in mode “clean”");
+    screen.heading("The janitor in clean mode");
     let cleaned = async {
-        bot.hear(&["Hung up", &stage.carol.device.device_id]).await?;
-        bot.hear(&["Hung up", &stage.bob.device.device_id]).await?;
+        bot.hear(&["Cleared", &stage.carol.device.device_id]).await?;
+        bot.hear(&["Cleared", &stage.bob.device.device_id]).await?;
         screen.table(&stage.table().await?);
         ensure!(stage.open().await? == [true, false, false], "the wrong ones are in the call");
         screen.say(
-            "The ghosts are gone and Alice was not disturbed. When she leaves, the call is over, and the next one rings.",
+            "The stale memberships are gone, and Alice was not disturbed. When she leaves, the call is over, and the next \
+             one rings.",
         );
         if stay {
             stays.set(true);
@@ -110,9 +118,12 @@ async fn demo(stay: bool, stays: &Cell<bool>) -> Result<()> {
 
 fn invite_to_look(screen: &Screen, stage: &Stage) {
     screen.heading("Everything stays up until Ctrl-C");
-    screen
-        .say("Sign in with any Matrix client. The rooms are there; a server for sound and pictures is not.");
-    let mut rows = vec![["homeserver".to_owned(), stage.synapse.url().to_owned(), String::new()]];
+    screen.say(
+        "Sign in with any Matrix client. The admin is in the room “Janitor” and can type commands there; all are in \
+         “Stand-up”. There is no media server, so no audio or video.",
+    );
+    let url = stage.synapse.url();
+    let mut rows = vec![["homeserver".to_owned(), url.to_owned(), String::new()]];
     for person in stage.people() {
         rows.push([
             person.name.to_lowercase(),
@@ -120,11 +131,9 @@ fn invite_to_look(screen: &Screen, stage: &Stage) {
             format!("password {}", person.user.password),
         ]);
     }
-    rows.push([
-        "admin room".to_owned(),
-        stage.admin_room.clone(),
-        "“Janitor”, the admin is in it".to_owned(),
-    ]);
-    rows.push(["call room".to_owned(), stage.room.clone(), "“Stand-up”, all are in it".to_owned()]);
     screen.rows(&rows);
+    let port = url.rsplit_once(':').map_or(url, |(_, port)| port);
+    screen.say("It listens on this machine alone. To look from another one, bring the port there:");
+    screen.rows(&[[format!("ssh -L {port}:127.0.0.1:{port} THIS-MACHINE")]]);
+    screen.say("and use the same address there.");
 }

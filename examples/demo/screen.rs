@@ -1,4 +1,4 @@
-//! What the demo prints, for a terminal of 80 to 100 columns.
+//! What the demo prints, for a terminal of 80 columns.
 
 use std::cell::Cell;
 
@@ -6,7 +6,7 @@ use rtc_janitor::world::clock::{Clock as _, SystemClock};
 use rtc_janitor_core::time::Timestamp;
 
 /// How wide lines get; only an id may be longer.
-const WIDTH: usize = 92;
+const WIDTH: usize = 80;
 
 /// What stands left of the text: as wide as the time.
 const INDENT: &str = "         ";

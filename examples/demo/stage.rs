@@ -88,7 +88,7 @@ impl Stage {
         let now = SystemClock.now();
         let mut rows = vec![["who", "device", "the room says", "the truth is"].map(str::to_owned)];
         let truths =
-            [(&self.alice, "talking"), (&self.bob, "signed out"), (&self.carol, "battery ran out 2 h ago")];
+            [(&self.alice, "talking"), (&self.bob, "signed out"), (&self.carol, "battery died 2 h ago")];
         for (person, truth) in truths {
             let says = state.get(&call_key(&person.device)).map_or("nothing".to_owned(), |it| says(it, now));
             rows.push([person.name.to_owned(), person.device.device_id.clone(), says, truth.to_owned()]);
@@ -123,9 +123,9 @@ fn of_a_dead_phone(device: &Device) -> Membership {
 fn says(event: &Value, now: Timestamp) -> String {
     let content = &event["content"];
     if !is_open_content(content) {
-        return "not in the call (nothing: {})".to_owned();
+        return "not in the call".to_owned();
     }
     let start = content["created_ts"].as_i64().or(event["origin_server_ts"].as_i64()).unwrap_or_default();
     let ends = Timestamp::from_millis(start).offset_millis(content["expires"].as_i64().unwrap_or_default());
-    format!("in the call, for {} more", words::span(ends.since(now)))
+    format!("in the call, {} left", words::span(ends.since(now)))
 }

@@ -52,6 +52,11 @@ impl Installed {
     }
 }
 
+/// Whether an install was finished before, of this or another version.
+pub(crate) fn was_finished() -> bool {
+    target_directory().join("synapse/complete").exists()
+}
+
 /// Finds what is installed or installs it. Blocks; several processes may call it at once.
 pub(crate) fn install() -> Result<Installed> {
     let probe = run(Command::new("python3").args(["-c", PROBE]))

@@ -39,6 +39,11 @@ pub struct Synapse {
 }
 
 impl Synapse {
+    /// Whether a start need not install anything first, as far as can be told at a glance.
+    pub fn is_installed() -> bool {
+        install::was_finished()
+    }
+
     /// The server that all tests of one binary share, started by the first that asks.
     ///
     /// Use [`crate::unique`] names there, and [`Synapse::start`] for a test that stops the server or counts its users.
