@@ -1,10 +1,11 @@
 //! What `deploy/` says of the program, against the program: every metric in the dashboard and the alerts is one that it
-//! shows. Whether those files are valid is for `.ci/deploy`.
+//! shows, and it takes the settings. Whether the other files are valid is for `.ci/deploy`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
+    process::{Command, Output},
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -111,6 +112,29 @@ async fn every_metric_of_the_dashboard_and_the_alerts_is_in_a_scrape() -> Result
         }
     }
     assert!(bot.stop().await?.success());
+    Ok(())
+}
+
+#[test]
+fn the_settings_beside_it_are_fine_but_for_the_names_in_them() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    for (path, secrets) in [("compose/janitor.toml", "/run/secrets"), ("kubernetes/config.toml", "/secrets")]
+    {
+        for secret in ["password", "janitor-password", "livekit-key", "livekit-secret"] {
+            fs::write(folder.path().join(secret), "something that is long enough to be a secret")?;
+        }
+        let here = folder.path().to_str().context("its name is text")?;
+        let config = folder.path().join("config.toml");
+        fs::write(&config, file(path)?.replace(secrets, here))?;
+        let mut program = Command::new(PROGRAM);
+        program.env_clear().arg("--config").arg(config).args(["config", "check"]);
+        if path.starts_with("kubernetes") {
+            program.env("RTC_JANITOR__LOGIN__PASSWORD_FILE", format!("{here}/password"));
+        }
+        let Output { status, stdout, stderr } = program.output()?;
+        let said = String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned();
+        ensure!(status.success() && said.contains("is fine"), "{path}: {said}");
+    }
     Ok(())
 }
 
