@@ -81,8 +81,8 @@ async fn tell_until_the_end(
     }
 }
 
-/// Feeds the watchdog twice in the `longest` time that it may go unfed, as `sd_watchdog_enabled(3)` recommends: each time
-/// after the loop has answered. One that hangs does not, and the service manager restarts the process.
+/// Feeds the watchdog twice in the `longest` time that it may go unfed, as `sd_watchdog_enabled(3)` recommends: each
+/// time after the loop has answered. One that hangs does not, and the service manager restarts the process.
 ///
 /// Before the loop begins there is nothing to ask: the start waits for the homeserver, for as long as that takes.
 async fn feed_watchdog(
