@@ -4,6 +4,7 @@ use std::{io::ErrorKind, os::unix::net::UnixDatagram, sync::Mutex, time::Duratio
 
 use anyhow::{Context as _, Result};
 use rtc_janitor_test_support::{Bot, BotSetup, PATIENCE, Program, Synapse, free_port, wait_until};
+use tokio::time::Instant;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_rtc-janitor");
 
@@ -115,6 +116,37 @@ async fn its_loop_feeds_the_watchdog_while_it_watches() -> Result<()> {
 
     assert!(bot.stop().await?.success());
     assert_eq!(systemd.told()?.last().map(String::as_str), Some("STOPPING=1"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn its_loop_feeds_no_watchdog_while_it_hangs() -> Result<()> {
+    // Longer than two of its meals; shorter than SQLite waits for a lock, which is 5 s.
+    const HUNGER: Duration = Duration::from_millis(1500);
+    let setup = BotSetup::new(Synapse::shared().await?, PROGRAM).await?;
+    let systemd = Systemd::new(|name, value| {
+        setup.env(name, value);
+    })?;
+    let bot = setup.start().await?;
+    systemd.hears("STATUS=ready", &bot).await?;
+
+    // The loop waits for nobody but its journal. Whoever holds that lets it hang at what it is to write down.
+    let journal = rusqlite::Connection::open(setup.directory().join("data/journal.sqlite3"))?;
+    journal.execute_batch("BEGIN IMMEDIATE")?;
+    setup.synapse.send_text(&setup.admin, &setup.admin_room, "!janitor pause").await?;
+    let mut last_meal = (systemd.times_told("WATCHDOG=1")?, Instant::now());
+    wait_until("the watchdog to go hungry", PATIENCE, async || {
+        let meals = systemd.times_told("WATCHDOG=1")?;
+        if meals > last_meal.0 {
+            last_meal = (meals, Instant::now());
+        }
+        anyhow::Ok(last_meal.1.elapsed() > HUNGER)
+    })
+    .await?;
+    let meals = systemd.times_told("WATCHDOG=1")?;
+    journal.execute_batch("ROLLBACK")?;
+    systemd.hears_again("WATCHDOG=1", meals + 4, &bot).await?;
+    assert!(bot.stop().await?.success());
     Ok(())
 }
 
