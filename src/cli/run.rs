@@ -3,6 +3,7 @@
 mod http_port;
 mod other_watch;
 mod posting;
+mod service_manager;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
@@ -15,6 +16,7 @@ use tokio::{
     time::timeout,
 };
 
+use self::service_manager::ServiceManager;
 use super::{
     CliError, logging,
     set_up::{self, Patience},
@@ -105,8 +107,13 @@ pub struct Running {
 pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>, CliError> {
     let mut supervisor = Supervisor::new(shutdown.clone());
     let http_port = http_port::serve(&config, &mut supervisor, &shutdown);
+    let service_manager = service_manager::follow(http_port.health.clone(), &mut supervisor, &shutdown);
     let patience = Patience { shutdown: &shutdown, longest: None };
-    let Some(signed_in) = Box::pin(sign_in(&config, patience)).await? else { return Ok(None) };
+    let Some(signed_in) = Box::pin(sign_in(&config, &service_manager, patience)).await? else {
+        // What serves and tells already is to end well.
+        supervisor.run().await.map_err(|error| CliError::Unexpected(error.to_string()))?;
+        return Ok(None);
+    };
     let SignedIn { store, journal, homeserver, settings, chat, admin_room } = signed_in;
     let homeserver = homeserver.counted(http_port.metrics.clone());
 
@@ -159,6 +166,7 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>
         admin_room: reachable.subscribe(),
     });
 
+    service_manager.loop_begins(handle.clone());
     supervisor.spawn("janitor", follow_inputs(janitor, inbox, Arc::clone(&port), shutdown.clone()));
     supervisor.spawn("watch", follow_sync(watcher, since, Arc::clone(&port), shutdown.clone()));
     supervisor.spawn("chat", {
@@ -236,9 +244,14 @@ struct SignedIn {
 }
 
 /// Signs both devices in and finds the rooms that the settings name. `None` when told to stop.
-async fn sign_in(config: &Config, patience: Patience<'_>) -> Result<Option<SignedIn>, CliError> {
+async fn sign_in(
+    config: &Config,
+    service_manager: &ServiceManager,
+    patience: Patience<'_>,
+) -> Result<Option<SignedIn>, CliError> {
     let (store, journal) = set_up::open_store(config)?;
     set_up::announce(config);
+    service_manager.is_up();
     let Some(homeserver) = Box::pin(set_up::sign_in_watch(config, &store, patience)).await? else {
         return Ok(None);
     };

@@ -57,7 +57,7 @@ impl Health {
     }
 
     /// Why it is not ready, one sentence each. Whoever reaches the port may read them: they hold no answer of anybody.
-    pub(super) fn obstacles(&self) -> Vec<String> {
+    pub(crate) fn obstacles(&self) -> Vec<String> {
         let Some(pulses) = self.pulses.get() else { return vec!["not signed in yet".to_owned()] };
         let mut obstacles = Vec::new();
         let now = self.clock.now();

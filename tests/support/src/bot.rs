@@ -63,6 +63,12 @@ impl<'a> BotSetup<'a> {
         self
     }
 
+    /// Sets a variable of its environment.
+    pub fn env(&self, name: &str, value: &str) -> &Self {
+        self.program.env(name, value);
+        self
+    }
+
     /// Puts a proxy between the bot and the server.
     pub fn proxied(&self) -> Result<FaultProxy> {
         let proxy = FaultProxy::start(self.synapse.url())?;

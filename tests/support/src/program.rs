@@ -126,9 +126,10 @@ impl Program {
             }
         };
         command.arg("--config").arg(self.write_config()?).args(arguments).stdin(Stdio::null());
-        // Settings of the person who runs the tests do not belong in them.
+        // Settings of the person who runs the tests, and their service manager, do not belong in them.
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("RTC_JANITOR") {
+            let name_shown = name.to_string_lossy();
+            if ["RTC_JANITOR", "NOTIFY_", "WATCHDOG_"].iter().any(|prefix| name_shown.starts_with(prefix)) {
                 command.env_remove(name);
             }
         }
