@@ -115,5 +115,6 @@ fn a_name_or_a_link_that_is_wrong_is_a_fault() {
     assert!(names::check_tests(&page("| a | `a_rule_is_held` |"), &tests).is_empty());
 
     assert!(only(&page::check_lines(&page(&"x".repeat(121)))).contains("longer than"));
+    assert!(page::check_lines(&page("Say `!janitor\nstatus`."))[0].contains("code goes over"));
     assert!(only(&page::check_lines(&page("It hangs up."))).contains("is called"));
 }

@@ -94,17 +94,11 @@ impl Page {
 
     /// What stands between backticks in sentences and tables.
     pub(crate) fn inline_code(&self) -> Vec<(usize, &str)> {
-        let spans = |(number, line): (usize, &'_ str)| {
-            line.split('`').skip(1).step_by(2).map(|code| (number, code.to_owned())).collect::<Vec<_>>()
-        };
-        // Borrowed from the page, not from the line that the iterator gives.
-        self.prose()
-            .flat_map(spans)
-            .filter_map(|(number, code)| {
-                let start = self.text.find(&format!("`{code}`"))? + 1;
-                Some((number, &self.text[start..start + code.len()]))
-            })
-            .collect()
+        let mut spans = Vec::new();
+        for (number, line) in self.prose() {
+            spans.extend(line.split('`').skip(1).step_by(2).map(|code| (number, code)));
+        }
+        spans
     }
 
     /// The anchors of its headings, as code hosts make them.
@@ -181,9 +175,12 @@ pub(crate) fn check_links(page: &Page) -> Vec<String> {
     page.links().into_iter().filter_map(fault).collect()
 }
 
-/// Lines that are too long, and words that are not used any more.
+/// Lines that are too long, code that no search for it finds, and words that are not used any more.
 pub(crate) fn check_lines(page: &Page) -> Vec<String> {
-    let mut faults = Vec::new();
+    let is_cut = |line: &str| line.matches('`').count() % 2 == 1;
+    let cut = page.prose().filter(|(_, line)| is_cut(line));
+    let mut faults: Vec<_> =
+        cut.map(|(number, _)| page.fault(number, "code goes over the end of the line")).collect();
     for (index, line) in page.text.lines().enumerate() {
         let is_table = line.trim_start().starts_with('|');
         if !is_table && line.chars().count() > WIDTH {
