@@ -20,7 +20,7 @@ mod set_up;
 mod status_line;
 pub mod sweep;
 
-/// Hangs up the Matrix calls nobody is in
+/// Clears the Matrix calls nobody is in
 ///
 /// A bot that lives beside a Matrix homeserver. It finds call memberships whose device is gone, and
 /// empties them after a grace period, so that the next call in that room rings again.

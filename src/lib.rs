@@ -1,4 +1,4 @@
-//! rtc-janitor: hangs up the Matrix calls nobody is in.
+//! rtc-janitor: clears the Matrix calls nobody is in.
 //!
 //! # What lives where
 //!

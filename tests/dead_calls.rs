@@ -1,4 +1,4 @@
-//! Dead calls are hung up, and living ones are not: the real program beside a real Synapse.
+//! Stale memberships are cleared, and active ones are not: the real program beside a real Synapse.
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -1,6 +1,6 @@
 //! Leave lag: how long a membership stands after its device has gone from the SFU, and who ends it.
 //!
-//! Clients empty their memberships when they hang up. One that crashes cannot: a delayed leave (MSC4140) does it,
+//! Clients empty their memberships when they leave a call. One that crashes cannot: a delayed leave (MSC4140) does it,
 //! and where the authorisation service holds that leave, it is sent when the SFU's webhook tells of the departure.
 //! Without that webhook it is renewed for ever, which shows here.
 
@@ -119,7 +119,7 @@ impl LeaveLags {
     }
 
     /// Those that an owner, or a leave in the owner's name, should have ended in time: where this program was quicker, it
-    /// had not. Whoever hung up left nothing behind, and says nothing of that.
+    /// had not. Whoever left the call left nothing behind, and says nothing of that.
     fn owed(&self, by: Leaver) -> impl Iterator<Item = Duration> {
         self.by_leaver[by as usize].iter().copied().filter(|lag| !lag.is_zero())
     }
@@ -195,7 +195,7 @@ mod tests {
         assert!(lags((0, 0), 10).are_slow(), "the janitor was quicker than the owners");
         assert!(lags((5, 1), 5).are_slow(), "of an even number, the later one");
         assert!(!lags((6, 1), 5).are_slow());
-        assert!(lags((90, 0), 10).are_slow(), "whoever hangs up hides nobody who does not");
+        assert!(lags((90, 0), 10).are_slow(), "whoever leaves hides nobody who does not");
         let mut by_others = LeaveLags::default();
         for seconds in [9, 3, 6, 900, 900, 900, 900, 900, 900, 900, 900, 900] {
             by_others.add(Leaver::Other, Duration::from_secs(seconds));

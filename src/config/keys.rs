@@ -178,7 +178,7 @@ sections! {
         service_urls: Vec<String> = or_default(SERVICE_URLS, "");
         /// How often it is asked while somebody may be in a call there. While anybody is, at least every 15 s.
         poll_interval: Duration = or_default(DURATION, "20s");
-        /// Whether it may tell at once who has left a call, at http.listen and /livekit/webhook. README has the lines for its settings.
+        /// Whether it may tell at once who has left a call, at http.listen and /livekit/webhook. docs/livekit.md has the lines for its settings.
         webhook: bool = or_default(FLAG, "true");
     }
 

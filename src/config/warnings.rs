@@ -12,8 +12,8 @@ pub(super) fn add(reader: &mut Reader, config: &Config) {
     add_exposed_files(reader, config.file());
     if config.rules.silent_after < LONGEST_QUIET {
         reader.warn(format!(
-            "rules.silent_after is {}: clients that are alive write only every 4 h, so whoever is in a call for \
-             longer would be hung up",
+            "rules.silent_after is {}: active clients write only every 4 h, so whoever is in a call for \
+             longer would be cleared",
             humantime::format_duration(config.rules.silent_after)
         ));
     }

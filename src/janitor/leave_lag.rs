@@ -20,7 +20,7 @@ const DAY: Duration = Duration::from_hours(24);
 const LOOK: Duration = Duration::from_mins(10);
 
 impl Janitor {
-    /// What stands under a key is being ended by `sender`: how long was its device gone from the SFU? Whoever hangs up,
+    /// What stands under a key is being ended by `sender`: how long was its device gone from the SFU? Whoever leaves the call,
     /// or is quicker than the SFU's word, has a lag of nothing.
     pub(super) fn note_leave(
         &mut self,

@@ -43,7 +43,7 @@ impl Scene<'_> {
 }
 
 impl People {
-    /// While the SFU fails two hang up without a word; nobody is cleared whom it might list.
+    /// While the SFU fails two leave without a word; nobody is cleared whom it might list.
     async fn are_left_alone(&mut self, scene: &Scene<'_>, bot: &Bot) -> Result<()> {
         self.there.clear();
         for device in [&self.alive, &self.gone, &self.foreign] {

@@ -73,7 +73,7 @@ async fn what_was_said_before_a_new_journal_was_begun_is_not_carried_out_again()
 }
 
 #[tokio::test]
-async fn wishes_survive_a_restart_and_the_start_line_names_both_modes() -> Result<()> {
+async fn overrides_survive_a_restart_and_the_start_line_names_both_modes() -> Result<()> {
     let synapse = Synapse::shared().await?;
     let setup = BotSetup::new(synapse, PROGRAM).await?;
     let boss = Talker::new(&setup, 50).await?;

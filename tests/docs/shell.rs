@@ -4,13 +4,14 @@
 use crate::{program, root};
 
 /// Other programs that pages may name, and what for. Their options are theirs.
-const OTHERS: [(&str, &str); 26] = [
+const OTHERS: [(&str, &str); 27] = [
     ("apt", "Debian's packages"),
     ("bash", "the shell"),
     ("cargo", "builds and tests"),
     ("chmod", "who may read secrets"),
     ("chown", "who may read secrets"),
     ("cp", "copies"),
+    ("base64", "reads what Kubernetes keeps"),
     ("curl", "asks a homeserver, where the bot has no command for it"),
     ("docker", "containers"),
     ("dpkg", "Debian's packages"),

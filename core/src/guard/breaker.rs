@@ -145,7 +145,7 @@ impl Breakers {
     }
 
     /// Takes in the judgements of all open memberships there are, and opens what must be opened. Whoever
-    /// has none has hung up.
+    /// has none has left.
     pub fn observe<'a>(
         &mut self,
         judged: impl IntoIterator<Item = (&'a Owner, &'a Judgement)>,
@@ -173,7 +173,7 @@ impl Breakers {
         self.take_in(&Looks::gather(judged), settings, now)
     }
 
-    /// Notes that an owner has no open membership any more: whoever hung up says nothing of a neighbour.
+    /// Notes that an owner has no open membership any more: whoever left says nothing of a neighbour.
     pub fn hung_up(&mut self, owner: &Owner, now: Timestamp) {
         self.living.hung_up(owner, now);
     }

@@ -98,7 +98,7 @@ impl Janitor {
     fn verified(&mut self, write: &WriteRecord, event: &StateEvent) -> Result<(), JournalError> {
         self.journal.verified(write.id)?;
         let is_another = event.replaces_state.as_ref().is_some_and(|replaced| *replaced != write.event);
-        // Somebody who hung up in that instant lost nothing.
+        // Somebody who left the call in that instant lost nothing.
         if is_another && !event.replaces_leave {
             tracing::warn!(room = %write.room, key = %write.key, "a write overwrote a newer membership");
             self.ports.metrics.overwrote();

@@ -189,7 +189,7 @@ async fn condition_7_one_that_comes_back_is_left_alone_and_said_once() {
     assert!(said[0].contains("rejoined the call"), "{said:?}");
 }
 
-async fn said_of_an_overwrite(hung_up: bool) -> Vec<String> {
+async fn said_of_an_overwrite(has_left: bool) -> Vec<String> {
     let mut story = Story::new();
     let key = story.ghost(ALICE, "LIVE").await;
     story.minutes(LONG_ENOUGH).await;
@@ -197,7 +197,7 @@ async fn said_of_an_overwrite(hung_up: bool) -> Vec<String> {
     let mut ours = story.world.current(&key);
     assert_eq!(ours.sender.as_str(), BOT);
     ours.replaces_state = Some("$one-that-nobody-judged".into());
-    ours.replaces_leave = hung_up;
+    ours.replaces_leave = has_left;
     story.hear([ours]);
     story.said()
 }
@@ -207,7 +207,7 @@ async fn a_write_that_overwrote_something_newer_is_noticed_when_it_comes_back() 
     let said = said_of_an_overwrite(false).await;
     assert_eq!(said.len(), 1);
     assert!(said[0].contains("had rejoined") && said[0].contains("I leave it alone"), "{said:?}");
-    assert_eq!(said_of_an_overwrite(true).await, Vec::<String>::new(), "somebody hung up in that instant");
+    assert_eq!(said_of_an_overwrite(true).await, Vec::<String>::new(), "somebody left in that instant");
 }
 
 #[tokio::test]

@@ -101,7 +101,7 @@ async fn a_refusal_is_said_once_and_tried_again_less_and_less_often() {
     story.minutes(60).await;
     assert_eq!(story.writes(), 1, "the fourth attempt works");
     assert_eq!(story.times_found(FindingKind::Refused), 1);
-    assert_eq!(story.said().len(), 2, "refused, and hung up");
+    assert_eq!(story.said().len(), 2, "refused, and cleared");
 }
 
 #[tokio::test]

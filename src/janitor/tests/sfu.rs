@@ -255,7 +255,7 @@ async fn how_long_leaves_take_is_told_with_who_made_them() {
         let event = story.world.put(ROOM, CALL_MEMBER, &key(user, "D"), sender, json!({}));
         story.hear([event]);
     };
-    // Hangs up: the room hears of it first, and nothing lags.
+    // Leaves the call: the room hears of it first, and nothing lags.
     leave(&mut story, ALICE, ALICE);
     story.disconnect(ALICE);
     story.seconds(30).await;

@@ -71,7 +71,7 @@ pub(super) struct Living {
     owners: HashMap<Owner, Seen>,
     /// How many of them count as living.
     count: usize,
-    /// Those who hung up, by when; they are forgotten when they no longer count as living.
+    /// Those who left, by when; they are forgotten when they no longer count as living.
     gone: BTreeSet<(Timestamp, Owner)>,
     /// Who turned stale lately, when and by whose word.
     turned: HashMap<Owner, (Timestamp, BTreeSet<Neighbour>)>,

@@ -278,7 +278,7 @@ fn a_few_in_one_room_are_not_half_of_all() {
     let settings = Settings::default();
     let mut breakers = Breakers::default();
     breakers.observe_judged(all.iter().map(|o| (o, &active)), &settings, START);
-    // Five a minute hang up without a word, and somebody else clears them.
+    // Five a minute leave without a word, and somebody else clears them.
     for minute in 0..18_usize {
         let now = START + Duration::from_mins(minute as u64);
         let room = &all[minute * 5..minute * 5 + 5];

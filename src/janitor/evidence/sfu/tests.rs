@@ -117,7 +117,7 @@ fn a_room_that_the_last_one_has_left_is_no_restart() {
 fn a_call_that_has_ended_everywhere_is_no_restart() {
     let mut sfu = sfu();
     answer(&mut sfu, 0, &[("!2", "b", &["bob"])]);
-    // Bob has hung up: nobody asks for his call any more.
+    // Bob has left: nobody asks for his call any more.
     sfu.is_asked(true, at(15));
     let taken = sfu.take_in(asked_for(&["!1"]), Ok(view(&[])), at(15), at(15));
     assert!(!taken.begins_anew && counts(&sfu, 15));
