@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_rtc-janitor");
 
 const OPENED: &str = "turned stale at once";
-const STAYS_OPEN: &str = "still wrong. I try again";
-const CLOSED: &str = "stayed away: I believe the device lists again";
+const STAYS_OPEN: &str = "its breaker stays open. I try another";
+const CLOSED: &str = "stayed away: I trust the device lists again";
 
 /// People in a call, each with one device that the bot knows.
 struct Call {

@@ -231,13 +231,13 @@ async fn an_array_form_membership_is_reported_as_blocked_once_and_never_written(
     let session_key = format!("_{}_CONTROL_m.call", alice.user_id);
 
     setup.wait_until_cleared(&room, &session_key).await?;
-    let report = setup.hear("written by its owner alone").await?;
+    let report = setup.hear("Only its owner may write its key").await?;
     assert!(report.body.contains("OLDPHONE, OLDTABLET"), "{}", report.body);
     bot.sweeps_again().await?;
 
     assert!(synapse.is_open(&room, &alice.user_id).await?);
     assert_eq!(setup.emptied(&room).await?, [session_key]);
-    assert_eq!(setup.times_said("written by its owner alone").await?, 1);
+    assert_eq!(setup.times_said("Only its owner may write its key").await?, 1);
     Ok(())
 }
 

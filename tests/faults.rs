@@ -117,7 +117,7 @@ async fn a_membership_that_is_joined_anew_in_the_last_instant_is_noticed_said_on
     let overwritten = synapse.write_membership(&room, back.clone().field("scope", "again")).await?;
     write.lift();
 
-    setup.hear("had joined anew in the instant between my last look and my write").await?;
+    setup.hear("had rejoined in the instant between my last read and my write").await?;
     setup.wait_until_cleared(&room, &control.state_key()).await?;
     let emptied = synapse.call_member(&room, &key).await?.unwrap_or_default();
     assert_eq!(emptied["unsigned"]["replaces_state"], overwritten);
@@ -129,7 +129,7 @@ async fn a_membership_that_is_joined_anew_in_the_last_instant_is_noticed_said_on
     bot.sweeps_again().await?;
     assert!(synapse.is_open(&room, &key).await?);
     assert_eq!(setup.emptied(&room).await?.iter().filter(|emptied| **emptied == key).count(), 1);
-    assert_eq!(setup.times_said("had joined anew").await?, 1);
+    assert_eq!(setup.times_said("had rejoined in the instant").await?, 1);
     assert_eq!(setup.times_said("rejoined the call").await?, 0);
     assert!(bot.stop().await?.success());
     Ok(())

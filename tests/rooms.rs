@@ -429,7 +429,7 @@ async fn a_key_that_no_url_can_hold_is_refused_once_and_holds_nothing_up() -> Re
     let control = expect_served(&setup, &room, &alice).await?;
     bot.sweeps_again().await?;
     assert!(synapse.is_open(&room, "..").await?);
-    assert_eq!(setup.times_said("The server refused").await?, 1);
+    assert_eq!(setup.times_said("The homeserver refused").await?, 1);
     assert_eq!(setup.emptied(&room).await?, [control]);
     Ok(())
 }

@@ -200,6 +200,9 @@ impl Janitor {
         }
         let looked_at = self.memory.with_calls().iter().filter(|room| self.settings.looks_at(room));
         self.first_views = looked_at.filter(|room| self.memory.hearsay_of(room)).cloned().collect();
+        if !self.first_views.is_empty() {
+            tracing::info!(rooms = self.first_views.len(), "reading the rooms with calls from their current state");
+        }
     }
 
     fn presence_changed(&mut self, change: Option<Change>) -> Result<(), JournalError> {
@@ -216,6 +219,8 @@ impl Janitor {
     /// Does what is to be done now.
     pub(super) fn step(&mut self) -> Result<(), JournalError> {
         if self.has_caught_up && self.first_views.is_empty() && !self.first_sync_is_over() {
+            let (rooms, open) = self.size();
+            tracing::info!(rooms, memberships = open, "everything was read once");
             self.has_seen_all.send_replace(true);
             self.sweep.mark_all();
         }

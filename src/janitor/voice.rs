@@ -270,3 +270,51 @@ fn report_of(findings: &[&Finding], speaking: &Speaking<'_>) -> Report {
 fn same(one: &Finding, other: &Finding) -> bool {
     (one.kind, &one.room, &one.key) == (other.kind, &other.room, &other.key)
 }
+
+#[cfg(test)]
+mod tests {
+    use rtc_janitor_core::render::message::words;
+
+    use super::*;
+    use crate::world::journal::HELLO;
+
+    /// What a start at this minute says in this room: its text, and whether it edits the message before.
+    fn started(journal: &mut Journal, minute: u64, room: &RoomId) -> (String, bool) {
+        let now = Timestamp::from_millis(1_800_000_000_000) + Duration::from_mins(minute);
+        let mut voice = Voice::new(Outbox::new().0, Vec::new());
+        let subject = format!("{HELLO}{}", now.as_millis());
+        voice.note(journal, &words("hello"), Some(&subject), false, now).expect("SQLite");
+        voice.note(journal, &words("and more"), None, false, now).expect("SQLite");
+        let speaking = Speaking {
+            now,
+            may_speak: true,
+            writes_wait: false,
+            alert: &[],
+            admin_room: Some(room),
+            long_expired: 0,
+            name_of: &|_| None,
+        };
+        voice.speak(journal, &speaking).expect("SQLite");
+        voice.speak(journal, &speaking).expect("SQLite");
+        let unsent = journal.unsent().expect("SQLite");
+        let [.., hello, more] = unsent.as_slice() else { panic!("{unsent:?}") };
+        assert_eq!((more.message.plain.as_str(), &more.target), ("and more", &None), "a message of its own");
+        (hello.message.plain.clone(), hello.target.is_some())
+    }
+
+    #[test]
+    fn however_often_it_starts_it_says_hello_once_an_hour_in_a_room() {
+        let mut journal = Journal::in_memory(&"@bot:hs".into()).expect("SQLite");
+        let (room, other) = ("!admin room".into(), "!other".into());
+        assert!(Voice::is_new_in(&journal, Some(&room)).expect("SQLite"));
+        assert_eq!(started(&mut journal, 0, &room), ("hello".to_owned(), false));
+        assert!(!Voice::is_new_in(&journal, Some(&room)).expect("SQLite"));
+        let (text, is_edit) = started(&mut journal, 1, &room);
+        assert!(is_edit && text.contains("Restarted since 2027-01-15 08:00 UTC"), "{text}");
+        let (text, is_edit) = started(&mut journal, 59, &room);
+        assert!(is_edit && text.contains("Restarted 2 times since 2027-01-15 08:00 UTC"), "{text}");
+        assert_eq!(started(&mut journal, 60, &room), ("hello".to_owned(), false));
+        assert!(Voice::is_new_in(&journal, Some(&other)).expect("SQLite"));
+        assert_eq!(started(&mut journal, 61, &other), ("hello".to_owned(), false), "nobody edits elsewhere");
+    }
+}

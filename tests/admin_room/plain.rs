@@ -213,3 +213,39 @@ async fn an_alias_is_resolved_once_and_the_room_stays_the_same_when_it_is_moved(
     assert_eq!(messages, []);
     Ok(())
 }
+
+#[tokio::test]
+async fn what_needs_a_person_is_a_text_that_mentions_and_an_answer_stays_in_its_thread() -> Result<()> {
+    let synapse = Synapse::shared().await?;
+    let setup = BotSetup::new(synapse, PROGRAM).await?;
+    let admin = &setup.admin.user_id;
+    setup.set_raw("admin_room.alert", &json!([admin]).to_string());
+    let bot = setup.start().await?;
+    let host = synapse.sign_in_new("host").await?;
+    let room = setup.watched_room(&host, RoomOptions::new().name("Stand-up")).await?;
+    synapse.join_call(&host, &room).await?;
+    bot.sweeps_again().await?;
+    let mut levels = synapse.power_levels(&room).await?;
+    levels["events"][CALL_MEMBER] = json!(50);
+    synapse.put_power_levels(&host, &room, levels).await?;
+    let alarm = heard(&setup, "I can no longer clear memberships in Stand-up").await?;
+    assert_eq!(alarm.content["msgtype"], "m.text");
+    assert_eq!(alarm.content["m.mentions"], json!({"user_ids": [admin]}));
+
+    let root = synapse.send_text(&setup.admin, &setup.admin_room, "What is that?").await?;
+    let relation = json!({"rel_type": "m.thread", "event_id": root, "is_falling_back": true,
+        "m.in_reply_to": {"event_id": root}});
+    let command = json!({"msgtype": "m.text", "body": "!janitor rooms problems", "m.relates_to": relation});
+    let asked = synapse.send_event(&setup.admin, &setup.admin_room, "m.room.message", command).await?;
+    let answer = heard(&setup, "1 room needs you").await?;
+    let relation = &answer.content["m.relates_to"];
+    assert_eq!(
+        (&relation["rel_type"], &relation["event_id"]),
+        (&json!("m.thread"), &json!(root)),
+        "{relation}"
+    );
+    assert_eq!(relation["m.in_reply_to"]["event_id"], json!(asked), "{relation}");
+    assert_eq!(answer.content["msgtype"], "m.notice");
+    assert!(bot.stop().await?.success());
+    Ok(())
+}

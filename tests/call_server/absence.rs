@@ -89,7 +89,7 @@ async fn somebody_under_another_identity_or_after_a_standstill_is_there() -> Res
         assert!(scene.is_open(device).await?, "{}\n{}", device.user_id, bot.log());
     }
     let explained = scene.explain().await?;
-    assert!(explained.contains("connected, which outweighs all but leaving the room"), "{explained}");
+    assert!(explained.contains("connected, which outweighs everything but leaving the room"), "{explained}");
     assert!(bot.stop().await?.success());
     Ok(())
 }
@@ -159,7 +159,7 @@ async fn whom_the_sfu_lists_is_there_however_silent_and_by_whichever_membership_
     assert!(scene.is_open(&talks).await?, "{}", bot.log());
     assert!(scene.synapse.is_open(&scene.room, &older_form).await?, "{}", bot.log());
     let explained = scene.explain().await?;
-    assert_eq!(explained.matches("which outweighs all but leaving the room").count(), 2, "{explained}");
+    assert_eq!(explained.matches("which outweighs everything but leaving the room").count(), 2, "{explained}");
     assert!(bot.stop().await?.success());
     Ok(())
 }

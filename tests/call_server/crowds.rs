@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::*;
 
 pub(super) const OPENED: &str = "turned stale at once";
-pub(super) const STAYS_OPEN: &str = "still wrong. I try again";
-const CLOSED: &str = "stayed away: I believe the call server again";
+pub(super) const STAYS_OPEN: &str = "its breaker stays open. I try another";
+const CLOSED: &str = "stayed away: I trust the call server again";
 
 impl Scene<'_> {
     /// The breaker as it is by default, but for its times.

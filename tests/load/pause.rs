@@ -64,7 +64,7 @@ async fn a_command_that_hung_does_not_undo_a_pause_that_came_after_it() -> Resul
     stage.reply_to(&pause, LIMIT).await.with_context(|| bot.log())?;
     hanging.context("something hangs")?.lift();
     wait_until("the earlier command to be answered", LIMIT, async || {
-        stage.posts().iter().any(|post| post.body.contains("I was told to do less"))
+        stage.posts().iter().any(|post| post.body.contains("somebody told me to do less"))
     })
     .await
     .with_context(|| bot.log())?;
