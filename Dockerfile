@@ -33,7 +33,7 @@ RUN find . -path ./target -prune -o -name '*.rs' -exec touch {} + \
     && cargo build --release --locked --package rtc-janitor --bin rtc-janitor
 
 # What the program needs of Debian, and nothing else: the libraries it is linked to and the CA certificates it trusts.
-# There is no shell and no package manager to keep up to date; beside the program the image has 4 MB.
+# There is no shell and no package manager to keep up to date; beside the program the image has under 4 MB.
 FROM debian:bookworm-slim AS system
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates libgcc-s1 \
