@@ -6,15 +6,17 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError};
 
+pub mod completions;
 pub mod config;
 pub mod explain;
 pub mod healthcheck;
 pub mod history;
 pub mod logging;
+pub mod man;
 pub mod run;
 mod set_up;
 mod status_line;
@@ -55,6 +57,8 @@ enum Command {
     History(history::Args),
     Config(config::Args),
     Healthcheck(healthcheck::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 /// Why a subcommand did not do what was asked. Each is told in one sentence on stderr.
@@ -137,6 +141,8 @@ fn dispatch(line: CommandLine) -> Result<ExitCode, CliError> {
             let config = load()?;
             runtime()?.block_on(healthcheck::main(args, config))
         }
+        Command::Completions(args) => completions::main(args, CommandLine::command()),
+        Command::Man(args) => man::main(args, CommandLine::command()),
     }
 }
 
@@ -160,8 +166,6 @@ fn print(text: &str) -> Result<(), CliError> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

@@ -15,6 +15,8 @@ mod explain;
 mod help;
 #[path = "command_line/mistakes.rs"]
 mod mistakes;
+#[path = "command_line/printed.rs"]
+mod printed;
 #[path = "command_line/sweep.rs"]
 mod sweep;
 #[path = "command_line/waiting.rs"]

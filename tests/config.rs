@@ -314,9 +314,18 @@ fn a_file_with_secrets_that_everybody_can_read_is_warned_of() {
 fn help_tells_what_there_is_and_nothing_else() {
     let home = Home::empty();
     let help = text(&home.run(&["--help"], &[]).stdout);
-    for word in
-        ["run", "sweep", "explain", "history", "config", "healthcheck", "--config <FILE>", "Exit codes:"]
-    {
+    for word in [
+        "run",
+        "sweep",
+        "explain",
+        "history",
+        "config",
+        "healthcheck",
+        "completions",
+        "man",
+        "--config <FILE>",
+        "Exit codes:",
+    ] {
         assert!(help.contains(word), "{word} is missing in\n{help}");
     }
     for later in ["doctor", "login"] {

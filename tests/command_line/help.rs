@@ -17,6 +17,8 @@ fn every_subcommand_says_what_it_does() {
         ("config_check", &["config", "check", "--help"]),
         ("config_show", &["config", "show", "--help"]),
         ("healthcheck", &["healthcheck", "--help"]),
+        ("completions", &["completions", "--help"]),
+        ("man", &["man", "--help"]),
     ] {
         let output = run_alone(folder.path(), arguments);
         assert_eq!(output.status.code(), Some(0), "{arguments:?}");

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::PROGRAM;
 
 /// Arguments that the program does not take yet; to be emptied when it does.
-const AWAITED_ARGUMENTS: [&str; 2] = ["completions", "man"];
+const AWAITED_ARGUMENTS: [&str; 0] = [];
 
 /// What a config file needs at least, for blocks that show a part: the key, its variable and a value.
 const LEAST: [(&str, &str, &str); 3] = [
