@@ -201,7 +201,10 @@ impl Janitor {
         let looked_at = self.memory.with_calls().iter().filter(|room| self.settings.looks_at(room));
         self.first_views = looked_at.filter(|room| self.memory.hearsay_of(room)).cloned().collect();
         if !self.first_views.is_empty() {
-            tracing::info!(rooms = self.first_views.len(), "reading the rooms with calls from their current state");
+            tracing::info!(
+                rooms = self.first_views.len(),
+                "reading the rooms with calls from their current state"
+            );
         }
     }
 

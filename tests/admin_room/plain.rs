@@ -1,6 +1,7 @@
 //! An admin room without encryption, where the server shows what was said.
 
 use anyhow::Result;
+use rtc_janitor_test_support::CALL_MEMBER;
 use serde_json::json;
 
 use super::*;
@@ -232,16 +233,16 @@ async fn what_needs_a_person_is_a_text_that_mentions_and_an_answer_stays_in_its_
     assert_eq!(alarm.content["msgtype"], "m.text");
     assert_eq!(alarm.content["m.mentions"], json!({"user_ids": [admin]}));
 
-    let root = synapse.send_text(&setup.admin, &setup.admin_room, "What is that?").await?;
-    let relation = json!({"rel_type": "m.thread", "event_id": root, "is_falling_back": true,
-        "m.in_reply_to": {"event_id": root}});
+    let question = synapse.send_text(&setup.admin, &setup.admin_room, "What is that?").await?;
+    let relation = json!({"rel_type": "m.thread", "event_id": question, "is_falling_back": true,
+        "m.in_reply_to": {"event_id": question}});
     let command = json!({"msgtype": "m.text", "body": "!janitor rooms problems", "m.relates_to": relation});
     let asked = synapse.send_event(&setup.admin, &setup.admin_room, "m.room.message", command).await?;
     let answer = heard(&setup, "1 room needs you").await?;
     let relation = &answer.content["m.relates_to"];
     assert_eq!(
         (&relation["rel_type"], &relation["event_id"]),
-        (&json!("m.thread"), &json!(root)),
+        (&json!("m.thread"), &json!(question)),
         "{relation}"
     );
     assert_eq!(relation["m.in_reply_to"]["event_id"], json!(asked), "{relation}");

@@ -159,7 +159,11 @@ async fn whom_the_sfu_lists_is_there_however_silent_and_by_whichever_membership_
     assert!(scene.is_open(&talks).await?, "{}", bot.log());
     assert!(scene.synapse.is_open(&scene.room, &older_form).await?, "{}", bot.log());
     let explained = scene.explain().await?;
-    assert_eq!(explained.matches("which outweighs everything but leaving the room").count(), 2, "{explained}");
+    assert_eq!(
+        explained.matches("which outweighs everything but leaving the room").count(),
+        2,
+        "{explained}"
+    );
     assert!(bot.stop().await?.success());
     Ok(())
 }
