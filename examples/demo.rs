@@ -139,6 +139,8 @@ async fn demo(wishes: &Wishes, stays: &Cell<bool>) -> Result<()> {
             stays.set(true);
             invite_to_look(&screen, &stage);
             bot.listen_until_interrupted().await?;
+            // The terminal has written ^C.
+            screen.gap();
         }
         Ok(())
     };
