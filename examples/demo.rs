@@ -5,12 +5,21 @@
 //! device is still in the call.
 #![recursion_limit = "256"]
 
-use std::{cell::Cell, env, future, process::ExitCode};
+use std::{
+    cell::Cell,
+    env,
+    ffi::OsString,
+    fs, future,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 #[path = "demo/bot.rs"]
 mod bot;
+#[path = "demo/page.rs"]
+mod page;
 #[path = "demo/screen.rs"]
 mod screen;
 #[path = "demo/stage.rs"]
@@ -22,24 +31,42 @@ use screen::Screen;
 use stage::Stage;
 
 const USAGE: &str = "\
-Usage: cargo run --example demo [-- --stay]
+Usage: cargo run --example demo [-- [--stay] [--page FILE.html]]
 
-  --stay  keep the homeserver and the janitor up afterwards, to look at with any Matrix client";
+  --stay            keep the homeserver and the janitor up afterwards, to look at with any Matrix client
+  --page FILE.html  write what was said in the admin room as a page, as a Matrix client shows it";
+
+/// What it is asked to do besides.
+#[derive(Default)]
+struct Wishes {
+    stay: bool,
+    page: Option<PathBuf>,
+}
+
+impl Wishes {
+    /// `None` where it is not clear what is wanted.
+    fn read(mut arguments: impl Iterator<Item = OsString>) -> Option<Self> {
+        let mut wishes = Self::default();
+        while let Some(argument) = arguments.next() {
+            match argument.to_str()? {
+                "--stay" => wishes.stay = true,
+                "--page" => wishes.page = Some(arguments.next()?.into()),
+                _ => return None,
+            }
+        }
+        Some(wishes)
+    }
+}
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments: Vec<_> = env::args_os().skip(1).collect();
-    let stay = match &arguments[..] {
-        [] => false,
-        [argument] if argument == "--stay" => true,
-        [argument] if argument == "--help" || argument == "-h" => {
-            println!("{USAGE}");
-            return ExitCode::SUCCESS;
-        }
-        _ => {
-            eprintln!("{USAGE}");
-            return ExitCode::from(2);
-        }
+    if env::args_os().skip(1).any(|argument| argument == "--help" || argument == "-h") {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    let Some(wishes) = Wishes::read(env::args_os().skip(1)) else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
     };
     // Interrupted half-way, it still takes the homeserver and its data along.
     let stays = Cell::new(false);
@@ -52,7 +79,7 @@ async fn main() -> ExitCode {
         future::pending::<()>().await;
     };
     tokio::select! {
-        ended = Box::pin(demo(stay, &stays)) => match ended {
+        ended = Box::pin(demo(&wishes, &stays)) => match ended {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("\nThe demo failed: {error:#}");
@@ -64,7 +91,7 @@ async fn main() -> ExitCode {
 }
 
 /// The whole of it; `stays` tells when it only waits for Ctrl-C.
-async fn demo(stay: bool, stays: &Cell<bool>) -> Result<()> {
+async fn demo(wishes: &Wishes, stays: &Cell<bool>) -> Result<()> {
     let screen = Screen::new();
     screen.say(if Synapse::is_installed() {
         "This takes about 45 s. Nothing leaves this machine, and nothing stays behind."
@@ -86,7 +113,9 @@ async fn demo(stay: bool, stays: &Cell<bool>) -> Result<()> {
         screen.say("Bob signs out in the middle of the call. His client had no time to say so to the room.");
         stage.synapse.logout(&stage.bob.device).await?;
         screen.table(&stage.table().await?);
-        bot.hear(&[&stage.bob.device.device_id]).await
+        bot.hear(&[&stage.bob.device.device_id]).await?;
+        screen.say("The admin wants to know more.");
+        bot.ask("!janitor calls").await
     };
     bot.run("report", watched).await?;
     ensure!(stage.open().await? == [true; 3], "report mode has changed something");
@@ -102,10 +131,16 @@ async fn demo(stay: bool, stays: &Cell<bool>) -> Result<()> {
             "The stale memberships are gone, and Alice was not disturbed. When she leaves, the call is over, and the next \
              one rings.",
         );
-        if stay {
+        if let Some(file) = &wishes.page {
+            write_page(file, &bot.page().await?)?;
+            screen.say(&format!("What was said in the admin room is in {}.", file.display()));
+        }
+        if wishes.stay {
             stays.set(true);
             invite_to_look(&screen, &stage);
             bot.listen_until_interrupted().await?;
+            // The terminal has written ^C.
+            screen.gap();
         }
         Ok(())
     };
@@ -114,6 +149,10 @@ async fn demo(stay: bool, stays: &Cell<bool>) -> Result<()> {
     drop(stage);
     screen.say("Done; the homeserver and its data are gone again.");
     Ok(())
+}
+
+fn write_page(file: &Path, page: &str) -> Result<()> {
+    fs::write(file, page).with_context(|| format!("cannot write {}", file.display()))
 }
 
 fn invite_to_look(screen: &Screen, stage: &Stage) {

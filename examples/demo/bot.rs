@@ -4,21 +4,21 @@ use std::{cell::Cell, time::Duration};
 
 use anyhow::{Result, anyhow, bail};
 use rtc_janitor::{cli, config::Config, shutdown::Shutdown};
-use rtc_janitor_test_support::wait_until;
+use rtc_janitor_test_support::{Message, wait_until};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::{screen::Screen, stage::Stage};
+use crate::{page, screen::Screen, stage::Stage};
 
 /// How long anything may take that takes a few seconds.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The janitor's settings and store, and the admin's eyes on the admin room.
+/// The janitor's settings and store, and the admin's eyes and mouth in the admin room.
 pub(crate) struct Bot<'a> {
     stage: &'a Stage,
     screen: &'a Screen,
     folder: TempDir,
-    /// How many of its messages have been shown.
+    /// How many messages in the admin room have been shown.
     shown: Cell<usize>,
 }
 
@@ -42,17 +42,37 @@ impl<'a> Bot<'a> {
         running.await.map(drop).map_err(|error| anyhow!("the janitor did not end well: {error}"))
     }
 
-    /// Shows what it says, until it has said all of these words in one message. Words from before count too.
+    /// Shows what is said, until it has said all of these words in one message. Words from before count too.
     pub(crate) async fn hear(&self, words: &[&str]) -> Result<()> {
         let what = format!("the janitor to say {words:?}");
-        wait_until(&what, PATIENCE, async || {
-            let said = self.show_news().await?;
-            anyhow::Ok(said.iter().any(|body| words.iter().all(|word| body.contains(word))))
+        self.hear_what(&what, |said| words.iter().all(|word| said.body.contains(word))).await
+    }
+
+    /// Has the admin say this, and shows the answer.
+    pub(crate) async fn ask(&self, command: &str) -> Result<()> {
+        let Stage { synapse, admin, admin_room, .. } = self.stage;
+        let asked = synapse.send_text(&admin.device, admin_room, command).await?;
+        let answers = |said: &Message| said.relates_to["m.in_reply_to"]["event_id"] == *asked;
+        self.hear_what(&format!("the janitor to answer {command}"), answers).await
+    }
+
+    /// What was said in the admin room, as a page, from the first report on: what comes before is about the janitor, and
+    /// its edit would tell the end before the beginning.
+    pub(crate) async fn page(&self) -> Result<String> {
+        let all = self.messages().await?;
+        let before = all.iter().take_while(|said| !said.body.contains(&self.stage.carol.device.device_id));
+        page::of(self.stage, &all[before.count()..])
+    }
+
+    async fn hear_what(&self, what: &str, is_it: impl Fn(&Message) -> bool) -> Result<()> {
+        wait_until(what, PATIENCE, async || {
+            let all = self.show_news().await?;
+            anyhow::Ok(all.iter().any(|said| said.sender == self.stage.janitor.user_id && is_it(said)))
         })
         .await
     }
 
-    /// Shows what it says until Ctrl-C.
+    /// Shows what is said until Ctrl-C.
     pub(crate) async fn listen_until_interrupted(&self) -> Result<()> {
         let mut interrupted = Box::pin(tokio::signal::ctrl_c());
         loop {
@@ -65,15 +85,17 @@ impl<'a> Bot<'a> {
         }
     }
 
-    /// Everything it has said; what is new is shown.
-    async fn show_news(&self) -> Result<Vec<String>> {
-        let messages = self.stage.synapse.messages(&self.stage.admin_room).await?;
-        let said = messages.into_iter().filter(|message| message.sender == self.stage.janitor.user_id);
-        let said: Vec<_> = said.map(|message| message.body).collect();
-        for body in said.iter().skip(self.shown.replace(said.len())) {
-            self.screen.message("janitor", body);
+    /// Everything that was said; what is new is shown.
+    async fn show_news(&self) -> Result<Vec<Message>> {
+        let all = self.messages().await?;
+        for said in all.iter().skip(self.shown.replace(all.len())) {
+            self.screen.message(&self.stage.name_of(&said.sender).to_lowercase(), &said.body);
         }
-        Ok(said)
+        Ok(all)
+    }
+
+    async fn messages(&self) -> Result<Vec<Message>> {
+        self.stage.synapse.messages(&self.stage.admin_room).await
     }
 
     fn config(&self, mode: &str) -> Result<Config> {

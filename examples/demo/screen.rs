@@ -90,7 +90,8 @@ impl Screen {
         self.has_gap.set(line.is_empty());
     }
 
-    fn gap(&self) {
+    /// An empty line, unless there is one.
+    pub(crate) fn gap(&self) {
         if !self.has_gap.get() {
             self.line("");
         }

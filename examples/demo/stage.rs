@@ -73,6 +73,12 @@ impl Stage {
         [&self.admin, &self.alice, &self.bob, &self.carol]
     }
 
+    /// What people call whoever has this user id.
+    pub(crate) fn name_of(&self, user_id: &str) -> &'static str {
+        let person = self.people().into_iter().find(|person| person.user.user_id == user_id);
+        person.map_or("Janitor", |person| person.name)
+    }
+
     /// Whether the room says that Alice, Bob and Carol are in the call.
     pub(crate) async fn open(&self) -> Result<[bool; 3]> {
         let mut open = [false; 3];
@@ -88,7 +94,7 @@ impl Stage {
         let now = SystemClock.now();
         let mut rows = vec![["who", "device", "the room says", "the truth is"].map(str::to_owned)];
         let truths =
-            [(&self.alice, "talking"), (&self.bob, "signed out"), (&self.carol, "battery died 2 h ago")];
+            [(&self.alice, "talking"), (&self.bob, "signed out"), (&self.carol, "phone died 2 h ago")];
         for (person, truth) in truths {
             let says = state.get(&call_key(&person.device)).map_or("nothing".to_owned(), |it| says(it, now));
             rows.push([person.name.to_owned(), person.device.device_id.clone(), says, truth.to_owned()]);
