@@ -375,6 +375,7 @@ impl Janitor {
             may_speak: self.presence.may_speak(),
             writes_wait: !self.writes.is_empty(),
             alert: &self.settings.alert,
+            mode: self.mode(),
             admin_room: self.settings.admin_room.as_ref(),
             long_expired: self.sweep.long_expired(),
             name_of: &|room| memory.name_of(room),

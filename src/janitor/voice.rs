@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rtc_janitor_core::{
     ids::{RoomId, UserId},
+    mode::Mode,
     render::{
         Message,
         message::{and_more, together},
@@ -48,6 +49,8 @@ pub(in crate::janitor) struct Speaking<'a> {
     pub(in crate::janitor) writes_wait: bool,
     /// Who is mentioned when a person is needed at once.
     pub(in crate::janitor) alert: &'a [UserId],
+    /// What it does with what it finds.
+    pub(in crate::janitor) mode: Mode,
     /// The admin room.
     pub(in crate::janitor) admin_room: Option<&'a RoomId>,
     /// How many keys expired over 30 days ago.
@@ -168,7 +171,8 @@ impl Voice {
         Ok(journal.last_hello()?.is_none_or(|last| Some(&last.room) != admin_room))
     }
 
-    /// Says the first word after a start; where the last one is less than an hour old, in its place.
+    /// Says the first word after a start; where the last one is less than an hour old and of the same mode, in its
+    /// place.
     fn greet(
         &mut self,
         journal: &mut Journal,
@@ -178,7 +182,9 @@ impl Voice {
         let now = speaking.now;
         let draft = Draft { notes: vec![hello.id], ..Draft::of(hello.message.clone()) };
         let room = speaking.admin_room.cloned().unwrap_or_else(|| "".into());
-        let last = journal.last_hello()?.filter(|last| now.since(last.at) < ONE_HELLO && last.room == room);
+        // A room in which it stands that it clears must not have it above the reports of the time before.
+        let is_same = |last: &Hello| last.room == room && last.mode == speaking.mode;
+        let last = journal.last_hello()?.filter(|last| now.since(last.at) < ONE_HELLO && is_same(last));
         let said = match last {
             Some(last) => {
                 let restarts = last.restarts + 1;
@@ -187,7 +193,13 @@ impl Voice {
                 self.post(journal, &edit, now)?;
                 Hello { restarts, ..last }
             }
-            None => Hello { at: now, restarts: 0, room, txn: self.post(journal, &draft, now)? },
+            None => Hello {
+                at: now,
+                restarts: 0,
+                mode: speaking.mode,
+                txn: self.post(journal, &draft, now)?,
+                room,
+            },
         };
         journal.set_last_hello(&said)?;
         self.has_more = true;
@@ -279,7 +291,7 @@ mod tests {
     use crate::world::journal::HELLO;
 
     /// What a start at this minute says in this room: its text, and whether it edits the message before.
-    fn started(journal: &mut Journal, minute: u64, room: &RoomId) -> (String, bool) {
+    fn started(journal: &mut Journal, minute: u64, mode: Mode, room: &RoomId) -> (String, bool) {
         let now = Timestamp::from_millis(1_800_000_000_000) + Duration::from_mins(minute);
         let mut voice = Voice::new(Outbox::new().0, Vec::new());
         let subject = format!("{HELLO}{}", now.as_millis());
@@ -290,6 +302,7 @@ mod tests {
             may_speak: true,
             writes_wait: false,
             alert: &[],
+            mode,
             admin_room: Some(room),
             long_expired: 0,
             name_of: &|_| None,
@@ -297,8 +310,8 @@ mod tests {
         voice.speak(journal, &speaking).expect("SQLite");
         voice.speak(journal, &speaking).expect("SQLite");
         let unsent = journal.unsent().expect("SQLite");
-        let [.., hello, more] = unsent.as_slice() else { panic!("{unsent:?}") };
-        assert_eq!((more.message.plain.as_str(), &more.target), ("and more", &None), "a message of its own");
+        let [.., hello, next] = unsent.as_slice() else { panic!("{unsent:?}") };
+        assert_eq!((next.message.plain.as_str(), &next.target), ("and more", &None), "a message of its own");
         (hello.message.plain.clone(), hello.target.is_some())
     }
 
@@ -307,14 +320,19 @@ mod tests {
         let mut journal = Journal::in_memory(&"@bot:hs".into()).expect("SQLite");
         let (room, other) = ("!admin room".into(), "!other".into());
         assert!(Voice::is_new_in(&journal, Some(&room)).expect("SQLite"));
-        assert_eq!(started(&mut journal, 0, &room), ("hello".to_owned(), false));
+        assert_eq!(started(&mut journal, 0, Mode::Report, &room), ("hello".to_owned(), false));
         assert!(!Voice::is_new_in(&journal, Some(&room)).expect("SQLite"));
-        let (text, is_edit) = started(&mut journal, 1, &room);
+        let (text, is_edit) = started(&mut journal, 1, Mode::Report, &room);
         assert!(is_edit && text.contains("Restarted since 2027-01-15 08:00 UTC"), "{text}");
-        let (text, is_edit) = started(&mut journal, 59, &room);
+        let (text, is_edit) = started(&mut journal, 59, Mode::Report, &room);
         assert!(is_edit && text.contains("Restarted 2 times since 2027-01-15 08:00 UTC"), "{text}");
-        assert_eq!(started(&mut journal, 60, &room), ("hello".to_owned(), false));
+        assert_eq!(started(&mut journal, 60, Mode::Report, &room), ("hello".to_owned(), false));
         assert!(Voice::is_new_in(&journal, Some(&other)).expect("SQLite"));
-        assert_eq!(started(&mut journal, 61, &other), ("hello".to_owned(), false), "nobody edits elsewhere");
+        assert_eq!(started(&mut journal, 61, Mode::Report, &other), ("hello".to_owned(), false), "not there");
+        assert_eq!(
+            started(&mut journal, 62, Mode::Clean, &other),
+            ("hello".to_owned(), false),
+            "another mode"
+        );
     }
 }

@@ -29,7 +29,7 @@ use super::{
 pub use crate::finding::{FindingKind, Row};
 use crate::time::Timestamp;
 
-/// The most rows that one table shows; the rest is counted.
+/// The most rows that one list shows; the rest is counted.
 const MOST_ROWS: usize = 50;
 
 /// Up to so many rows stand open, for a phone to show them without a tap.
@@ -84,11 +84,7 @@ impl Report {
             let _ = writeln!(text.plain, "{heading}");
             if rows.len() <= MOST_UNFOLDED {
                 text.html.push(&Html::markup("<p>{}</p>", &[&Html::sentence(heading)]));
-                text.html.push_markup("<ul>");
-                for row in in_order(rows) {
-                    text.push(&one_row(row, Form::Entry, now));
-                }
-                text.html.push_markup("</ul>");
+                add_rows(&mut text, rows, now);
                 continue;
             }
             // What needs a person stands open, what was done folds away.
@@ -165,17 +161,17 @@ fn in_order(rows: &[Row]) -> Vec<&Row> {
 
 /// As many rows as a message has room for, and how many more there are.
 fn add_rows(text: &mut Message, rows: &[Row], now: Timestamp) {
-    text.html.push_markup("<table><thead><tr><th>Room</th><th>Who</th><th>Why</th></tr></thead><tbody>");
+    text.html.push_markup("<ul>");
     let mut shown = 0;
     for row in in_order(rows).into_iter().take(MOST_ROWS) {
-        let row = one_row(row, Form::TableRow, now);
+        let row = one_row(row, now);
         if text.size() + row.size() > MOST_BYTES {
             break;
         }
         text.push(&row);
         shown += 1;
     }
-    text.html.push_markup("</tbody></table>");
+    text.html.push_markup("</ul>");
     if rows.len() > shown {
         let rest = rows.len() - shown;
         let rest = format!("and {rest} more");
@@ -184,14 +180,7 @@ fn add_rows(text: &mut Message, rows: &[Row], now: Timestamp) {
     }
 }
 
-/// What one finding is in HTML.
-#[derive(Clone, Copy)]
-enum Form {
-    TableRow,
-    Entry,
-}
-
-fn one_row(row: &Row, form: Form, now: Timestamp) -> Message {
+fn one_row(row: &Row, now: Timestamp) -> Message {
     let room = message::room(&row.room, row.room_name.as_deref());
     let user = message::user(&row.user);
     let times = if row.times > 1 { format!(", {} times", row.times) } else { String::new() };
@@ -201,17 +190,13 @@ fn one_row(row: &Row, form: Form, now: Timestamp) -> Message {
     let obstacle = row.obstacle.as_deref().map(message::words).unwrap_or_default();
     let has_obstacle = row.obstacle.is_some();
     let (stop, line) = if has_obstacle { (". ", "<br>") } else { ("", "") };
-    let markup = match form {
-        Form::TableRow => "<tr><td>{}</td><td>{} on {}</td><td>{}{}{}</td></tr>",
-        Form::Entry => "<li>{}: {} on {}: {}{}{}</li>",
-    };
     Message {
         plain: format!(
             "- {}: {} on {}: {}{stop}{}\n",
             room.plain, user.plain, devices.plain, why.plain, obstacle.plain
         ),
         html: Html::markup(
-            markup,
+            "<li>{}: {} on {}: {}{}{}</li>",
             &[&room.html, &user.html, &devices.html, &why.html, &Html::markup(line, &[]), &obstacle.html],
         ),
     }

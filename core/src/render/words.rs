@@ -122,6 +122,17 @@ pub fn capitalised(text: &str) -> String {
     first + letters.as_str()
 }
 
+/// A sentence as it stands within another.
+pub fn within_a_sentence(text: &str) -> String {
+    // "I" stays what it is.
+    if text.starts_with("I ") {
+        return text.to_owned();
+    }
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_lowercase().to_string()).unwrap_or_default();
+    first + letters.as_str()
+}
+
 /// The sentences on the memberships of one event, each once. Many devices can share an event, and a
 /// message holds many events.
 pub fn several(whys: impl IntoIterator<Item = String>) -> String {

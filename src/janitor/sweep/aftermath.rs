@@ -171,7 +171,7 @@ impl Janitor {
             self.ports.metrics.returned();
         }
         if let Some(change) = self.sweep.breakers.returned(room, key, now) {
-            self.alarm(&report::breaker(&change, now), None)?;
+            self.alarm(&report::breaker(&change, &self.settings.command_prefix, now), None)?;
         }
         // Cleared because a person wanted it: no reason was wrong.
         let doubted = write.reasons_in_doubt();

@@ -58,7 +58,7 @@ impl Janitor {
             Scope::Rooms(rooms) => Some(rooms),
         };
         for change in self.sweep.breakers.settle(now) {
-            self.alarm(&report::breaker(&change, now), None)?;
+            self.alarm(&report::breaker(&change, &self.settings.command_prefix, now), None)?;
         }
         if only.is_none() {
             self.want_views_of_hearsay();
@@ -163,7 +163,7 @@ impl Janitor {
             // What waits was planned while its word was believed.
             self.writes.withdraw(|_, outgoing| outgoing.is_of_sweep());
             self.sweep.mark_all();
-            self.alarm(&report::breaker(&change, now), None)?;
+            self.alarm(&report::breaker(&change, &self.settings.command_prefix, now), None)?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use rtc_janitor_core::{
     guard::breaker::Breakers,
     ids::{RoomId, UserId},
+    mode::Mode,
     render::Message,
     time::Timestamp,
 };
@@ -27,6 +28,8 @@ pub struct Hello {
     pub at: Timestamp,
     /// How often the program was started again since.
     pub restarts: i64,
+    /// The mode it was in.
+    pub mode: Mode,
     /// Its transaction id.
     pub txn: String,
     /// The admin room it stands in.
@@ -162,27 +165,32 @@ impl Journal {
     /// The last message with the first word after a start, and how often it was said anew since; `None` where none was.
     pub fn last_hello(&self) -> Result<Option<Hello>> {
         let Some(text) = self.meta(HELLO)? else { return Ok(None) };
-        let mut parts = text.splitn(4, ' ');
-        let mut number = || parts.next().and_then(|part| part.parse().ok());
-        let (at, restarts) = (number(), number());
-        let hello = match (at, restarts, parts.next(), parts.next()) {
-            (Some(at), Some(restarts), Some(txn), Some(room)) => Some(Hello {
-                at: Timestamp::from_millis(at),
-                restarts,
-                txn: txn.to_owned(),
-                room: room.into(),
-            }),
-            // It decides nothing but whether a message is edited.
-            _ => None,
+        // What cannot be read decides nothing but whether a message is edited.
+        let mut parts = text.splitn(5, ' ');
+        let mut read = || {
+            Some(Hello {
+                at: Timestamp::from_millis(parts.next()?.parse().ok()?),
+                restarts: parts.next()?.parse().ok()?,
+                mode: parts.next()?.parse().ok()?,
+                txn: parts.next()?.to_owned(),
+                room: parts.next()?.into(),
+            })
         };
-        Ok(hello)
+        Ok(read())
     }
 
     /// Keeps the message with the first word after a start.
     pub fn set_last_hello(&self, hello: &Hello) -> Result<()> {
         self.set_meta(
             HELLO,
-            &format!("{} {} {} {}", hello.at.as_millis(), hello.restarts, hello.txn, hello.room),
+            &format!(
+                "{} {} {} {} {}",
+                hello.at.as_millis(),
+                hello.restarts,
+                hello.mode,
+                hello.txn,
+                hello.room
+            ),
         )
     }
 

@@ -26,12 +26,12 @@ pub fn beside(beside: &Beside) -> Vec<Message> {
     }
     for slot in beside.closed_slots.iter().take(MOST_SLOTS) {
         lines.push(format!(
-            "The slot “{}” is closed: clients show nobody who is in it by sticky events, and memberships as ever.",
+            "The slot “{}” is closed: clients hide who is in it by sticky events, and show memberships as usual.",
             harmless(slot)
         ));
     }
     if beside.closed_slots.len() > MOST_SLOTS {
-        lines.push(format!("And {} more are closed.", beside.closed_slots.len() - MOST_SLOTS));
+        lines.push(format!("{} more slots are closed.", beside.closed_slots.len() - MOST_SLOTS));
     }
     lines.iter().map(|line| words(line)).collect()
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     ids::{RoomId, UserId},
-    judge::verdict::Verdict,
+    judge::{policy::Reason, verdict::Verdict},
     render::{
         Message,
         message::{self, harmless},
@@ -127,7 +127,7 @@ impl Calls {
             });
             let left_out = callers.len().saturating_sub(most);
             let shown = callers.into_iter().take(most).map(|caller| self.caller(caller));
-            let mut entries: Vec<_> = beside(&call.beside).into_iter().chain(shown).collect();
+            let mut entries: Vec<_> = shown.chain(beside(&call.beside)).collect();
             if left_out > 0 {
                 let (id, name) = (harmless(call.room.as_str()), call.name.as_deref().map(harmless));
                 entries.push(words(&format!(
@@ -157,20 +157,29 @@ impl Calls {
             None => ("🔕", "not judged".to_owned()),
             Some(Verdict::Active) => ("🟢", "active".to_owned()),
             Some(Verdict::Unknown(_)) => ("❔", "unknown, so not touched".to_owned()),
-            Some(Verdict::Stale(reason)) => ("👻", format!("stale: {}", say::reason(reason))),
+            Some(Verdict::Stale(reason)) => {
+                let why = match (reason, caller.connection) {
+                    (Reason::NotOnSfu, Connection::Gone(since)) => {
+                        format!("left the call server {}", say::ago(since, self.now))
+                    }
+                    _ => say::reason(reason).to_owned(),
+                };
+                ("👻", format!("stale: {why}"))
+            }
         };
         let user = message::user(&caller.user);
         let due = match (caller.due, caller.blocked) {
             (Some(_), Some(Blocked::OnlyItsOwner)) => words("; only the owner can clear it"),
             (Some(_), Some(_)) => words("; I may not clear it"),
             (Some(at), None) if at > self.now => words(&format!(", due {}", say::ago(at, self.now))),
-            (Some(_), None) => words(", due"),
+            (Some(_), None) => words(", due now"),
             (None, _) => Message::default(),
         };
         let device = device(&caller.device);
         let connection = match caller.connection {
             Connection::Unknown => String::new(),
             Connection::Connected => ", connected".to_owned(),
+            Connection::Gone(_) if caller.verdict == Some(Verdict::Stale(Reason::NotOnSfu)) => String::new(),
             Connection::Gone(since) => format!("; gone from the call server {}", say::ago(since, self.now)),
         };
         let joined = format!("{connection}; joined {}", say::ago(caller.start, self.now));

@@ -214,8 +214,9 @@ impl Explanation {
             lines.push(format!("held back then: {held}"));
         }
         lines.push(match &one.route {
-            Ok(route) => format!("can be cleared by: {route}"),
-            Err(obstacle) => format!("cannot be cleared: {obstacle}"),
+            Ok("own_power") => "can be cleared: my power level is enough".to_owned(),
+            Ok(route) => format!("can be cleared by {}", route.replace('_', " ")),
+            Err(obstacle) => format!("cannot be cleared: {}", say::within_a_sentence(obstacle)),
         });
         lines.push(format!("key {}", harmless(one.key.as_str())));
         lines.iter().filter(|line| !line.is_empty()).map(|line| words(line)).collect()

@@ -72,21 +72,24 @@ impl ShownPlan<'_> {
         let unknown = proposals.iter().filter(|proposal| proposal.is_unknown).count();
         let alive = proposals.iter().filter(|proposal| proposal.is_alive).count();
         if alive > 0 {
-            let look = if alive == 1 { "looks" } else { "look" };
+            let who = of_them(alive, proposals.len(), "looks", "look");
             page.say(&format!(
-                "⚠️ {alive} of them {look} active and will be back within a second; only leaving the call in the client \
-                 ends it for them. Clients will rotate the call's encryption keys (a short glitch is possible)."
+                "⚠️ {who} active, and will be back within a second with a short glitch (new encryption keys). To end a \
+                 call for good, leave it in the client."
             ));
         }
         if unknown > 0 {
             page.say(&format!(
-                "⚠️ I cannot tell whether anybody is there for {unknown} of them. Whoever is will be back within a second, \
-                 and clients will rotate the call's encryption keys."
+                "⚠️ {}: whoever is there will be back within a second, with a short glitch (new encryption keys).",
+                of_them(unknown, proposals.len(), "may be active", "may be active")
             ));
         }
         let reserved = proposals.iter().filter(|proposal| proposal.reservation.is_some()).count();
         if reserved > 0 {
-            page.say(&format!("⚠️ {reserved} of them I would not clear by myself; each says why."));
+            page.say(&match proposals.len() {
+                1 => "⚠️ By myself I would not clear it.".to_owned(),
+                all => format!("⚠️ By myself I would not clear {reserved} of {all}; each says why."),
+            });
         }
         let entries: Vec<_> = proposals.iter().map(|one| proposal(one, self.now)).collect();
         let shown = page.list(&Message::default(), &entries, "");
@@ -122,6 +125,16 @@ impl ShownPlan<'_> {
             });
         }
         (page.done(), shown)
+    }
+}
+
+/// How many of a plan's memberships something holds for: `It looks`, `All look`, `2 of 3 look`.
+fn of_them(number: usize, all: usize, one: &str, several: &str) -> String {
+    match (number, all) {
+        (1, 1) => format!("It {one}"),
+        (1, _) => format!("1 of {all} {one}"),
+        _ if number == all => format!("All {all} {several}"),
+        _ => format!("{number} of {all} {several}"),
     }
 }
 
@@ -311,13 +324,7 @@ pub fn held_back(why: HeldBack) -> String {
         HeldBack::SfuSilent => "the call server did not answer".into(),
         HeldBack::OthersInEvent => "another device in the same event is not stale".into(),
         HeldBack::LongExpired => "it expired over 30 days ago; no client shows it".into(),
-        HeldBack::NoRoute(blocked) => {
-            let obstacle = report::obstacle(blocked);
-            let mut letters = obstacle.chars();
-            let first = letters.next().map(|letter| letter.to_lowercase().to_string()).unwrap_or_default();
-            // "I" stays what it is.
-            if obstacle.starts_with("I ") { obstacle } else { first + letters.as_str() }
-        }
+        HeldBack::NoRoute(blocked) => say::within_a_sentence(&report::obstacle(blocked)),
         HeldBack::RouteUnknown => "I could not read who may write it".into(),
         HeldBack::Limit(limit) => match limit {
             Limit::Sweep => "limits.per_sweep is reached; it goes on within janitor.sweep_interval".into(),

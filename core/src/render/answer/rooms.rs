@@ -3,7 +3,7 @@
 use super::page::{Page, count, join, words};
 use crate::{
     ids::{RoomId, UserId},
-    render::{Message, message, report},
+    render::{Html, Message, message, report},
     rtc::state_key::Blocked,
 };
 
@@ -121,27 +121,29 @@ fn line(room: &Room) -> Message {
         add(&words(" (excluded)"));
     }
     for problem in &room.problems {
+        // On a line of its own; a plain body has one line for an entry.
+        add(&Message { plain: ". ".to_owned(), html: Html::markup("<br>", &[]) });
         match problem {
-            Problem::NoPower(blocked) => add(&words(&format!(". ⚠️ {}", report::obstacle(*blocked)))),
+            Problem::NoPower(blocked) => add(&words(&format!("⚠️ {}", report::obstacle(*blocked)))),
             Problem::CannotClear { number, why } => add(&words(&format!(
-                ". ⚠️ {} that I cannot clear. {why}",
+                "⚠️ {} that I cannot clear. {why}",
                 count(*number, "stale membership", "stale memberships")
             ))),
             Problem::NotJoined { inviter, error } => {
                 let by = inviter.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
                 let why = error.as_deref().unwrap_or("the join is under way");
-                add(&words(&format!(". ⚠️ I was invited{by} and could not join yet ({why}); I keep trying")));
+                add(&words(&format!("⚠️ I was invited{by} and could not join yet ({why}); I keep trying")));
             }
             Problem::SuccessorNotJoined { old, error } => {
                 let why = error.as_deref().unwrap_or("the join is under way");
                 add(&join(&[
-                    &words(". ⚠️ It succeeds "),
+                    &words("⚠️ It succeeds "),
                     &message::room(old, None),
                     &words(&format!(", and I could not join it yet ({why}); I keep trying, or invite me")),
                 ]));
             }
             Problem::NotInSuccessor(successor) => add(&join(&[
-                &words(". ⚠️ It was upgraded to "),
+                &words("⚠️ It was upgraded to "),
                 &message::room(successor, None),
                 &words(", where I am not: invite me, or tell me to `join` it"),
             ])),

@@ -193,13 +193,13 @@ impl Status<'_> {
                 let next =
                     if *until > self.now { say::ago(*until, self.now) } else { "when one is due".into() };
                 format!(
-                    "; its breaker is open, as too many turned stale at once: I clear one as a probe {next}; \
-                     `{} breaker close {neighbour}` ends that",
+                    "; ⚠️ its breaker is open, as too many turned stale at once: I clear one as a probe {next}; \
+                     `{} breaker close {neighbour}` lets me go on now",
                     self.prefix
                 )
             }
             breaker::State::Probing { until, .. } => format!(
-                "; its breaker is half open: it closes {} if the probe stays away",
+                "; ⚠️ its breaker waits for the probe: trusted again {} if that stays away",
                 say::ago(*until, self.now)
             ),
         };

@@ -74,7 +74,7 @@ impl Digest {
                 spans.sort_unstable();
                 let (half, longest) = (spans[spans.len() / 2], spans[spans.len() - 1]);
                 lines.push(format!(
-                    "{did} {}: {} (noticed {} before, at most {})",
+                    "{did} {}: {} (half of them within {}, the last after {})",
                     memberships(spans.len()),
                     words::reason(*reason),
                     words::span(half),

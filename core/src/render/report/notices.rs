@@ -93,13 +93,13 @@ pub(crate) const fn neighbour(neighbour: Neighbour) -> &'static str {
     }
 }
 
-/// A breaker opened, stays open, or closed.
-pub fn breaker(change: &breaker::Change, now: Timestamp) -> Message {
+/// A breaker opened, stays open, or closed; commands begin with `prefix`.
+pub fn breaker(change: &breaker::Change, prefix: &str, now: Timestamp) -> Message {
     match *change {
         breaker::Change::Opened { neighbour: of, turned, living, until } => sentences(&[
             &format!(
-                "🛑 {turned} of {living} devices in calls turned stale at once by the {}. An error there is more \
-                 likely than so many gone, so I clear nothing on that evidence (its breaker is open).",
+                "🛑 I clear nothing more on the word of the {} (its breaker is open): {turned} of {living} devices in \
+                 calls turned stale at once, which is more likely an error there.",
                 match of {
                     Neighbour::Homeserver | Neighbour::DeviceLists => {
                         format!("{} of the homeserver", neighbour(of))
@@ -107,7 +107,11 @@ pub fn breaker(change: &breaker::Change, now: Timestamp) -> Message {
                     Neighbour::Sfu => neighbour(of).to_owned(),
                 }
             ),
-            &format!("I clear one {} as a probe, and go on if it stays away.", words::ago(until, now)),
+            &format!(
+                "I clear one {} as a probe, and go on if it stays away. If so many are really gone, `{prefix} breaker close \
+                 {of}` lets me go on now.",
+                words::ago(until, now)
+            ),
         ]),
         breaker::Change::StaysOpen { neighbour: of, until } => sentences(&[&format!(
             "🛑 The probe came back, so the {} cannot be trusted yet: its breaker stays open. I try another {}.",
@@ -260,7 +264,7 @@ pub fn slow_leaves(lags: &LeaveLags) -> Message {
     ]);
     message.push(&Message {
         plain: format!("\n\n{WEBHOOKS}"),
-        html: Html::markup("<pre><code>{}</code></pre>", &[&Html::escaped(WEBHOOKS)]),
+        html: Html::markup("<pre><code>{}</code></pre>", &[&Html::of_text(WEBHOOKS)]),
     });
     message
 }

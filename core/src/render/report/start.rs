@@ -90,6 +90,19 @@ impl Start<'_> {
             _ => next,
         };
         let mut all = vec![first];
+        match self.paused {
+            Some(Pause::UntilResume) => {
+                all.push(format!("⏸️ I am paused and write nothing until you say `{prefix} resume`."));
+            }
+            Some(Pause::Until(until)) if until > self.now => {
+                all.push(format!(
+                    "⏸️ I am paused and write nothing until {} ({}).",
+                    words::instant(until),
+                    words::ago(until, self.now)
+                ));
+            }
+            _ => {}
+        }
         // Whoever knows the janitor has read the rest, and what is not as usual is said every time.
         if self.is_first || self.mode != self.mode_of_file {
             all.push(next);
@@ -104,19 +117,6 @@ impl Start<'_> {
                      admin_room.alert in the config file."
                 )
             });
-        }
-        match self.paused {
-            Some(Pause::UntilResume) => {
-                all.push(format!("⏸️ I am paused and write nothing until you say `{prefix} resume`."));
-            }
-            Some(Pause::Until(until)) if until > self.now => {
-                all.push(format!(
-                    "⏸️ I am paused and write nothing until {} ({}).",
-                    words::instant(until),
-                    words::ago(until, self.now)
-                ));
-            }
-            _ => {}
         }
         sentences(&all.iter().map(String::as_str).collect::<Vec<_>>())
     }
