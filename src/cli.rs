@@ -29,7 +29,7 @@ pub mod sweep;
 #[derive(Debug, Parser)]
 #[command(name = "rtc-janitor", version, after_help = EXIT_CODES, max_term_width = 100)]
 struct CommandLine {
-    /// The settings; by default RTC_JANITOR_CONFIG, else ./config.toml
+    /// The config file; by default RTC_JANITOR_CONFIG, else ./config.toml
     #[arg(long, short, global = true, value_name = "FILE")]
     #[expect(clippy::doc_markdown, reason = "shown in the terminal as it stands here")]
     config: Option<PathBuf>,
@@ -43,7 +43,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done; for sweep: nothing stale remains
   1  something unexpected went wrong; for healthcheck: the bot does not answer
-  2  a mistake in the command line, the settings or a file; stderr says which
+  2  a mistake in the command line, the config file or another file; stderr says which
   3  for sweep: something stale remains, within its grace or because only --clean is missing
   4  for sweep: something is due and stays, because it cannot be cleared or was held back
 

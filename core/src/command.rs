@@ -87,7 +87,7 @@ pub enum Command {
     },
     /// Propose to clear everybody in a room, active or not, as a plan
     ///
-    /// An active client rejoins within a second; only leaving the call in the client ends it there.
+    /// Most active clients rejoin within a second; only leaving the call in the client ends it there.
     /// Shows who seems to be in the call first, and afterwards who came back.
     Clear {
         /// The room
@@ -235,12 +235,14 @@ impl Command {
         if text.len() > LONGEST {
             return Err(Mistake::TooLong);
         }
-        let mut words = words::split(text)?;
+        let mut words = words::split(text);
         if words.is_empty() {
             return Ok(Self::Help { command: None });
         }
-        // A phone begins every message with a capital.
+        // A phone begins every message with a capital, and whoever is in a hurry ends it with a mark.
         words[0] = words[0].to_lowercase();
+        let bare = words[0].trim_end_matches(['!', '.', ',', ':']).len();
+        words[0].truncate(bare);
         if words.iter().any(|word| word == "--help" || word == "-h") {
             let named = words.into_iter().find(|word| !word.starts_with('-'));
             return Ok(Self::Help { command: named });

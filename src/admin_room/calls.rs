@@ -1,10 +1,10 @@
 //! `calls`
 
-use rtc_janitor_core::command::{RoomName, UserName, Whom};
+use rtc_janitor_core::command::Whom;
 
 use super::{
     request::{Reply, Request, Stopped},
-    rooms_by_name::{MustBe, Naming, find_and},
+    rooms_by_name::{MustBe, Naming, find_and, user_of},
 };
 use crate::janitor::Janitor;
 
@@ -14,7 +14,7 @@ pub(super) async fn answer(request: &Request<'_>, only: Option<Whom>) -> Result<
         Some(Whom::User(user)) => request.janitor(move |janitor| Ok(janitor.calls_of(&user))).await?,
         Some(Whom::Room(name)) => {
             let calls = |janitor: &mut Janitor, room| janitor.calls(Some(&room));
-            match (find_and(request, &name, Naming::Part, MustBe::Joined, calls).await?, user(&name)) {
+            match (find_and(request, &name, Naming::Part, MustBe::Joined, calls).await?, user_of(&name)) {
                 // Where no room is called so, somebody may be.
                 (Err(no_room), Some(user)) => {
                     let calls = request.janitor(move |janitor| Ok(janitor.calls_of(&user))).await?;
@@ -28,12 +28,4 @@ pub(super) async fn answer(request: &Request<'_>, only: Option<Whom>) -> Result<
         Ok(calls) => calls.message(&request.context.prefix).into(),
         Err(why) => why.into(),
     })
-}
-
-/// A name that may be a user's.
-fn user(name: &RoomName) -> Option<UserName> {
-    match name {
-        RoomName::Name(text) => text.parse().ok(),
-        RoomName::Id(_) | RoomName::Alias(_) => None,
-    }
 }

@@ -63,15 +63,11 @@ fn by_command(stored: &StoredSetting, of_file: Mode, prefix: &str, now: Timestam
     let (key, value, undo) = match Override::read(stored)? {
         Override::Mode(mode) => {
             let holds = if mode > of_file {
-                format!("{mode}, but the settings say {of_file}, which holds")
+                format!("{mode}, but the config file says {of_file}, which applies")
             } else {
                 mode.to_string()
             };
-            (
-                "janitor.mode".to_owned(),
-                holds,
-                Some(if mode == Mode::Report { "mode clean" } else { "mode report" }.to_owned()),
-            )
+            ("janitor.mode".to_owned(), holds, Some("mode reset".to_owned()))
         }
         Override::Pause(pause) => {
             let value = pause.ends().map_or_else(|| "until resume".to_owned(), |at| format!("until {at}"));

@@ -4,7 +4,7 @@ use rtc_janitor_core::command::{HISTORY, HistoryFilter, Whom};
 
 use super::{
     request::{Reply, Request, Stopped},
-    rooms_by_name::{MustBe, Naming, find},
+    rooms_by_name::{MustBe, Naming, find, user_of},
 };
 
 pub(super) async fn answer(request: &Request<'_>, filter: Vec<HistoryFilter>) -> Result<Reply, Stopped> {
@@ -20,9 +20,16 @@ pub(super) async fn answer(request: &Request<'_>, filter: Vec<HistoryFilter>) ->
                 }
             }
             HistoryFilter::About(Whom::Room(name)) => {
-                match find(request, &name, Naming::Part, MustBe::Any).await? {
-                    Ok(found) => room = Some(found),
-                    Err(why) => return Ok(why.into()),
+                match (find(request, &name, Naming::Part, MustBe::Any).await?, user_of(&name)) {
+                    (Ok(found), _) => room = Some(found),
+                    // Where no room is called so, somebody may be.
+                    (Err(no_room), Some(name)) => {
+                        match request.janitor(move |janitor| janitor.users_of_history(&name)).await? {
+                            Ok(found) => user = Some(found),
+                            Err(_) => return Ok(no_room.into()),
+                        }
+                    }
+                    (Err(no_room), None) => return Ok(no_room.into()),
                 }
             }
         }

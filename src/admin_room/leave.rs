@@ -25,7 +25,7 @@ pub(super) async fn answer(request: &Request<'_>, name: RoomName, is_sure: bool)
     }
     let (shown, prefix) = (message::room(&room, known.as_deref()), &request.context.prefix);
     if !is_sure {
-        return Ok(answer::sure_to_leave(&shown, &name.to_string(), prefix).into());
+        return Ok(answer::sure_to_leave(&room, known.as_deref(), prefix).into());
     }
     Ok(match request.context.rooms.leave(&room).await {
         Ok(()) => answer::left(&shown, prefix).into(),

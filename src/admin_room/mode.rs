@@ -13,8 +13,12 @@ pub(super) async fn answer(request: &Request<'_>, change: ModeChange) -> Result<
             // Whichever it was.
             ModeChange::Reset => janitor.clear_override(&Override::Mode(Mode::Report))?,
         }
-        Ok((janitor.mode(), janitor.is_carrying_out_a_plan()))
+        let is_forgotten = janitor.overrides().are_forgotten();
+        Ok((janitor.mode(), janitor.is_carrying_out_a_plan(), is_forgotten))
     });
-    let (holds, plans_go_on) = holds.await?;
+    let (holds, plans_go_on, is_forgotten) = holds.await?;
+    if is_forgotten {
+        return Ok(answer::mode_is_forgotten(&request.context.prefix).into());
+    }
     Ok(answer::mode(change, holds, plans_go_on, &request.context.prefix).into())
 }

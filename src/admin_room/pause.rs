@@ -9,10 +9,17 @@ pub(super) async fn answer(request: &Request<'_>, length: Option<PauseLength>) -
     let by = request.by.clone();
     let until = request.janitor(move |janitor| {
         let now = janitor.now();
-        let pause = length.map_or(Pause::UntilResume, |PauseLength(span)| Pause::Until(now + span));
+        let pause = match &length {
+            Some(PauseLength::For(span)) => Pause::Until(now + *span),
+            Some(PauseLength::NotUnderstood(_)) | None => Pause::UntilResume,
+        };
         janitor.set_override(&Override::Pause(pause), &by)?;
-        Ok((pause.ends(), now))
+        let not_understood = match length {
+            Some(PauseLength::NotUnderstood(text)) => Some(text),
+            _ => None,
+        };
+        Ok((pause.ends(), now, not_understood))
     });
-    let (until, now) = until.await?;
-    Ok(answer::paused(until, now, &request.context.prefix).into())
+    let (until, now, not_understood) = until.await?;
+    Ok(answer::paused(until, not_understood.as_deref(), now, &request.context.prefix).into())
 }

@@ -146,8 +146,8 @@ impl Posting {
                 let short = Post::Notice {
                     message: report::not_taken(&why),
                     reply_to: stored.reply_to.clone(),
-                    mentions: Vec::new(),
-                    is_alarm: false,
+                    mentions: stored.mentions.clone(),
+                    is_alarm: stored.is_alarm,
                 };
                 // Where it refuses this too, it was not the message.
                 self.send(&format!("{}-short", stored.txn), &short).await.map(Some)

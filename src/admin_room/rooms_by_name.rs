@@ -125,3 +125,11 @@ fn called(janitor: &Janitor, name: &RoomName, naming: Naming, prefix: &str) -> F
         _ => Err(answer::several_rooms(name, &named(exact))),
     }
 }
+
+/// A name that may be a user's.
+pub(super) fn user_of(name: &RoomName) -> Option<UserName> {
+    match name {
+        RoomName::Name(text) => text.parse().ok(),
+        RoomName::Id(_) | RoomName::Alias(_) => None,
+    }
+}

@@ -9,7 +9,7 @@ use std::{
 use super::{CliError, print};
 use crate::{config::Config, http, world::homeserver::transport};
 
-/// Ask the running bot whether it is alive
+/// Ask the running bot whether it answers
 ///
 /// For containers and service managers: asks /live at http.listen, exit 0 when it answers, 1 when it does not.
 #[derive(Clone, Copy, Debug, clap::Args)]

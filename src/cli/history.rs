@@ -88,9 +88,15 @@ fn csv(lines: &[Past]) -> String {
 /// A field as RFC 4180 has it. One that a spreadsheet would take for a formula is given a `'` before it: what
 /// stands in a key or a device id is anybody's text.
 fn quoted(field: &str) -> String {
-    let is_formula = field.starts_with(['=', '+', '-', '\t', '\r']);
+    let is_formula = field.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_user(field);
     let field = if is_formula { format!("'{field}") } else { field.to_owned() };
     if field.contains([',', '"', '\n', '\r']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field }
+}
+
+/// `@name:server`, in which nothing means anything to a spreadsheet.
+fn is_user(field: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "@:._-/".contains(c);
+    field.starts_with('@') && field.contains(':') && field.chars().all(is_plain)
 }
 
 fn text(lines: &[Past]) -> String {
@@ -128,5 +134,7 @@ mod tests {
         assert_eq!(quoted("say \"hi\"\nthere"), "\"say \"\"hi\"\"\nthere\"");
         assert_eq!(quoted("=HYPERLINK(\"x\")"), "\"'=HYPERLINK(\"\"x\"\")\"");
         assert_eq!(quoted("-1"), "'-1");
+        assert_eq!(quoted("@SUM(1+9)*cmd|x:y"), "'@SUM(1+9)*cmd|x:y");
+        assert_eq!(quoted("@alice:example.org"), "@alice:example.org");
     }
 }

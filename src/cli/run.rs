@@ -8,7 +8,7 @@ mod service_manager;
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use rtc_janitor_core::{
-    ids::RoomId,
+    ids::{RoomId, UserId},
     render::{Message, report},
 };
 use tokio::{
@@ -167,8 +167,9 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>
     });
 
     service_manager.loop_begins(handle.clone());
-    supervisor.spawn("janitor", follow_inputs(janitor, inbox, Arc::clone(&port), shutdown.clone()));
-    supervisor.spawn("watch", follow_sync(watcher, since, Arc::clone(&port), shutdown.clone()));
+    let last_word = LastWord { chat: Arc::clone(&port), alert: config.admin_room.alert.clone() };
+    supervisor.spawn("janitor", follow_inputs(janitor, inbox, last_word.clone(), shutdown.clone()));
+    supervisor.spawn("watch", follow_sync(watcher, since, last_word, shutdown.clone()));
     supervisor.spawn("chat", {
         let (room, shutdown) = (admin_room.clone(), shutdown.clone());
         async move {
@@ -211,13 +212,13 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>
 async fn follow_inputs(
     janitor: Janitor,
     inbox: Inbox,
-    chat: Arc<dyn Chat>,
+    last_word: LastWord,
     shutdown: Shutdown,
 ) -> TaskResult {
     let Err(error) = janitor.run(inbox, shutdown).await else { return Ok(()) };
     let why = error.to_string();
     tracing::error!("cannot go on: {why}");
-    say_last_word(&*chat, report::cannot_go_on(&why)).await;
+    last_word.say(report::cannot_go_on(&why)).await;
     Err(format!("cannot go on: {why}"))
 }
 
@@ -225,11 +226,11 @@ async fn follow_inputs(
 async fn follow_sync(
     watcher: Watcher,
     since: Option<String>,
-    chat: Arc<dyn Chat>,
+    last_word: LastWord,
     shutdown: Shutdown,
 ) -> TaskResult {
     let Ended::SignedOut(why) = watcher.follow(since, shutdown).await else { return Ok(()) };
-    say_last_word(&*chat, report::signed_out("watch", &why)).await;
+    last_word.say(report::signed_out("watch", &why)).await;
     Err(session_ended("watch", &why))
 }
 
@@ -278,14 +279,23 @@ fn session_ended(device: &str, why: &str) -> String {
     )
 }
 
-/// Posts why it ends, without the journal, which may be what fails.
-async fn say_last_word(chat: &dyn Chat, message: Message) {
-    let post = Post::Notice { message, reply_to: None, mentions: Vec::new(), is_alarm: true };
-    let transaction = format!("rtc-janitor-last-word-{}", SystemClock.now().as_millis());
-    match timeout(LAST_WORD, chat.post(&transaction, &post)).await {
-        Ok(Ok(_)) => {}
-        Ok(Err(error)) => tracing::warn!("no last word in the admin room: {error}"),
-        Err(_) => tracing::warn!("no last word in the admin room: it took too long"),
+/// Says in the admin room why it ends, without the journal, which may be what fails.
+#[derive(Clone)]
+struct LastWord {
+    chat: Arc<dyn Chat>,
+    /// Who is mentioned.
+    alert: Vec<UserId>,
+}
+
+impl LastWord {
+    async fn say(&self, message: Message) {
+        let post = Post::Notice { message, reply_to: None, mentions: self.alert.clone(), is_alarm: true };
+        let transaction = format!("rtc-janitor-last-word-{}", SystemClock.now().as_millis());
+        match timeout(LAST_WORD, self.chat.post(&transaction, &post)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!("no last word in the admin room: {error}"),
+            Err(_) => tracing::warn!("no last word in the admin room: it took too long"),
+        }
     }
 }
 

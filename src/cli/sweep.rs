@@ -53,7 +53,7 @@ pub struct Args {
     #[arg(long)]
     pub json: bool,
 
-    /// Print nothing but what was done or would be, what is due and stays, and warnings
+    /// Print nothing but what this run found to clear, cleared or could not clear, and warnings
     #[arg(long, short)]
     pub quiet: bool,
 }
@@ -83,7 +83,7 @@ pub async fn main(args: Args, config: Config) -> Result<ExitCode, CliError> {
                 return Ok(REMAINS.into());
             };
             if !settings.covers(&id) {
-                return Err(CliError::mistake(format!("--room {room}: the settings exclude this room")));
+                return Err(CliError::mistake(format!("--room {room}: the config file excludes this room")));
             }
             settings.only.insert(id);
         }
@@ -111,7 +111,14 @@ pub async fn main(args: Args, config: Config) -> Result<ExitCode, CliError> {
     } else {
         super::print(&text(&swept, &remaining, &report, args.quiet, now))?;
     }
-    let stays = |one: &&Swept| is_due(one, now) && (args.clean || one.explained.route == Some("none"));
+    let cannot = |one: &Swept| {
+        one.explained.route == Some("none")
+            || matches!(one.outcome, Some(FindingKind::Blocked | FindingKind::Refused))
+    };
+    let stays = |one: &&Swept| is_due(one, now) && (args.clean || cannot(one));
+    if shutdown.is_requested() {
+        eprintln!("warning: stopped before everything was judged; what is printed is not all");
+    }
     Ok(if remaining.iter().any(stays) {
         STAYS.into()
     } else if remaining.is_empty() && !shutdown.is_requested() {
@@ -140,15 +147,12 @@ fn text(swept: &[Swept], remaining: &[&Swept], report: &Message, is_quiet: bool,
     if !text.is_empty() {
         text.push_str("\n\n");
     }
-    let with_news = remaining.iter().filter(|one| !is_quiet || is_due(one, now));
-    for one in with_news {
+    // What an earlier run has told is no news.
+    let rest = remaining.iter().filter(|one| !is_quiet && !one.is_told);
+    for one in rest {
         let explained = &one.explained;
         let device = message::harmless(explained.device_id.as_deref().unwrap_or_default());
         let who = format!("{} on {device}", message::harmless(explained.user_id.as_str()));
-        // The report has what is new; what was told by an earlier run is told here.
-        if one.outcome.is_some() && report.plain.contains(&who) {
-            continue;
-        }
         let due = one.due_ms.map(Timestamp::from_millis).map_or_else(String::new, |at| {
             if at > now { format!("; due {}", words::ago(at, now)) } else { "; due".to_owned() }
         });

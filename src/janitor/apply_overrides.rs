@@ -4,6 +4,7 @@ use rtc_janitor_core::{
     command::GraceKey,
     ids::UserId,
     judge::policy::{Grace, Reason},
+    mode::Mode,
 };
 
 use super::{
@@ -16,7 +17,8 @@ impl Janitor {
     /// Writes an override down; it applies from now on.
     pub(crate) fn set_override(&mut self, set: &Override, by: &UserId) -> Result<(), JournalError> {
         let (by, at) = (by.clone(), self.now());
-        if matches!(set, Override::Mode(_)) {
+        // Only whoever asks for it has it write again on a journal that has forgotten what was set before.
+        if matches!(set, Override::Mode(Mode::Clean)) {
             self.journal.set_earlier_journal(EarlierJournal::Settled)?;
         }
         self.journal.set(&StoredSetting { key: set.key(), value: set.value(), by, at })?;

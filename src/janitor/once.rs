@@ -88,6 +88,9 @@ pub struct Swept {
     pub due_ms: Option<i64>,
     /// `cleared`, `would_clear`, `blocked`, `refused`, or null when nothing was done yet.
     pub outcome: Option<FindingKind>,
+    /// Whether the report of this sweep tells of it.
+    #[serde(skip)]
+    pub is_told: bool,
 }
 
 impl Janitor {
@@ -204,6 +207,8 @@ impl Janitor {
         let findings = self.journal.unreported()?;
         let found: BTreeSet<_> = findings.iter().map(|finding| (&finding.event, finding.kind)).collect();
         // What was dealt with stays in the result; what is still open is judged anew.
+        let told: BTreeSet<_> =
+            done.iter().filter(|(swept, _)| swept.is_told).map(|(_, event)| event.clone()).collect();
         done.retain(|(swept, _)| swept.outcome == Some(FindingKind::Cleared));
         for judged in &summary.judged {
             let event = &judged.subject.event;
@@ -237,6 +242,7 @@ impl Janitor {
                 explained: Explained::open(&judged.subject.key, &judged.membership, conclusion, now, route),
                 due_ms: judged.due_at.map(Timestamp::as_millis),
                 outcome,
+                is_told: told.contains(event) || found.iter().any(|(found, _)| *found == event),
             };
             done.push((swept, event.clone()));
         }

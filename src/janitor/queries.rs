@@ -114,6 +114,12 @@ impl Janitor {
         })
     }
 
+    /// How many memberships are stale.
+    pub(super) fn count_stale(&self) -> usize {
+        let judged = self.judged_now();
+        judged.iter().filter(|one| matches!(one.judgement.verdict, Verdict::Stale(_))).count()
+    }
+
     /// What this set-up cannot see.
     pub(super) fn blind(&self) -> Blind {
         Blind { silent_after: self.settings.policy.silent_after, has_sfu: self.evidence.sfu.is_some() }

@@ -310,6 +310,7 @@ impl Janitor {
             paused: self.overrides().pause,
             rooms,
             open,
+            stale: self.count_stale(),
             blind: self.blind(),
             is_first: Voice::is_new_in(&self.journal, self.settings.admin_room.as_ref())?,
             has_alert: !self.settings.alert.is_empty(),

@@ -184,7 +184,9 @@ impl Voice {
         let room = speaking.admin_room.cloned().unwrap_or_else(|| "".into());
         // A room in which it stands that it clears must not have it above the reports of the time before.
         let is_same = |last: &Hello| last.room == room && last.mode == speaking.mode;
-        let last = journal.last_hello()?.filter(|last| now.since(last.at) < ONE_HELLO && is_same(last));
+        let last = journal
+            .last_hello()?
+            .filter(|last| last.at <= now && now.since(last.at) < ONE_HELLO && is_same(last));
         let said = match last {
             Some(last) => {
                 let restarts = last.restarts + 1;

@@ -22,7 +22,7 @@ async fn who_is_on_no_sfu_is_cleared_only_where_the_sfu_is_ours_and_explain_says
     bot.sweeps_again().await?;
     scene.was_left_alone(&theirs, &bot).await?;
     let explained = scene.explain().await?;
-    let words = "not asked; none of yours is known to be the one of this membership";
+    let words = "not asked; this membership is on none of yours, as far as I know";
     assert!(about(&explained, &theirs).contains(words), "{explained}");
     assert!(bot.stop().await?.success());
     Ok(())

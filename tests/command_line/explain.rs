@@ -298,7 +298,7 @@ async fn a_room_is_read_with_a_token_and_device_lists_are_looked_at() -> Result<
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert!(told.contains(&format!("active    {} on {}", host.user_id, host.device_id)), "{told}");
     assert!(told.contains(&format!("stale     {} on GONE  [device_gone]", host.user_id)), "{told}");
-    assert!(told.contains("can be cleared by: own_power"), "{told}");
+    assert!(told.contains("they can clear it (own_power)"), "{told}");
     assert!(told.contains("Not checked: call server (--sfu FILE)"), "{told}");
 
     let stranger = synapse.sign_in_new("stranger").await?;

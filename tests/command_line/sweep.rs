@@ -214,7 +214,7 @@ async fn of_several_rooms_only_the_named_ones_are_swept() -> Result<()> {
     // An exclusion wins over whoever runs it.
     setup.set_raw("rooms.exclude", &json!([other.room]).to_string());
     let output = setup.run(&["sweep", "--clean", "--room", &other.room]).await?;
-    assert_eq!(sentence(&output)?, format!("--room {}: the settings exclude this room", other.room));
+    assert_eq!(sentence(&output)?, format!("--room {}: the config file excludes this room", other.room));
     assert_eq!(sweep(&setup, &["--clean", "--wait"], 0).await?, "2 memberships open, 0 stale\n");
     assert!(other.is_open(synapse).await?);
     Ok(())

@@ -11,7 +11,7 @@ async fn what_is_no_good_gets_one_clear_sentence() -> Result<()> {
     boss.hears(&bot, "is watching").await?;
     for (text, answer) in [
         (format!("!janitor {}", "x".repeat(60_000)), "longer than any command"),
-        ("!janitor calls \"Team".to_owned(), "A quote in your command is never closed"),
+        ("!janitor calls \"Team".to_owned(), "I am in no room called “\"Team”"),
         ("!janitor stauts".to_owned(), "Did you mean `!janitor status`?"),
         ("!janitor clear".to_owned(), "`!janitor clear <room> [user]`"),
         ("!janitor calls !nowhere:hs.test".to_owned(), "I am not in !nowhere:hs.test"),

@@ -49,7 +49,7 @@ fn a_block_that_is_wrong_is_a_fault() {
         ("ini", "ExecStart=/bin/true", "no section"),
         ("ini", "[Service]\nExecStart", "no section and no key"),
         ("text", "!janitor swep", "no command: !janitor swep"),
-        ("text", "!janitor pause for ever", "no command"),
+        ("text", "!janitor mode sometimes", "no command"),
         ("text", "!janitor status\nAll is well", "among commands, and none"),
     ] {
         let faults = blocks::check(&block(language, text));

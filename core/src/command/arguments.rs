@@ -1,6 +1,6 @@
 //! What commands take: rooms, users, durations, and the names of things.
 
-use std::{collections::BTreeSet, fmt, num::NonZeroUsize, str::FromStr, time::Duration};
+use std::{collections::BTreeSet, convert::Infallible, fmt, num::NonZeroUsize, str::FromStr, time::Duration};
 
 use chrono::NaiveDate;
 
@@ -202,14 +202,19 @@ pub(super) fn as_day(text: &str) -> Option<NaiveDate> {
 }
 
 /// How long to pause.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PauseLength(pub Duration);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PauseLength {
+    /// That long.
+    For(Duration),
+    /// What was said is no length. Whoever says "stop now" wants it to stop all the same.
+    NotUnderstood(String),
+}
 
 impl FromStr for PauseLength {
-    type Err = String;
+    type Err = Infallible;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        spoken_duration(text).map(Self)
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(spoken_duration(text).map_or_else(|_| Self::NotUnderstood(text.to_owned()), Self::For))
     }
 }
 
@@ -305,10 +310,15 @@ impl FromStr for Neighbour {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let name = text.to_lowercase();
-        Self::ALL
-            .into_iter()
-            .find(|neighbour| neighbour.as_str() == name)
-            .ok_or_else(|| "is no source; they are homeserver, device_lists and sfu".to_owned())
+        let name = text.to_lowercase().replace([' ', '-'], "_");
+        // As messages call them.
+        let name = match name.as_str() {
+            "call_server" => "sfu",
+            "room_state" => "homeserver",
+            name => name,
+        };
+        Self::ALL.into_iter().find(|neighbour| neighbour.as_str() == name).ok_or_else(|| {
+            "is no source; they are homeserver, device_lists and sfu (the call server)".to_owned()
+        })
     }
 }

@@ -35,6 +35,8 @@ impl Group {
 pub struct Usage {
     /// Its name.
     pub name: String,
+    /// Other words for it.
+    pub aliases: Vec<String>,
     /// What it is for.
     pub group: Group,
     /// As it is typed: `!janitor calls [room]`.
@@ -82,5 +84,6 @@ fn of(command: &clap::Command, prefix: &str) -> Usage {
     // Its first paragraph is the short one again.
     let more = more.and_then(|more| more.split_once("\n\n").map(|(_, rest)| rest.to_owned()));
     let name = command.get_name().to_owned();
-    Usage { group: Group::of(&name), name, line, about, more, arguments }
+    let aliases = command.get_all_aliases().map(str::to_owned).collect();
+    Usage { group: Group::of(&name), name, aliases, line, about, more, arguments }
 }

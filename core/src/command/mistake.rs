@@ -9,8 +9,6 @@ use super::{all, usage};
 pub enum Mistake {
     /// Nobody types that much.
     TooLong,
-    /// A quote that is never closed.
-    OpenQuote,
     /// No command has that name.
     Unknown {
         /// What was said.
@@ -105,7 +103,11 @@ pub(super) fn of(error: &clap::Error, words: &[String]) -> Mistake {
 
 /// The command that somebody meant, if a slip or two lead to it.
 fn nearest(name: &str) -> Option<String> {
-    let distance = |other: &String| strsim::damerau_levenshtein(other, name);
-    let nearest = all("").into_iter().map(|usage| usage.name).min_by_key(distance)?;
-    (distance(&nearest) <= 2).then_some(nearest)
+    let names = all("").into_iter().flat_map(|usage| {
+        let other = usage.aliases.into_iter().map(|alias| (alias, usage.name.clone())).collect::<Vec<_>>();
+        [(usage.name.clone(), usage.name)].into_iter().chain(other)
+    });
+    let distance = |said: &str| strsim::damerau_levenshtein(said, name);
+    let (distance, nearest) = names.map(|(said, meant)| (distance(&said), meant)).min()?;
+    (distance <= 2).then_some(nearest)
 }

@@ -11,7 +11,8 @@ pub(super) fn joined(words: Vec<String>) -> Vec<String> {
         "calls" | "explain" | "sweep" | "join" | "exclude" | "include" => one(&rest),
         "clear" => with_last(&rest, |last| last.starts_with('@')),
         "leave" => {
-            let is_answer = |last: &str| last.eq_ignore_ascii_case("yes");
+            // Behind an id alone, as the question shows it: a room may be called "Team Yes".
+            let is_answer = |last: &str| rest[0].starts_with('!') && last.eq_ignore_ascii_case("yes");
             let mut arguments = with_last(&rest, is_answer);
             arguments.iter_mut().skip(1).for_each(|answer| answer.make_ascii_lowercase());
             arguments
@@ -28,9 +29,9 @@ pub(super) fn joined(words: Vec<String>) -> Vec<String> {
             let length = rest.strip_prefix(&["for".to_owned()]).unwrap_or(&rest);
             one(length)
         }
-        "grace" => {
-            let (reason, change) = rest.split_at(rest.len().min(1));
-            [reason.to_vec(), one(change)].concat()
+        "grace" | "breaker" => {
+            let (first, others) = rest.split_at(rest.len().min(1));
+            [first.to_vec(), one(others)].concat()
         }
         _ => rest,
     };

@@ -44,8 +44,8 @@ fn every_command_is_understood() {
         ("clear Team\\ Meeting", Command::Clear { room: name("Team Meeting"), user: None }),
         ("mode clean", Command::Mode { mode: ModeChange::To(Mode::Clean) }),
         ("pause", Command::Pause { length: None }),
-        ("pause 2h", Command::Pause { length: Some(PauseLength(Duration::from_hours(2))) }),
-        ("pause for 2h", Command::Pause { length: Some(PauseLength(Duration::from_hours(2))) }),
+        ("pause 2h", Command::Pause { length: Some(PauseLength::For(Duration::from_hours(2))) }),
+        ("pause for 2h", Command::Pause { length: Some(PauseLength::For(Duration::from_hours(2))) }),
         ("resume", Command::Resume),
         ("exclude @alice:hs", Command::Exclude { target: Target::User(alice()) }),
         ("exclude Lobby", Command::Exclude { target: Target::Room(name("Lobby")) }),
@@ -104,7 +104,8 @@ fn names_and_durations_are_understood_as_people_say_them() {
     let explain = |readings: &[(RoomName, Option<UserName>)]| Command::Explain {
         place: Place { readings: readings.to_vec() },
     };
-    let hours = |hours: f64| PauseLength(Duration::from_secs_f64(hours * 3600.0));
+    let closed = |source| Command::Breaker { action: BreakerAction::Close, source: Some(source) };
+    let hours = |hours: f64| PauseLength::For(Duration::from_secs_f64(hours * 3600.0));
     for (text, command) in [
         ("calls Team Meeting", Command::Calls { only: Some(Whom::Room(team())) }),
         ("calls @alice", Command::Calls { only: Some(Whom::User(UserName::Local("alice".into()))) }),
@@ -122,7 +123,18 @@ fn names_and_durations_are_understood_as_people_say_them() {
         ("clear Team Meeting", Command::Clear { room: team(), user: None }),
         ("sweep Team Meeting", Command::Sweep { room: Some(team()) }),
         ("exclude Team Meeting", Command::Exclude { target: Target::Room(team()) }),
-        ("leave Team Meeting Yes", Command::Leave { room: team(), sure: Some(Sure::Yes) }),
+        ("leave !r:hs Yes", Command::Leave { room: RoomName::Id("!r:hs".into()), sure: Some(Sure::Yes) }),
+        ("leave Team Yes", Command::Leave { room: RoomName::Name("Team Yes".into()), sure: None }),
+        ("stop!", Command::Pause { length: None }),
+        ("stop now", Command::Pause { length: Some(PauseLength::NotUnderstood("now".into())) }),
+        ("pause 5", Command::Pause { length: Some(PauseLength::NotUnderstood("5".into())) }),
+        (
+            "calls Bob's stand-up",
+            Command::Calls { only: Some(Whom::Room(RoomName::Name("Bob's stand-up".into()))) },
+        ),
+        ("calls \"Team", Command::Calls { only: Some(Whom::Room(RoomName::Name("\"Team".into()))) }),
+        ("breaker close call server", closed(Neighbour::Sfu)),
+        ("breaker close Device lists", closed(Neighbour::DeviceLists)),
         ("leave yes", Command::Leave { room: RoomName::Name("yes".into()), sure: None }),
         ("mode reset", Command::Mode { mode: ModeChange::Reset }),
         ("stop", Command::Pause { length: None }),
@@ -178,6 +190,7 @@ fn wrong(text: &str) -> String {
 fn what_is_wrong_is_said_in_one_sentence_with_the_usage_of_that_command_alone() {
     let answers: Vec<_> = [
         "stauts",
+        "stpo",
         "destroy",
         "calls !a:hs !b:hs",
         "explain",
@@ -187,8 +200,6 @@ fn what_is_wrong_is_said_in_one_sentence_with_the_usage_of_that_command_alone() 
         "mode cleen",
         "mode",
         "apply zzz",
-        "pause 5",
-        "pause forever",
         "grace silnt 5m",
         "grace nonsense 5m",
         "grace silent 5M",
@@ -199,7 +210,6 @@ fn what_is_wrong_is_said_in_one_sentence_with_the_usage_of_that_command_alone() 
         "status now",
         "-x",
         "status -x",
-        "calls \"Team",
         "<b>bold</b> @room",
         "mode <i>\u{202e}",
     ]

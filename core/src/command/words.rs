@@ -7,7 +7,6 @@ use std::borrow::Cow;
 use html5gum::{Token, Tokenizer};
 use percent_encoding::percent_decode_str;
 
-use super::Mistake;
 use crate::ids::UserId;
 
 /// Who is listening, and what commands begin with.
@@ -109,16 +108,28 @@ fn decoded(text: &str) -> Option<String> {
 }
 
 /// The words, with quotes as in a shell; links that were typed stand for what they name.
-pub(super) fn split(text: &str) -> Result<Vec<String>, Mistake> {
+pub(super) fn split(text: &str) -> Vec<String> {
     // Phones make quotes curly, and put blanks of a fixed width inside of some.
     let straight: String = with_plain_blanks(text)
         .chars()
         .map(|c| if matches!(c, '“' | '”' | '„' | '«' | '»') { '"' } else { c })
         .collect();
-    // In a shell what follows # is a comment; here it is an alias.
-    let words = shell_words::split(&straight.replace('#', HASH)).map_err(|_| Mistake::OpenQuote)?;
-    let words = words.into_iter().map(|word| word.replace(HASH, "#"));
-    Ok(words.map(|word| matrix_link(&word).unwrap_or_else(|| word.trim().to_owned())).collect())
+    // In a shell what follows # is a comment; here it is an alias. And in "Bob's room" there is no quote.
+    let mut inert = String::with_capacity(straight.len());
+    let mut last = ' ';
+    for character in straight.chars() {
+        match character {
+            '#' => inert.push_str(HASH),
+            '\'' if last.is_alphanumeric() => inert.push_str(APOSTROPHE),
+            other => inert.push(other),
+        }
+        last = character;
+    }
+    // A quote that is never closed is none.
+    let words =
+        shell_words::split(&inert).unwrap_or_else(|_| inert.split_whitespace().map(str::to_owned).collect());
+    let words = words.into_iter().map(|word| word.replace(HASH, "#").replace(APOSTROPHE, "'"));
+    words.map(|word| matrix_link(&word).unwrap_or_else(|| word.trim().to_owned())).collect()
 }
 
 /// A text with a space for each blank that Unicode knows, such as the U+00A0 that phones and editors
@@ -129,3 +140,6 @@ pub fn with_plain_blanks(text: &str) -> String {
 
 /// Stands for # where that would begin a comment: a character for private use.
 const HASH: &str = "\u{e000}";
+
+/// Stands for an apostrophe within a word.
+const APOSTROPHE: &str = "\u{e001}";

@@ -26,8 +26,10 @@ pub fn table(rows: &[Explained], now: Timestamp) -> String {
             let _ = writeln!(text, "          odd: {}", row.anomalies.join(", "));
         }
         if let Some(route) = row.route {
-            let why = row.obstacle.as_deref().map_or_else(String::new, |why| format!(" ({why})"));
-            let _ = writeln!(text, "          can be cleared by: {route}{why}");
+            let _ = match &row.obstacle {
+                Some(why) => writeln!(text, "          they cannot clear it: {why}"),
+                None => writeln!(text, "          they can clear it ({route})"),
+            };
         }
         let _ = writeln!(text, "          key {}\n", harmless(row.state_key.as_str()));
     }

@@ -59,6 +59,12 @@ async fn a_lost_journal_is_said_and_nothing_is_written_over_restarts_until_someb
     story.minutes(LONG_ENOUGH).await;
     assert_eq!(story.writes(), 0, "asked twice, and by now it has spoken itself");
 
+    // Whoever makes it stricter and takes that back has not asked it to clear.
+    story.mode_is(Mode::Report);
+    story.janitor.clear_override(&Override::Mode(Mode::Report)).expect("the journal works");
+    story.minutes(LONG_ENOUGH).await;
+    assert_eq!(story.writes(), 0);
+
     story.mode_is(Mode::Clean);
     story.minutes(1).await;
     assert_eq!(story.writes(), 1);

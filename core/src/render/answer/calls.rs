@@ -129,11 +129,9 @@ impl Calls {
             let shown = callers.into_iter().take(most).map(|caller| self.caller(caller));
             let mut entries: Vec<_> = shown.chain(beside(&call.beside)).collect();
             if left_out > 0 {
-                let (id, name) = (harmless(call.room.as_str()), call.name.as_deref().map(harmless));
-                entries.push(words(&format!(
-                    "… and {left_out} more: `{prefix} calls {}`",
-                    name.unwrap_or(id).replace('`', "'")
-                )));
+                // By its id: a name may hold anything, and two rooms may share it.
+                let id = harmless(call.room.as_str());
+                entries.push(words(&format!("… and {left_out} more: `{prefix} calls {id}`")));
             }
             if page.list(&heading, &entries, &rest) == 0 && call.active() > 0 {
                 unseen.push(call);

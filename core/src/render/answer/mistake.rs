@@ -16,9 +16,6 @@ impl Mistake {
             Self::TooLong => {
                 sentences(&[&format!("That is longer than any command ({LONGEST} bytes). {help}")])
             }
-            Self::OpenQuote => sentences(&[
-                "A quote in your command is never closed. Write a quote that belongs to a name as \\' or \\\".",
-            ]),
             Self::Unknown { name, nearest } => {
                 let name = harmless(name);
                 let nearest = nearest.as_ref().map_or_else(String::new, |nearest| {
@@ -50,12 +47,7 @@ fn in_words(command: &str, wrong: &Wrong) -> String {
         Wrong::TakesNothing { extra } => {
             format!("`{command}` takes nothing after it, such as “{}”", harmless(extra))
         }
-        Wrong::Extra { extra } => {
-            format!(
-                "`{command}` does not take “{}” as well; a name with spaces needs quotes",
-                harmless(extra)
-            )
-        }
+        Wrong::Extra { extra } => format!("`{command}` does not take “{}” as well", harmless(extra)),
         Wrong::TooMuch => format!("That is more than `{command}` takes"),
     }
 }

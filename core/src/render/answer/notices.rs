@@ -212,8 +212,28 @@ pub fn mode(change: ModeChange, holds: Mode, plans_go_on: bool, prefix: &str) ->
     }
 }
 
-/// `pause`.
-pub fn paused(until: Option<Timestamp>, now: Timestamp, prefix: &str) -> Message {
+/// `mode report` and `mode reset` while nobody knows what was set by command before.
+pub fn mode_is_forgotten(prefix: &str) -> Message {
+    one(&format!(
+        "🔍 Report mode: my journal is new, and what was set by command before is forgotten. I change nothing until \
+         somebody says `{prefix} mode clean`."
+    ))
+}
+
+/// `pause`; what stood behind it and is no length is `not_understood`.
+pub fn paused(
+    until: Option<Timestamp>,
+    not_understood: Option<&str>,
+    now: Timestamp,
+    prefix: &str,
+) -> Message {
+    if let Some(text) = not_understood {
+        return one(&format!(
+            "⏸️ I write nothing until you say `{prefix} resume`: I do not understand “{}” as a length, such as `90s`, \
+             `5 min` or `2 hours`.",
+            harmless(text)
+        ));
+    }
     one(&match until {
         Some(until) => {
             format!(
@@ -335,15 +355,15 @@ pub fn left(room: &Message, prefix: &str) -> Message {
     ])
 }
 
-/// `leave` asks before it acts: `name` is how the room was called.
-pub fn sure_to_leave(room: &Message, name: &str, prefix: &str) -> Message {
+/// `leave` asks before it acts.
+pub fn sure_to_leave(room: &RoomId, name: Option<&str>, prefix: &str) -> Message {
     paragraph(&[
         &words("🚪 Leave "),
-        room,
+        &message::room(room, name),
         &words(&format!(
             "? Its calls would no longer be looked after, and unless everybody may join, somebody has to invite me \
              back. To do it, send `{prefix} leave {} yes`.",
-            harmless(name).replace('`', "'")
+            harmless(room.as_str())
         )),
     ])
 }

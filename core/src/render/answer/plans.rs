@@ -74,13 +74,14 @@ impl ShownPlan<'_> {
         if alive > 0 {
             let who = of_them(alive, proposals.len(), "looks", "look");
             page.say(&format!(
-                "⚠️ {who} active, and will be back within a second with a short glitch (new encryption keys). To end a \
-                 call for good, leave it in the client."
+                "⚠️ {who} active. Most clients are back within a second, with a short glitch (new encryption keys); some \
+                 stay out until the person rejoins. To end a call for good, leave it in the client."
             ));
         }
         if unknown > 0 {
             page.say(&format!(
-                "⚠️ {}: whoever is there will be back within a second, with a short glitch (new encryption keys).",
+                "⚠️ {}: most clients would be back within a second, with a short glitch (new encryption keys), and some \
+                 stay out until the person rejoins.",
                 of_them(unknown, proposals.len(), "may be active", "may be active")
             ));
         }

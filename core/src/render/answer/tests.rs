@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    command::{GraceKey, ModeChange, PlanId, RoomName},
+    command::{GraceKey, ModeChange, PlanId, RoomName, UserName},
     guard::breaker,
     ids::{RoomId, UserId},
     judge::{
@@ -632,11 +632,19 @@ fn every_short_answer() {
         several_rooms(&named, &similar),
         no_such_alias("#x:example.org"),
         mode(ModeChange::To(Mode::Clean), Mode::Clean, true, PREFIX),
+        mode(ModeChange::Reset, Mode::Clean, true, PREFIX),
+        mode(ModeChange::Reset, Mode::Report, false, PREFIX),
+        mode_is_forgotten(PREFIX),
+        no_such_room(&named, &similar[..1], PREFIX),
+        no_such_user(&UserName::Local("bob".into())),
+        several_users(&UserName::Local("b".into()), &[alice(), "@bob:example.org".into()]),
+        sure_to_leave(&room(), Some("Team `x`"), PREFIX),
         mode(ModeChange::To(Mode::Clean), Mode::Report, false, PREFIX),
         mode(ModeChange::To(Mode::Report), Mode::Report, false, PREFIX),
         mode(ModeChange::To(Mode::Report), Mode::Report, true, PREFIX),
-        paused(Some(NOW + Duration::from_hours(2)), NOW, PREFIX),
-        paused(None, NOW, PREFIX),
+        paused(Some(NOW + Duration::from_hours(2)), None, NOW, PREFIX),
+        paused(None, Some("now!"), NOW, PREFIX),
+        paused(None, None, NOW, PREFIX),
         pause_over(),
         resumed(true, Mode::Clean),
         resumed(false, Mode::Clean),

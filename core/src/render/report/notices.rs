@@ -259,7 +259,7 @@ pub fn slow_leaves(lags: &LeaveLags) -> Message {
             memberships(owners + me)
         ),
         "The likely cause: the call server does not tell the authorisation service (lk-jwt-service) who is gone, so \
-         that the leave it holds for each client is renewed for hours. LiveKit's settings need these lines; where \
+         that the leave it holds for each client is renewed for hours. LiveKit's config file needs these lines; where \
          there is a `webhook` already, the last of them:",
     ]);
     message.push(&Message {

@@ -25,6 +25,8 @@ pub struct Start<'a> {
     pub rooms: usize,
     /// How many memberships are open in them.
     pub open: usize,
+    /// How many of those are stale.
+    pub stale: usize,
     /// What it cannot see.
     pub blind: Blind,
     /// Whether it has never said this in the room before: only then it explains itself.
@@ -57,9 +59,14 @@ impl Start<'_> {
         let rooms = match self.rooms {
             0 => "no room yet: invite me into those whose calls I am to look after".to_owned(),
             rooms => format!(
-                "{} with {}",
+                "{} with {}{}",
                 counted(rooms, "room", "rooms"),
-                counted(self.open, "open membership", "open memberships")
+                counted(self.open, "open membership", "open memberships"),
+                match (self.stale, self.open) {
+                    (0, _) => String::new(),
+                    (1, 1) => ", which is stale".to_owned(),
+                    (stale, _) => format!(", {stale} of them stale"),
+                }
             ),
         };
         let mode = self.mode;

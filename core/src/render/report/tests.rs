@@ -185,6 +185,7 @@ fn every_other_message() {
         now: NOW,
         rooms: 31,
         open: 4,
+        stale: 3,
         blind: Blind { silent_after: Duration::from_mins(255), has_sfu: false },
     };
     let (old, new): (RoomId, RoomId) = ("!b:example.org".into(), "!n:example.org".into());
