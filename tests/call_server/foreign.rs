@@ -72,7 +72,7 @@ async fn who_publishes_on_a_foreign_sfu_is_alive_while_ours_lists_them_and_never
     let alive = [publisher.clone(), roams, stays, follows];
     scene.were_left_alone(&alive, &bot).await?;
     let explained = scene.explain().await?;
-    let words = "connected, which outweighs all but leaving the room";
+    let words = "connected, which outweighs everything but leaving the room";
     assert!(about(&explained, &publisher).contains(words), "{explained}");
     listening.leave();
     scene.cleared(&publisher, Instant::now()).await?;
