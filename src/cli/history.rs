@@ -48,7 +48,19 @@ pub struct Args {
 /// Where there is no journal, or it cannot be read.
 pub fn main(args: &Args, config: &Config) -> Result<ExitCode, CliError> {
     let journal = Journal::open_to_read(&config.store.path)?;
-    let room = args.room.as_deref().map(Into::into);
+    if let (Some(since), Some(until)) = (args.since, args.until)
+        && since > until
+    {
+        return Err(CliError::mistake(format!("--since {since} is after --until {until}")));
+    }
+    let room = match args.room.as_deref() {
+        Some(id) if !id.starts_with('!') => {
+            return Err(CliError::mistake(format!(
+                "--room takes the room's id, which begins with \"!\"; {id:?} is none (see `!janitor explain`)"
+            )));
+        }
+        room => room.map(Into::into),
+    };
     let from = args.since.map_or(Timestamp::from_millis(i64::MIN), Timestamp::start_of_day);
     let until = args.until.and_then(|day| day.succ_opt()).map_or(Timestamp::MAX, Timestamp::start_of_day);
     let within = (args.since.is_some() || args.until.is_some()).then_some(from..until);

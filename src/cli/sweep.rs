@@ -115,7 +115,7 @@ pub async fn main(args: Args, config: Config) -> Result<ExitCode, CliError> {
         one.explained.route == Some("none")
             || matches!(one.outcome, Some(FindingKind::Blocked | FindingKind::Refused))
     };
-    let stays = |one: &&Swept| is_due(one, now) && (args.clean || cannot(one));
+    let stays = |one: &&Swept| is_due(one, now) && !one.waits && (args.clean || cannot(one));
     if shutdown.is_requested() {
         eprintln!("warning: stopped before everything was judged; what is printed is not all");
     }
@@ -153,8 +153,10 @@ fn text(swept: &[Swept], remaining: &[&Swept], report: &Message, is_quiet: bool,
         let explained = &one.explained;
         let device = message::harmless(explained.device_id.as_deref().unwrap_or_default());
         let who = format!("{} on {device}", message::harmless(explained.user_id.as_str()));
-        let due = one.due_ms.map(Timestamp::from_millis).map_or_else(String::new, |at| {
-            if at > now { format!("; due {}", words::ago(at, now)) } else { "; due".to_owned() }
+        let due = one.due_ms.map(Timestamp::from_millis).map_or_else(String::new, |at| match &one.obstacle {
+            _ if at > now => format!("; due {}", words::ago(at, now)),
+            Some(why) => format!("; due, but {why}"),
+            None => "; due".to_owned(),
         });
         let id = message::harmless(one.room_id.as_str());
         let room = match &one.room_name {

@@ -1,6 +1,9 @@
 //! Single sweeps, made by hand or by cron, without the loop.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use rtc_janitor_core::{
     export::Explained,
@@ -9,6 +12,7 @@ use rtc_janitor_core::{
     plan::{HeldBack, Route},
     render::{
         Message,
+        answer::held_back,
         report::{Report, Row},
     },
     time::Timestamp,
@@ -88,9 +92,28 @@ pub struct Swept {
     pub due_ms: Option<i64>,
     /// `cleared`, `would_clear`, `blocked`, `refused`, or null when nothing was done yet.
     pub outcome: Option<FindingKind>,
+    /// What keeps it from being cleared though it is due, in half a sentence.
+    #[serde(skip)]
+    pub obstacle: Option<String>,
+    /// Whether that passes by itself, as a wait does.
+    #[serde(skip)]
+    pub waits: bool,
     /// Whether the report of this sweep tells of it.
     #[serde(skip)]
     pub is_told: bool,
+}
+
+/// Whether what is held back for this goes on by itself.
+const fn waits(why: HeldBack) -> bool {
+    matches!(
+        why,
+        HeldBack::TooYoung
+            | HeldBack::OneSighting
+            | HeldBack::NotRefreshed
+            | HeldBack::SentExpired
+            | HeldBack::FirstSync
+            | HeldBack::Limit(_)
+    )
 }
 
 impl Janitor {
@@ -210,6 +233,7 @@ impl Janitor {
         let told: BTreeSet<_> =
             done.iter().filter(|(swept, _)| swept.is_told).map(|(_, event)| event.clone()).collect();
         done.retain(|(swept, _)| swept.outcome == Some(FindingKind::Cleared));
+        let held: BTreeMap<_, _> = summary.held.iter().map(|(room, key, why)| ((room, key), *why)).collect();
         for judged in &summary.judged {
             let event = &judged.subject.event;
             let mut outcome = None;
@@ -236,12 +260,18 @@ impl Janitor {
                 }
             };
             let conclusion = (&judged.judgement, &judged.evidence);
+            let held = held.get(&(room, key)).copied();
             let swept = Swept {
                 room_id: judged.subject.room.clone(),
                 room_name: self.name_of(&judged.subject.room),
                 explained: Explained::open(&judged.subject.key, &judged.membership, conclusion, now, route),
                 due_ms: judged.due_at.map(Timestamp::as_millis),
                 outcome,
+                obstacle: match self.route(room, key) {
+                    Some(Err(blocked)) => Some(held_back(HeldBack::NoRoute(blocked))),
+                    _ => held.map(held_back),
+                },
+                waits: held.is_some_and(waits),
                 is_told: told.contains(event) || found.iter().any(|(found, _)| *found == event),
             };
             done.push((swept, event.clone()));

@@ -231,6 +231,7 @@ impl Janitor {
             .map(|(candidate, why)| (candidate.event.clone(), held_back(*why)))
             .collect();
         let sfu_asked = self.evidence.sfu.as_ref().and_then(SfuEvidence::observed_at);
+        let of_all = judged.len();
         let is_wanted = |owner: &UserId| user.as_ref().is_none_or(|user| user == owner);
         let memberships =
             judged.into_iter().filter(|judged| is_wanted(&judged.membership.owner.user)).map(|judged| {
@@ -250,8 +251,9 @@ impl Janitor {
                     evidence: judged.evidence,
                 }
             });
-        let memberships = memberships.collect();
+        let memberships: Vec<_> = memberships.collect();
         Ok(Ok(Explanation {
+            others: of_all - memberships.len(),
             room: room.clone(),
             name: self.name_of(room),
             user,

@@ -278,6 +278,8 @@ async fn what_it_may_not_write_is_told_with_the_cure_and_remains() -> Result<()>
     let rows: Vec<Value> = serde_json::from_str(&sweep(&setup, &["--json"], 4).await?)?;
     assert_eq!(rows.len(), 2);
     assert!(rows.iter().all(|row| row["route"] == "none"), "{rows:?}");
+    let told = sweep(&setup, &[], 4).await?;
+    assert!(told.contains("; due, but my power level here is 0 and call memberships need 50"), "{told}");
     assert!(haunted.is_open(setup.synapse).await?);
     Ok(())
 }
@@ -321,6 +323,10 @@ async fn quiet_says_nothing_before_something_is_due_and_then_names_the_room() ->
     );
     assert_eq!((lines.len(), lines[2]), (3, ""), "{csv}");
     assert_eq!(ended(&setup.run(&["history", "--since", "2999-01-01"]).await?, 0)?, "No entries.\n");
+    let why = sentence(&setup.run(&["history", "--room", "Stand-up"]).await?)?;
+    assert!(why.contains("takes the room's id"), "{why}");
+    let why = sentence(&setup.run(&["history", "--since", "2026-02-02", "--until", "2026-02-01"]).await?)?;
+    assert!(why.contains("is after"), "{why}");
     Ok(())
 }
 

@@ -79,7 +79,18 @@ impl UserName {
     /// Those whom it means: who goes by the whole name; where nobody does, by a part of it.
     pub fn among<'u>(&self, users: impl IntoIterator<Item = &'u UserId>) -> BTreeSet<UserId> {
         let wanted = match self {
-            Self::Id(id) => return users.into_iter().filter(|user| *user == id).cloned().collect(),
+            Self::Id(id) => {
+                // A phone begins with a capital; ids differ in case on old servers alone.
+                let (mut same, mut alike) = (BTreeSet::new(), BTreeSet::new());
+                for user in users {
+                    if user == id {
+                        same.insert(user.clone());
+                    } else if user.as_str().eq_ignore_ascii_case(id.as_str()) {
+                        alike.insert(user.clone());
+                    }
+                }
+                return if same.is_empty() { alike } else { same };
+            }
             Self::Local(name) => name.to_lowercase(),
         };
         let (mut whole, mut part) = (BTreeSet::new(), BTreeSet::new());

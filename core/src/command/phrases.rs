@@ -1,6 +1,6 @@
 //! Words that belong together: names of rooms have blanks in them, and durations do as people write them.
 
-use super::arguments::{as_day, as_lines};
+use super::arguments::{GraceKey, as_day, as_lines};
 
 /// The words of a command, with those joined that are one argument. Nobody has to quote a name.
 pub(super) fn joined(words: Vec<String>) -> Vec<String> {
@@ -26,12 +26,16 @@ pub(super) fn joined(words: Vec<String>) -> Vec<String> {
             arguments
         }
         "pause" | "stop" | "halt" => {
-            let length = rest.strip_prefix(&["for".to_owned()]).unwrap_or(&rest);
-            one(length)
+            let says_for = rest.first().is_some_and(|word| word.eq_ignore_ascii_case("for"));
+            one(&rest[usize::from(says_for)..])
         }
         "grace" | "breaker" => {
-            let (first, others) = rest.split_at(rest.len().min(1));
-            [first.to_vec(), one(others)].concat()
+            // "device gone" is one reason.
+            let is_reason = |words: &[String]| words.join("_").parse::<GraceKey>().is_ok();
+            let of_reason = (1..=rest.len().min(3)).rev().find(|count| is_reason(&rest[..*count]));
+            let (first, others) = rest.split_at(of_reason.unwrap_or(1).min(rest.len()));
+            let first = if first.is_empty() { Vec::new() } else { vec![first.join("_")] };
+            [first, one(others)].concat()
         }
         _ => rest,
     };

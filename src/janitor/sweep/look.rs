@@ -358,13 +358,16 @@ impl Janitor {
 /// A line of a report about one event; `None` where nothing is due.
 fn row_for(judged: &[&Judged], reason: Reason, obstacle: Option<String>) -> Option<Row> {
     let first = judged.first()?;
+    let due = || judged.iter().flat_map(|judged| &judged.due);
+    // Another reason may have held for longer.
+    let since = due().filter(|due| due.reason == reason).map(|due| due.first).min();
     Some(Row {
         room: first.subject.room.clone(),
         room_name: None,
         user: first.membership.owner.user.clone(),
         devices: judged.iter().map(|judged| judged.membership.owner.device.to_string()).collect(),
         reason,
-        since: judged.iter().flat_map(|judged| judged.due.iter().map(|due| due.first)).min()?,
+        since: since.or_else(|| due().map(|due| due.first).min())?,
         is_shown: !first.judgement.reasons().any(|(reason, _)| reason == Reason::Expired),
         obstacle,
         times: 1,

@@ -57,6 +57,8 @@ pub struct Explanation {
     pub user: Option<UserId>,
     /// Its memberships.
     pub memberships: Vec<Explained>,
+    /// How many others there are in the room, where one user was asked about.
+    pub others: usize,
     /// Keys that hold something no client would show.
     pub malformed: Vec<(StateKey, &'static str)>,
     /// What else stands there.
@@ -77,7 +79,9 @@ impl Explanation {
                 Some(user) => join(&[&words(" of "), &message::user(user)]),
                 None => Message::default(),
             };
-            let then = if self.beside.may_be_in_a_call() {
+            let then = if self.others > 0 {
+                ", only of others."
+            } else if self.beside.may_be_in_a_call() {
                 ": there is nothing that I could clear."
             } else {
                 ": the state is clean. If a client still shows a call, that is the client's own cache: clear it, or \

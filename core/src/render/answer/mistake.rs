@@ -36,9 +36,12 @@ impl Mistake {
 fn in_words(command: &str, wrong: &Wrong) -> String {
     match wrong {
         Wrong::Missing(name) if name.contains('|') => {
-            format!("`{command}` needs one of {}", name.replace('|', ", "))
+            format!("`{command}` needs {}", name.replace('|', " or "))
         }
-        Wrong::Missing(name) => format!("`{command}` needs a {name}"),
+        Wrong::Missing(name) => {
+            let article = if name.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+            format!("`{command}` needs {article} {name}")
+        }
         Wrong::NoChoice { given, choices } => {
             let choices = if choices.is_empty() { "something else".to_owned() } else { choices.join(", ") };
             format!("“{}” is not understood there. Expected: {choices}", harmless(given))

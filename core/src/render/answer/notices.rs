@@ -198,8 +198,8 @@ pub fn mode(change: ModeChange, holds: Mode, plans_go_on: bool, prefix: &str) ->
         ),
         (ModeChange::To(Mode::Clean), Mode::Report) => format!(
             "🔍 Still report mode: the config file says janitor.mode = \"report\", and the stricter of the two \
-             applies. Set it to \"clean\" there and restart me. `{prefix} sweep` proposes what is due now as a plan \
-             that you can approve."
+             applies. Set it to \"clean\" there and restart me. Until then `{prefix} sweep` proposes what is due as a \
+             plan that you can approve."
         ),
     };
     if plans_go_on && holds == Mode::Report {
@@ -353,6 +353,14 @@ pub fn left(room: &Message, prefix: &str) -> Message {
              somebody has to invite me."
         )),
     ])
+}
+
+/// `clear` of a room's name and something that is no full user id.
+pub fn clear_needs_full_id(user: &str) -> Message {
+    one(&format!(
+        "To clear the memberships of one user, give the full id in place of “{}”, such as @name:example.org.",
+        harmless(user)
+    ))
 }
 
 /// `leave` asks before it acts.

@@ -311,6 +311,7 @@ fn explain_says_what_speaks_for_and_against_each() {
         ],
         malformed: vec![("_odd <key>".into(), "no device_id")],
         beside: Beside::default(),
+        others: 0,
         has_sfu: true,
         now: NOW,
     };
@@ -639,6 +640,7 @@ fn every_short_answer() {
         no_such_user(&UserName::Local("bob".into())),
         several_users(&UserName::Local("b".into()), &[alice(), "@bob:example.org".into()]),
         sure_to_leave(&room(), Some("Team `x`"), PREFIX),
+        clear_needs_full_id("bob"),
         mode(ModeChange::To(Mode::Clean), Mode::Report, false, PREFIX),
         mode(ModeChange::To(Mode::Report), Mode::Report, false, PREFIX),
         mode(ModeChange::To(Mode::Report), Mode::Report, true, PREFIX),
