@@ -29,8 +29,9 @@ pub(super) async fn answer(request: &Request<'_>, all: bool) -> Result<Reply, St
     let by_command = stored.iter().filter_map(|one| by_command(one, mode_of_file, prefix, now));
     let by_command = are_forgotten.then(|| held(prefix)).into_iter().chain(by_command).collect();
     let rows = || request.context.settings.iter();
-    let (defaults, set): (Vec<_>, Vec<_>) =
-        rows().filter(|row| row.value.is_some()).partition(|row| row.origin == Origin::Default);
+    let (defaults, set): (Vec<_>, Vec<_>) = rows()
+        .filter(|row| row.value.is_some())
+        .partition(|row| matches!(row.origin, Origin::Default | Origin::Follows(_)));
     let settings = Settings {
         by_command,
         set: set.into_iter().map(of_row).collect(),
