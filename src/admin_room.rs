@@ -47,4 +47,4 @@ mod version;
 pub use dispatcher::CommandDispatcher;
 pub use past::settle_past;
 pub use posting::{Posting, watch_reachability};
-pub use request::CommandContext;
+pub use request::{CommandContext, Paths};

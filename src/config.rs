@@ -21,7 +21,7 @@ mod sign_in;
 mod source;
 mod table;
 mod types;
-mod warnings;
+pub(crate) mod warnings;
 
 pub(crate) use parse::{room_text, user_id_text};
 

@@ -169,7 +169,7 @@ pub enum Command {
         /// Which source: `homeserver`, `device_lists` or `sfu`; without it, all of them
         source: Option<Neighbour>,
     },
-    /// Show the version
+    /// Show the version, the config file and the store
     Version,
 }
 

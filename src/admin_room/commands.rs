@@ -29,7 +29,7 @@ pub(super) async fn run(request: &Request<'_>, command: Command) -> Result<Reply
         Command::Leave { room, sure } => super::leave::answer(request, room, sure.is_some()).await,
         Command::History { filter } => super::history::answer(request, filter).await,
         Command::Breaker { action, source } => super::breaker::answer(request, action, source).await,
-        Command::Version => Ok(super::version::answer()),
+        Command::Version => Ok(super::version::answer(request)),
     }
 }
 

@@ -34,6 +34,17 @@ pub struct CommandContext {
     pub prefix: String,
     /// The configuration, with where each value comes from.
     pub settings: Arc<[Row]>,
+    /// What it runs on.
+    pub paths: Paths,
+}
+
+/// Files of this process, as they are shown.
+#[derive(Clone, Debug, Default)]
+pub struct Paths {
+    /// The config file; `None` where all comes from the environment.
+    pub config_file: Option<String>,
+    /// The store.
+    pub store: String,
 }
 
 /// The janitor has ended, and with it the program.

@@ -7,6 +7,7 @@ use std::{
     process::ExitCode,
 };
 
+use matrix_sdk::reqwest::Url;
 use rtc_janitor_core::{
     export::{BadExport, Export},
     ids::UserId,
@@ -19,7 +20,7 @@ use serde_json::Value;
 
 use super::CliError;
 use crate::{
-    config::{RoomRef, room_text, secret_file, user_id_text},
+    config::{RoomRef, room_text, secret_file, user_id_text, warnings},
     world::{
         clock::{Clock as _, SystemClock},
         homeserver::{credentials::SignInError, reading},
@@ -149,10 +150,22 @@ struct Source {
     reader: Option<UserId>,
 }
 
+/// The warnings of `config check` on the same matters.
+fn warn_of_exposure(url: &str, file: &Path) {
+    let url = url.parse::<Url>().ok().filter(|url| url.scheme() == "http");
+    if url.is_some_and(|url| !url.host_str().is_some_and(warnings::is_near)) {
+        eprintln!("warning: without https, the token can be read on the way to the homeserver");
+    }
+    if warnings::is_readable_by_others(file) {
+        eprintln!("warning: {} can be read by every user; try: chmod o-r {}", file.display(), file.display());
+    }
+}
+
 fn source(args: &Args) -> Result<Source, CliError> {
-    if let (Some(url), Some(room), Some(token)) = (&args.url, &args.room, &args.token_file) {
+    if let (Some(url), Some(room), Some(file)) = (&args.url, &args.room, &args.token_file) {
         let token =
-            secret_file::read(token).map_err(|why| CliError::mistake(format!("--token-file: {why}")))?;
+            secret_file::read(file).map_err(|why| CliError::mistake(format!("--token-file: {why}")))?;
+        warn_of_exposure(url, file);
         let token = SecretString::from(token);
         let read =
             super::runtime()?.block_on(reading::room(url, &token, room)).map_err(|error| match error {

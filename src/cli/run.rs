@@ -22,7 +22,7 @@ use super::{
     set_up::{self, Patience},
 };
 use crate::{
-    admin_room::{self, CommandContext, CommandDispatcher, Posting},
+    admin_room::{self, CommandContext, CommandDispatcher, Paths, Posting},
     config::{AdminRoom as AdminRoomSettings, Config, RoomRef},
     http::Pulses,
     janitor::{
@@ -136,6 +136,7 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>
         me: chat.user_id(),
         prefix: config.admin_room.command_prefix.clone(),
         settings: config.effective().into(),
+        paths: paths(&config),
     };
     let AdminRoomSettings { power_level, admins, .. } = &config.admin_room;
     let dispatcher = CommandDispatcher::new(context, *power_level, admins.iter().cloned());
@@ -206,6 +207,13 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>
         Ok(())
     });
     Ok(Some(Running { supervisor, _store: store }))
+}
+
+fn paths(config: &Config) -> Paths {
+    Paths {
+        config_file: config.file().map(|file| file.display().to_string()),
+        store: config.store.path.display().to_string(),
+    }
 }
 
 /// The janitor's loop. When it cannot go on it says so in the admin room, where that can be spoken in.

@@ -52,7 +52,7 @@ sections! {
         sweep_interval: Duration = or_default(DURATION, "1m");
         /// How often device lists are asked for; also at once when a membership appears, changes or falls due.
         device_check_interval: Duration = or_default(DURATION, "5m");
-        /// A membership younger than this is left alone, whatever is known about it.
+        /// A membership younger than this is not cleared, whatever is known about it.
         minimum_age: Duration = or_default(DURATION, "2m");
         /// Whether a membership of a user on another server may be cleared because its device is gone.
         /// Other servers' lists can be late; without this it is only reported.
@@ -75,7 +75,7 @@ sections! {
         device_gone_unseen: Grace = or_default(GRACE, "75m");
         /// The same device has a newer membership of the same call.
         superseded: Grace = follows(GRACE, "grace.default");
-        /// Your own SFU does not know the participant.
+        /// Your own call server (SFU) does not list the participant.
         not_on_sfu: Grace = or_default(GRACE, "90s");
         /// Your own server has not seen the device for rules.device_idle_after.
         device_idle: Grace = follows(GRACE, "grace.default");
@@ -118,7 +118,7 @@ sections! {
         /// Room ids or aliases to keep clean; empty: every room the janitor is in. An alias that never resolved
         /// names no room.
         include: Vec<RoomRef> = or_default(ROOMS, "");
-        /// Room ids or aliases to leave alone; wins over include. While it is not known which room an alias names,
+        /// Room ids or aliases to exclude; wins over include. While it is not known which room an alias names,
         /// nothing is written in any room.
         exclude: Vec<RoomRef> = or_default(ROOMS, "");
         /// Whose invitations are accepted: user ids with * and ?; empty (the default): nobody's. Invitations
@@ -164,8 +164,8 @@ sections! {
         device_id: Option<DeviceId> = optional(DEVICE_ID, "KLMNOPQRST");
     }
 
-    /// Your own LiveKit server (SFU): only it knows who is in a call. Left out: nobody is cleared because the SFU
-    /// lacks them, and nobody is left alone because it lists them.
+    /// Your own call server (SFU, LiveKit): only it knows who is in a call. Left out: nobody is cleared because it
+    /// does not list them, and nobody is spared because it does.
     ["livekit"] pub(super) struct LiveKitKeys {
         /// Where its API answers, with the path that a proxy gives it, if any; ws:// and wss:// do as well.
         url: Option<Url> = optional(SFU_URL, "https://livekit.example.org");
@@ -173,7 +173,7 @@ sections! {
         api_key: Option<SecretString> = optional(SECRET, "/run/secrets/livekit_key");
         /// ... and the secret of that key.
         api_secret: Option<SecretString> = optional(SECRET, "/run/secrets/livekit_secret");
-        /// What memberships call this SFU: its authorisation services, such as "https://livekit-jwt.example.org", and itself.
+        /// What memberships call this call server: its authorisation services, such as "https://livekit-jwt.example.org", and itself.
         /// Empty: those that your homeserver or your domain names and that give tokens for it.
         service_urls: Vec<String> = or_default(SERVICE_URLS, "");
         /// How often it is asked while somebody may be in a call there. While anybody is, at least every 15 s.

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use super::{Config, HomeserverAddress, parse::is_level, reader::Reader};
 
-/// How long a client that is alive may write nothing: current ones refresh when a membership of 4 h ends.
+/// How long an active client may write nothing: current ones refresh when a membership of 4 h ends.
 const LONGEST_QUIET: Duration = Duration::from_hours(4);
 
 /// Notes all of it.
@@ -64,19 +64,19 @@ fn add_exposed_files(reader: &mut Reader, file: Option<&Path>) {
 }
 
 #[cfg(unix)]
-fn is_readable_by_others(path: &Path) -> bool {
+pub(crate) fn is_readable_by_others(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     path.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o004 != 0)
 }
 
 #[cfg(not(unix))]
-fn is_readable_by_others(_: &Path) -> bool {
+pub(crate) fn is_readable_by_others(_: &Path) -> bool {
     false
 }
 
 /// Whether a host is this machine or a neighbour in its own network: a private address, or a name
 /// without dots, as containers have.
-fn is_near(host: &str) -> bool {
+pub(crate) fn is_near(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     match address.parse() {
         Ok(std::net::IpAddr::V4(address)) => address.is_loopback() || address.is_private(),

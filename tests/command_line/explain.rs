@@ -296,6 +296,7 @@ async fn a_room_is_read_with_a_token_and_device_lists_are_looked_at() -> Result<
     let output = explain(&room, "token");
     let told = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("token can be read by every user"), "{}", text(&output.stderr));
     assert!(told.contains(&format!("active    {} on {}", host.user_id, host.device_id)), "{told}");
     assert!(told.contains(&format!("stale     {} on GONE  [device_gone]", host.user_id)), "{told}");
     assert!(told.contains("they can clear it (own_power)"), "{told}");

@@ -25,9 +25,11 @@ fn paragraph(parts: &[&Message]) -> Message {
     Page::default().paragraph(&join(parts)).done()
 }
 
-/// `version`.
-pub fn version(version: &str) -> Message {
-    one(&format!("rtc-janitor {version}"))
+/// `version`, of which commit where that is known, and the files it runs on.
+pub fn version(version: &str, commit: Option<&str>, config_file: Option<&str>, store: &str) -> Message {
+    let commit = commit.map_or_else(String::new, |commit| format!(" ({})", harmless(commit)));
+    let file = config_file.map_or_else(|| "none".to_owned(), harmless);
+    one(&format!("rtc-janitor {version}{commit}; config file: {file}; store: {}", harmless(store)))
 }
 
 /// Somebody without authority asked for something.

@@ -613,7 +613,8 @@ fn every_short_answer() {
     let shown = message::room(&room(), Some("Team"));
     let silent = GraceKey::Reason(Reason::Silent);
     insta::assert_snapshot!(all(&[
-        version("0.1.0"),
+        version("0.1.0", None, None, "/data"),
+        version("0.1.0", Some("4f2a"), Some("/etc/rtc-janitor/config.toml"), "/data"),
         no_say(Some(0), 50),
         no_say(None, 50),
         not_here(),

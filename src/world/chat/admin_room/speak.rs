@@ -28,6 +28,10 @@ impl Chat for AdminRoom {
         if !matches!(post, Post::Reaction { .. }) {
             self.note_sent(&sent);
         }
+        // What answers this stays in the thread, too.
+        if let (Ok(event), Post::Notice { reply_to: Some(answered), .. }) = (&sent, post) {
+            self.threads.send_if_modified(|threads| threads.follow(event, answered));
+        }
         sent
     }
 

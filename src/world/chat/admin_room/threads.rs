@@ -28,6 +28,12 @@ impl Threads {
         }
     }
 
+    /// Notes that an event answers another, and so stands in its thread; false where that is in none.
+    pub(super) fn follow(&mut self, event: &EventId, answered: &EventId) -> bool {
+        let root = self.root_of(answered).cloned();
+        root.map(|root| self.note(event.clone(), root)).is_some()
+    }
+
     /// The thread in which an event stands.
     pub(super) fn root_of(&self, event: &EventId) -> Option<&EventId> {
         self.roots.get(event)
@@ -48,5 +54,8 @@ mod tests {
         assert_eq!(threads.root_of(&"$1".into()), Some(&"$root".into()));
         assert_eq!(threads.root_of(&format!("${KEPT}").into()), Some(&"$root".into()));
         assert_eq!((threads.roots.len(), threads.order.len()), (KEPT, KEPT));
+        assert!(threads.follow(&"$answer".into(), &"$1".into()) || threads.root_of(&"$1".into()).is_none());
+        assert!(!threads.follow(&"$other".into(), &"$nowhere".into()));
+        assert_eq!(threads.root_of(&"$answer".into()), Some(&"$root".into()));
     }
 }
