@@ -105,11 +105,13 @@ pub struct Running {
 /// # Errors
 /// What cannot heal while it runs.
 pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>, CliError> {
+    // Before anything is served: a second process on the same store is a mistake and does no more than say so.
+    let opened = open(&config)?;
     let mut supervisor = Supervisor::new(shutdown.clone());
     let http_port = http_port::serve(&config, &mut supervisor, &shutdown);
     let service_manager = service_manager::follow(http_port.health.clone(), &mut supervisor, &shutdown);
     let patience = Patience { shutdown: &shutdown, longest: None };
-    let Some(signed_in) = Box::pin(sign_in(&config, &service_manager, patience)).await? else {
+    let Some(signed_in) = Box::pin(sign_in(&config, opened, &service_manager, patience)).await? else {
         // What serves and tells already is to end well.
         supervisor.run().await.map_err(|error| CliError::Unexpected(error.to_string()))?;
         return Ok(None);
@@ -209,6 +211,13 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>
     Ok(Some(Running { supervisor, _store: store }))
 }
 
+/// Opens the store, and says what is about to be done.
+fn open(config: &Config) -> Result<(Store, Journal), CliError> {
+    let opened = set_up::open_store(config)?;
+    set_up::announce(config);
+    Ok(opened)
+}
+
 fn paths(config: &Config) -> Paths {
     Paths {
         config_file: config.file().map(|file| file.display().to_string()),
@@ -255,11 +264,10 @@ struct SignedIn {
 /// Signs both devices in and finds the rooms that the settings name. `None` when told to stop.
 async fn sign_in(
     config: &Config,
+    (store, journal): (Store, Journal),
     service_manager: &ServiceManager,
     patience: Patience<'_>,
 ) -> Result<Option<SignedIn>, CliError> {
-    let (store, journal) = set_up::open_store(config)?;
-    set_up::announce(config);
     service_manager.is_up();
     let Some(homeserver) = Box::pin(set_up::sign_in_watch(config, &store, patience)).await? else {
         return Ok(None);
