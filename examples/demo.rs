@@ -94,9 +94,9 @@ async fn main() -> ExitCode {
 async fn demo(wishes: &Wishes, stays: &Cell<bool>) -> Result<()> {
     let screen = Screen::new();
     screen.say(if Synapse::is_installed() {
-        "This takes about 45 s. Nothing leaves this machine, and nothing stays behind."
+        "This takes less than a minute. Nothing leaves this machine, and nothing stays behind."
     } else {
-        "This takes two minutes: a Synapse is installed below target/ (once, 250 MB), and then 45 s. Nothing leaves \
+        "This takes two minutes: a Synapse is installed below target/ (once, 350 MB), and then it takes less than one. Nothing leaves \
          this machine, and nothing else stays behind."
     });
     screen.heading("A homeserver with a call in it");
