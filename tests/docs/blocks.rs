@@ -11,9 +11,6 @@ use crate::{
     program, shell,
 };
 
-/// Messages that the admin room does not take yet; to be emptied when it does.
-const AWAITED_MESSAGES: [&str; 0] = [];
-
 /// Everything that is wrong with the blocks of a page.
 pub(crate) fn check(page: &Page) -> Vec<String> {
     let blocks = match page.blocks() {
@@ -121,7 +118,5 @@ fn check_text(text: &str) -> Vec<String> {
 pub(crate) fn refusal_of_message(message: &str) -> Option<String> {
     let text = message.strip_prefix("!janitor")?.trim();
     let mistake = Command::parse(text).err()?;
-    let is_awaited = AWAITED_MESSAGES.contains(&text);
-    (!is_awaited)
-        .then(|| format!("no command: {message}: {}", mistake.message("!janitor").plain.replace('\n', " ")))
+    Some(format!("no command: {message}: {}", mistake.message("!janitor").plain.replace('\n', " ")))
 }

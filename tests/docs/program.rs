@@ -12,9 +12,6 @@ use tempfile::TempDir;
 
 use crate::PROGRAM;
 
-/// Arguments that the program does not take yet; to be emptied when it does.
-const AWAITED_ARGUMENTS: [&str; 0] = [];
-
 /// What a config file needs at least, for blocks that show a part: the key, its variable and a value.
 const LEAST: [(&str, &str, &str); 3] = [
     ("homeserver.url", "RTC_JANITOR__HOMESERVER__URL", "https://matrix.example.org"),
@@ -145,8 +142,7 @@ pub(crate) fn refusal_of_arguments(arguments: &[String]) -> Option<String> {
         words.push("--help");
     }
     let output = run(&words, folder.path(), &[]);
-    let is_awaited = words.iter().any(|word| AWAITED_ARGUMENTS.contains(word));
-    (!output.status.success() && !is_awaited).then(|| {
+    (!output.status.success()).then(|| {
         let why = text(&output.stderr).replace('\n', " ");
         format!("the program refuses “{}”: {why}", arguments.join(" "))
     })
