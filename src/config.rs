@@ -25,7 +25,7 @@ pub(crate) mod warnings;
 
 pub(crate) use parse::{room_text, user_id_text};
 
-pub use checked::{Homeserver, HomeserverAddress, LiveKit};
+pub use checked::{Homeserver, HomeserverAddress, LiveKit, SynapseAdmin};
 pub use error::{ConfigError, Origin};
 pub use example::example;
 pub use keys::{AdminRoom, Breaker, Graces, Http, Janitor, Limits, Log, Owners, Rooms, Rules, Store};
@@ -66,6 +66,8 @@ pub struct Config {
     pub admin_room: AdminRoom,
     /// `[admin_room.login]`: as whom.
     pub chat: Chat,
+    /// `[synapse_admin]`: a token of a server admin, where there is one.
+    pub synapse_admin: Option<SynapseAdmin>,
     /// `[livekit]`: the call server, where one is set up.
     pub livekit: Option<LiveKit>,
     /// `[http]`: what other programs may ask.

@@ -90,7 +90,7 @@ use crate::{
     world::{
         Rooms, StateWriter,
         clock::Clock,
-        device_lists::DeviceLists,
+        device_lists::{DeviceLists, OwnLists},
         journal::{FindingKind, Journal, JournalError, WriteRecord},
         livekit::CallServer,
     },
@@ -117,6 +117,8 @@ pub struct Ports {
     pub writer: Arc<dyn StateWriter>,
     /// Knows devices.
     pub device_lists: Arc<dyn DeviceLists>,
+    /// Knows all devices of the server's own users; `None` where nobody may ask for them.
+    pub own_lists: Option<Arc<dyn OwnLists>>,
     /// Knows who is in a call; `None` where none is set up.
     pub call_server: Option<Arc<dyn CallServer>>,
     /// Knows the time.

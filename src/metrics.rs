@@ -55,6 +55,8 @@ pub enum Asked {
     Homeserver,
     /// The homeserver, to post in the admin room.
     AdminRoom,
+    /// The admin API of the homeserver.
+    SynapseAdmin,
     /// The SFU's API.
     Sfu,
     /// An authorisation service before an SFU.
@@ -62,12 +64,14 @@ pub enum Asked {
 }
 
 impl Asked {
-    const ALL: [Self; 4] = [Self::Homeserver, Self::AdminRoom, Self::Sfu, Self::AuthorisationService];
+    const ALL: [Self; 5] =
+        [Self::Homeserver, Self::AdminRoom, Self::SynapseAdmin, Self::Sfu, Self::AuthorisationService];
 
     const fn as_str(self) -> &'static str {
         match self {
             Self::Homeserver => "homeserver",
             Self::AdminRoom => "admin_room",
+            Self::SynapseAdmin => "synapse_admin",
             Self::Sfu => "sfu",
             Self::AuthorisationService => "authorisation_service",
         }

@@ -26,6 +26,7 @@ pub mod journal;
 pub mod livekit;
 pub mod room_view;
 pub mod store;
+pub mod synapse_admin;
 pub mod sync;
 
 pub use chat_events::{EventBatch, Post, RoomEvent, RoomEventKind, Standing, Trust};

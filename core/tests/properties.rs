@@ -339,7 +339,7 @@ proptest! {
         membership in membership(),
         room_member in room_member(),
     ) {
-        let history = DeviceHistory { seen_in_list: false, came_back };
+        let history = DeviceHistory { came_back, ..DeviceHistory::default() };
         let nothing = Listing::Known { device: None, empty: true };
         let device = Device::from_lists(own, nothing, history);
         let evidence = Evidence { room_member, device, ..Evidence::NONE };
@@ -352,9 +352,9 @@ proptest! {
     fn a_device_that_came_back_is_never_gone_by_a_keys_query_again(
         own in prop_oneof![Just(Listing::NotAsked), Just(Listing::Unknown)],
         empty in any::<bool>(),
-        seen_in_list in any::<bool>(),
+        (seen_in_own_list, seen_with_keys) in any::<(bool, bool)>(),
     ) {
-        let history = DeviceHistory { seen_in_list, came_back: true };
+        let history = DeviceHistory { seen_in_own_list, seen_with_keys, came_back: true };
         let device = Device::from_lists(own, Listing::Known { device: None, empty }, history);
         let gone = matches!(device, Device::Missing { .. });
         prop_assert!(!gone, "{device:?}");
@@ -363,16 +363,20 @@ proptest! {
     #[test]
     fn the_servers_own_list_decides_where_it_is_known(
         listed in any::<bool>(), own_empty in any::<bool>(), by_keys in any::<bool>(), empty in any::<bool>(),
-        seen_in_list in any::<bool>(), came_back in any::<bool>(),
+        history in any::<(bool, bool, bool)>(),
     ) {
         let listing = |there: bool, empty| Listing::Known { device: there.then_some(None), empty };
-        let history = DeviceHistory { seen_in_list, came_back };
+        let (seen_in_own_list, seen_with_keys, came_back) = history;
+        let history = DeviceHistory { seen_in_own_list, seen_with_keys, came_back };
+        let seen_before = seen_in_own_list || seen_with_keys;
         let device = Device::from_lists(listing(listed, own_empty), listing(by_keys, empty), history);
         if listed {
             prop_assert_eq!(device, Device::Listed { last_seen: None });
         } else {
-            prop_assert_eq!(device, Device::Missing { by: ListKind::OwnList, seen_before: seen_in_list });
+            prop_assert_eq!(device, Device::Missing { by: ListKind::OwnList, seen_before });
         }
+        let of_a_bridge = Device::from_lists(Listing::OfNoUse, listing(by_keys, empty), history);
+        prop_assert_eq!(of_a_bridge, Device::NotAsked);
     }
 }
 

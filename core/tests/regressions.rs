@@ -67,12 +67,18 @@ fn verdict_of(e: &Evidence) -> Judgement {
 #[test]
 fn a_keyless_device_is_not_gone_when_the_servers_own_list_stops_answering() {
     // Listed by the admin API for as long as it was asked; it never had keys.
-    let history = DeviceHistory { seen_in_list: true, came_back: false };
-    for empty in [true, false] {
-        let device = Device::from_lists(Listing::Unknown, Listing::Known { device: None, empty }, history);
+    let history = DeviceHistory { seen_in_own_list: true, ..DeviceHistory::default() };
+    for (own, empty) in [
+        (Listing::Unknown, true),
+        (Listing::Unknown, false),
+        // The admin has taken the token away again, and the janitor has started anew.
+        (Listing::NotAsked, true),
+        (Listing::NotAsked, false),
+    ] {
+        let device = Device::from_lists(own, Listing::Known { device: None, empty }, history);
         assert!(
             !matches!(device, Device::Missing { .. }),
-            "{device:?}, grace {:?}",
+            "{own:?}: {device:?}, grace {:?}",
             Policy::default().grace(Reason::DeviceGone, device)
         );
     }

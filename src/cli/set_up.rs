@@ -17,22 +17,24 @@ use crate::{
         Ports, Settings,
         aliases::{self, UnresolvedAlias},
     },
-    metrics::Metrics,
+    metrics::{Asked, Metrics},
     shutdown::Shutdown,
     world::{
-        Rooms,
+        NeighbourError, Rooms,
         backoff::Backoff,
         chat::{self, ChatConnection, ChatSettings},
         clock::{Clock as _, SystemClock},
-        device_lists::KeysQuery,
+        device_lists::{KeysQuery, OwnLists},
         homeserver::{
             Homeserver,
             credentials::{Address, Method, SignIn, SignInError},
             sign_in,
+            transport::WithToken,
         },
         journal::{Journal, JournalError},
         livekit::{ApiKey, CallServer, LiveKit},
         store::{Store, StoreError},
+        synapse_admin::SynapseAdmin,
     },
 };
 
@@ -230,8 +232,40 @@ fn method(login: &Login) -> Method {
     }
 }
 
+/// The admin API, by the token of `[synapse_admin]`, or by the janitor's own where its account is an admin.
+pub(super) async fn synapse_admin(
+    config: &Config,
+    homeserver: &Homeserver,
+    metrics: &Metrics,
+) -> Result<Option<SynapseAdmin>, CliError> {
+    let (me, device) = (homeserver.user_id().clone(), homeserver.device_id().clone());
+    if let Some(keys) = &config.synapse_admin {
+        let base = keys.url.as_ref().unwrap_or_else(|| homeserver.address()).clone();
+        let transport = WithToken::new(base, keys.access_token.clone(), Asked::SynapseAdmin, metrics.clone())
+            .map_err(|error| CliError::unexpected("cannot ask the admin API", &error))?;
+        return Ok(Some(SynapseAdmin::new(Arc::new(transport), me, device)));
+    }
+    let own = SynapseAdmin::new(homeserver.shared_transport(), me, device);
+    match own.is_admin().await {
+        Ok(true) => Ok(Some(own)),
+        Ok(false) | Err(NeighbourError::Refused { .. }) => Ok(None),
+        Err(error) => {
+            tracing::warn!(
+                "whether this account is a server admin could not be found out ({error}); until the next start \
+                 it is taken for none"
+            );
+            Ok(None)
+        }
+    }
+}
+
 /// The real neighbours.
-pub(super) fn ports(config: &Config, homeserver: &Homeserver, metrics: Metrics) -> Result<Ports, CliError> {
+pub(super) async fn ports(
+    config: &Config,
+    homeserver: &Homeserver,
+    metrics: Metrics,
+) -> Result<Ports, CliError> {
+    let admin = synapse_admin(config, homeserver, &metrics).await?;
     let clock = Arc::new(SystemClock);
     let call_server = match &config.livekit {
         None => None,
@@ -246,6 +280,7 @@ pub(super) fn ports(config: &Config, homeserver: &Homeserver, metrics: Metrics) 
         rooms: Arc::new(homeserver.clone()),
         writer: Arc::new(homeserver.clone()),
         device_lists: Arc::new(KeysQuery::new(homeserver.clone())),
+        own_lists: admin.map(|admin| Arc::new(admin) as Arc<dyn OwnLists>),
         call_server,
         clock,
         metrics,

@@ -90,8 +90,8 @@ pub async fn main(args: Args, config: Config) -> Result<ExitCode, CliError> {
     }
     // Nothing is said in the admin room: whoever runs this reads it here.
     let (outbox, _mail) = Outbox::new();
-    let mut janitor =
-        Janitor::new(settings, set_up::ports(&config, &homeserver, Metrics::new())?, journal, outbox)?;
+    let ports = set_up::ports(&config, &homeserver, Metrics::new()).await?;
+    let mut janitor = Janitor::new(settings, ports, journal, outbox)?;
     let line = StatusLine::new(args.quiet);
     let progress = |progress| line.show(&in_words(progress));
     let swept = janitor.sweep_once(&mut homeserver.watch(), args.wait, &progress, &shutdown).await;

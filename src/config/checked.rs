@@ -10,7 +10,7 @@ use super::{
     Config,
     keys::{
         AdminRoom, Breaker, ChatLoginKeys, Graces, HomeserverKeys, Http, Janitor, Limits, LiveKitKeys, Log,
-        LoginKeys, Owners, Rooms, Rules, Store,
+        LoginKeys, Owners, Rooms, Rules, Store, SynapseAdminKeys,
     },
     reader::{Noted, Reader},
     sign_in,
@@ -32,6 +32,15 @@ pub enum HomeserverAddress {
     Url(Url),
     /// `homeserver.server_name`: found by `.well-known`.
     ServerName(String),
+}
+
+/// `[synapse_admin]`
+#[derive(Clone, Debug)]
+pub struct SynapseAdmin {
+    /// A token of a server admin.
+    pub access_token: SecretString,
+    /// Where the admin API answers; `None` where the homeserver does.
+    pub url: Option<Url>,
 }
 
 /// `[livekit]`
@@ -75,6 +84,7 @@ pub(super) fn config(reader: &mut Reader, file: Option<&Path>) -> Result<Config,
     let admin_room = AdminRoom::read(reader);
     let chat = ChatLoginKeys::read(reader)
         .and_then(|keys| sign_in::chat(reader, keys, homeserver.as_ref(), login.as_ref()));
+    let synapse_admin = SynapseAdminKeys::read(reader).and_then(|keys| synapse_admin(reader, keys));
     let livekit = LiveKitKeys::read(reader).and_then(|keys| livekit(reader, keys));
     let http = Http::read(reader);
     let log = Log::read(reader);
@@ -91,6 +101,7 @@ pub(super) fn config(reader: &mut Reader, file: Option<&Path>) -> Result<Config,
         owners: owners?,
         admin_room: admin_room?,
         chat: chat?,
+        synapse_admin: synapse_admin?,
         livekit: livekit?,
         http: http?,
         log: log?,
@@ -98,6 +109,22 @@ pub(super) fn config(reader: &mut Reader, file: Option<&Path>) -> Result<Config,
         rows: Vec::new(),
         warnings: Vec::new(),
     })
+}
+
+/// An address is of no use without a token.
+fn synapse_admin(reader: &mut Reader, keys: SynapseAdminKeys) -> Result<Option<SynapseAdmin>, Noted> {
+    match keys {
+        SynapseAdminKeys { access_token: Some(access_token), url } => {
+            Ok(Some(SynapseAdmin { access_token, url }))
+        }
+        SynapseAdminKeys { access_token: None, url: None } => Ok(None),
+        SynapseAdminKeys { access_token: None, url: Some(_) } => {
+            let place = reader.place("synapse_admin.url");
+            Err(reader.note(format!(
+                "{place} is set without a token; write synapse_admin.access_token_file as well"
+            )))
+        }
+    }
 }
 
 /// All three of what it takes, or nothing.

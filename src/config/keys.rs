@@ -164,6 +164,15 @@ sections! {
         device_id: Option<DeviceId> = optional(DEVICE_ID, "KLMNOPQRST");
     }
 
+    /// What an admin of a Synapse sees and nobody else: devices without encryption keys, when each was last seen, and
+    /// rooms that the janitor is not in. Left out: only where the janitor's own account is an admin of the server.
+    ["synapse_admin"] pub(super) struct SynapseAdminKeys {
+        /// An access token of a server admin.
+        access_token: Option<SecretString> = optional(SECRET, "/run/secrets/synapse_admin_token");
+        /// Where the admin API answers, when that is not where the homeserver does.
+        url: Option<Url> = optional(URL, "http://127.0.0.1:8008");
+    }
+
     /// Your own call server (SFU, LiveKit): only it knows who is in a call. Left out: nobody is cleared because it
     /// does not list them, and nobody is spared because it does.
     ["livekit"] pub(super) struct LiveKitKeys {

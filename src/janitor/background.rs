@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, future::Future, pin::Pin, time::Duration};
 
 use rtc_janitor_core::{
     ids::{EventId, RoomId, UserId},
-    judge::evidence::RoomMember,
+    judge::evidence::{ListKind, RoomMember},
     rtc::state_event::StateEvent,
     time::Timestamp,
 };
@@ -30,8 +30,8 @@ pub(in crate::janitor) enum Outcome {
     Member(RoomId, UserId, Result<RoomMember, NeighbourError>),
     /// The power levels of a room (`None` where it has none), and its creation where that was not known.
     Power(RoomId, Result<PowerRead, NeighbourError>),
-    /// Device lists, with when they were asked for.
-    Lists(Timestamp, DeviceAnswers),
+    /// Device lists by one way, with when they were asked for.
+    Lists(ListKind, Timestamp, DeviceAnswers),
     /// What the SFU answered, with when and for which names it was asked; of each, the room whose call it is.
     Sfu { asked: Timestamp, names: BTreeMap<String, RoomId>, answer: Result<SfuView, SfuError> },
     /// What the authorisation services answered when asked for a token for `room`.

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use rtc_janitor_core::{
     ids::{RoomId, UserId},
     judge::{
-        evidence::{Device, DeviceHistory, RoomMember},
+        evidence::{Device, DeviceHistory, ListKind, RoomMember},
         policy::Neighbour,
         room::{Observations, Placed, SfuRoom},
     },
@@ -23,7 +23,7 @@ use rtc_janitor_core::{
     time::Timestamp,
 };
 
-pub(in crate::janitor) use device_lists::{DeviceListEvidence, ListQuestion, ListsTaken};
+pub(in crate::janitor) use device_lists::{Covers, DeviceListEvidence, ListQuestion, ListsTaken, OwnNews};
 pub(in crate::janitor) use room_members::{MemberEvidence, ask as read_member};
 pub(in crate::janitor) use sfu::{Proofs, SfuEvidence};
 pub(in crate::janitor) use source::Health;
@@ -44,12 +44,16 @@ pub(in crate::janitor) struct Evidence {
 }
 
 impl Evidence {
-    /// `devices` is what earlier starts learned of devices.
-    pub(in crate::janitor) fn new(devices: HashMap<Owner, DeviceHistory>, sfu: Option<SfuEvidence>) -> Self {
+    /// `devices` is what earlier starts learned of devices; `own_lists` of whom the server's own lists can be had.
+    pub(in crate::janitor) fn new(
+        devices: HashMap<Owner, DeviceHistory>,
+        own_lists: Option<Covers>,
+        sfu: Option<SfuEvidence>,
+    ) -> Self {
         Self {
             homeserver: Health::default(),
             members: MemberEvidence::default(),
-            lists: DeviceListEvidence::new(devices),
+            lists: DeviceListEvidence::new(devices, own_lists),
             sfu,
         }
     }
@@ -58,7 +62,7 @@ impl Evidence {
     pub(in crate::janitor) fn health(&self, neighbour: Neighbour) -> Option<&Health> {
         match neighbour {
             Neighbour::Homeserver => Some(&self.homeserver),
-            Neighbour::DeviceLists => Some(self.lists.health()),
+            Neighbour::DeviceLists => self.lists.health(ListKind::KeysQuery),
             Neighbour::Sfu => self.sfu.as_ref().map(SfuEvidence::health),
         }
     }
@@ -85,6 +89,7 @@ impl Evidence {
     /// The next instant at which a source that was away is believed again.
     pub(in crate::janitor) fn settles_at(&self, now: Timestamp) -> Option<Timestamp> {
         let all = Neighbour::ALL.into_iter().filter_map(|neighbour| self.health(neighbour));
+        let all = all.chain(self.lists.health(ListKind::OwnList));
         let restarted = self.sfu.as_ref().and_then(|sfu| sfu.settles_at(now));
         all.filter_map(|health| health.settles_at(now)).chain(restarted).min()
     }

@@ -3,7 +3,7 @@
 use rtc_janitor_core::{
     finding::Row,
     ids::{EventId, RoomId, UserId},
-    judge::evidence::RoomMember,
+    judge::evidence::{ListKind, RoomMember},
     render::{message::harmless, report},
     rtc::membership::FirstSeen,
     time::Timestamp,
@@ -12,7 +12,7 @@ use rtc_janitor_core::{
 use super::{
     Janitor,
     background::{Outcome, PowerRead},
-    evidence::ListsTaken,
+    evidence::{ListsTaken, OwnNews},
     joins::JoinFor,
     memory::is_empty,
     reads::{Read, Urgency},
@@ -37,7 +37,7 @@ impl Janitor {
                 self.power_read(&room, read);
                 Ok(())
             }
-            Outcome::Lists(asked, answers) => self.lists_answered(answers, asked),
+            Outcome::Lists(by, asked, answers) => self.lists_answered(by, answers, asked),
             Outcome::Sfu { asked, names, answer } => self.sfu_answered(asked, names, answer),
             Outcome::SfuNames { asked, room, proofs } => self.sfu_proved(asked, &room, proofs),
             Outcome::ServerTime(read) => self.clock_read(read),
@@ -136,16 +136,24 @@ impl Janitor {
         }
     }
 
-    fn lists_answered(&mut self, answers: DeviceAnswers, asked: Timestamp) -> Result<(), JournalError> {
+    fn lists_answered(
+        &mut self,
+        by: ListKind,
+        answers: DeviceAnswers,
+        asked: Timestamp,
+    ) -> Result<(), JournalError> {
         let now = self.now();
-        let ListsTaken { listed, users } = match self.evidence.lists.take_in(answers, asked, now) {
+        let ListsTaken { listed, users } = match self.evidence.lists.take_in(by, answers, asked, now) {
             Ok(taken) => taken,
             Err(question) => {
                 self.ask_for_lists(question);
                 return Ok(());
             }
         };
-        self.journal.list_devices(&listed, now)?;
+        if by == ListKind::OwnList {
+            self.tell_of_own_lists()?;
+        }
+        self.journal.list_devices(listed.iter().map(|(owner, by)| (owner, *by)), now)?;
         // All at once: only then the breaker can tell a wrong list from dead devices.
         let touched: Vec<_> = self
             .memory
@@ -157,6 +165,20 @@ impl Janitor {
             self.sweep.mark(&room);
         }
         Ok(())
+    }
+
+    /// Says that the server's own lists cannot be had, and that they can again: each once.
+    fn tell_of_own_lists(&mut self) -> Result<(), JournalError> {
+        match self.evidence.lists.own_news(self.now()) {
+            None => Ok(()),
+            Some(OwnNews::Back) => self.say(&report::own_lists_back(), None),
+            Some(OwnNews::Away { why, needs_a_person: false }) => {
+                self.say(&report::own_lists_away(&why, false), None)
+            }
+            Some(OwnNews::Away { why, needs_a_person: true }) => {
+                self.alarm(&report::own_lists_away(&why, true), None)
+            }
+        }
     }
 
     fn clock_read(&mut self, read: Result<Timestamp, NeighbourError>) -> Result<(), JournalError> {

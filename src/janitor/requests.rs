@@ -8,6 +8,7 @@ use rtc_janitor_core::{
     export::room_member,
     guard::breaker::Passage,
     ids::{RoomId, StateKey, UserId},
+    judge::evidence::ListKind,
     rtc::state_event::CALL_MEMBER,
     time::Timestamp,
 };
@@ -22,6 +23,7 @@ use super::{
 };
 use crate::world::{
     NeighbourError, RoomView, Rooms, StateWriter,
+    device_lists::own_lists_of,
     dry_run::DryRun,
     journal::{FindingKind, JournalError},
 };
@@ -111,15 +113,26 @@ impl Janitor {
             return;
         }
         let now = self.now();
-        if let Some(question) = self.evidence.lists.question(self.settings.device_check_interval, now) {
+        for question in self.evidence.lists.questions(self.settings.device_check_interval, now) {
             self.ask_for_lists(question);
         }
     }
 
-    pub(super) fn ask_for_lists(&mut self, ListQuestion { users }: ListQuestion) {
-        let lists = Arc::clone(&self.ports.device_lists);
+    pub(super) fn ask_for_lists(&mut self, ListQuestion { by, users }: ListQuestion) {
         let asked = self.now();
-        self.background.start(async move { Outcome::Lists(asked, lists.devices_of(&users).await) });
+        match &self.ports.own_lists {
+            Some(own) if by == ListKind::OwnList => {
+                let own = Arc::clone(own);
+                self.background
+                    .start(async move { Outcome::Lists(by, asked, own_lists_of(&*own, users).await) });
+            }
+            _ => {
+                let lists = Arc::clone(&self.ports.device_lists);
+                let users = users.into_keys().collect();
+                self.background
+                    .start(async move { Outcome::Lists(by, asked, lists.devices_of(&users).await) });
+            }
+        }
     }
 
     fn start_joins(&mut self) {

@@ -361,7 +361,7 @@ impl Janitor {
             let owners =
                 self.memory.keys(room).into_iter().flatten().flat_map(|(_, open)| open.memberships());
             for membership in owners {
-                self.evidence.lists.doubt(&membership.owner.user);
+                self.evidence.lists.look_up(&membership.owner.user, only.is_some());
             }
         }
         self.reads.want(Read::Clock, Urgency::Asked);

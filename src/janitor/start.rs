@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use rtc_janitor_core::{guard::breaker::Breakers, leave_lag::LeftBehind, time::Timestamp};
+use rtc_janitor_core::{guard::breaker::Breakers, ids::UserId, leave_lag::LeftBehind, time::Timestamp};
 use tokio::sync::watch;
 
 use super::{
     Janitor, Outbox, Ports, Settings,
     background::Background,
-    evidence::{Evidence, SfuEvidence},
+    evidence::{Covers, Evidence, SfuEvidence},
     joins::Joins,
     lookups::Lookups,
     memory::Memory,
@@ -52,6 +52,8 @@ impl Janitor {
             )),
             None => None,
         };
+        let own_lists = ports.own_lists.clone();
+        let own_lists = own_lists.map(|lists| Box::new(move |user: &UserId| lists.covers(user)) as Covers);
         Ok(Self {
             sweep: Sweep::new(
                 journal.ledger(now, settings.bridge)?,
@@ -60,7 +62,7 @@ impl Janitor {
             ),
             aftermath: Aftermath::new(journal.awaited()?),
             memory: Memory::new(journal.rooms()?),
-            evidence: Evidence::new(journal.devices()?, sfu),
+            evidence: Evidence::new(journal.devices()?, own_lists, sfu),
             unsettled: unsettled.map(|write| ((write.room.clone(), write.key.clone()), write)).collect(),
             plans: Plans::pick_up(&journal, now)?,
             voice: Voice::new(outbox, journal.unsent()?),

@@ -1,21 +1,25 @@
-//! Which devices people have, as `/keys/query` tells it.
+//! Which devices people have: by `/keys/query`, and by the server's own lists.
 //!
-//! It lists devices that have uploaded encryption keys, and no others. What an answer is worth as
-//! evidence is not decided here; a list that was not obtained says why.
+//! `/keys/query` lists devices that have uploaded encryption keys, and no others. What an answer is worth
+//! as evidence is not decided here; a list that was not obtained says why.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use async_trait::async_trait;
+use futures_util::{StreamExt as _, stream};
 use matrix_sdk::ruma::serde::Raw;
 use rtc_janitor_core::{
     ids::{DeviceId, UserId},
+    judge::evidence::ListKind,
     time::Timestamp,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
     NeighbourError,
@@ -31,11 +35,30 @@ const PATIENCE_WITH_OTHERS: Duration = Duration::from_secs(10);
 /// How long the whole answer may take.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The server's own lists are asked for one user at a time: not more often than this ...
+const OWN_LISTS_EVERY: Duration = Duration::from_millis(200);
+
+/// ... and no more than so many at once, where the server is slow.
+const OWN_LISTS_AT_ONCE: usize = 4;
+
 /// The devices of one user.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceList {
     /// Each device, with when the server last saw it where the list tells that.
     pub devices: BTreeMap<DeviceId, Option<Timestamp>>,
+    /// Which list it is.
+    pub by: ListKind,
+    /// What is known of the account, where it was asked for: a device is missing, and a server admin may ask.
+    pub account: Option<Account>,
+}
+
+/// What only the server knows of an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// The appservice that it belongs to: a bridge's users write device ids that are in no list.
+    pub bridge: Option<String>,
+    /// Whether it was deactivated.
+    pub is_deactivated: bool,
 }
 
 /// Why the devices of a user are not known.
@@ -52,6 +75,12 @@ pub enum UnknownDevices {
         /// What our server says about it.
         message: String,
     },
+    /// The server's own list names fewer devices than it says there are.
+    #[error("the list is not complete")]
+    Incomplete,
+    /// The server's own list lacks the device that asks: then it may lack any.
+    #[error("the server's own list lacks the janitor's own device")]
+    NotProven,
     /// What came for this user is no device list.
     #[error("the answer for the user could not be read")]
     Unreadable,
@@ -68,6 +97,63 @@ pub type DeviceAnswers = BTreeMap<UserId, Result<DeviceList, UnknownDevices>>;
 pub trait DeviceLists: Send + Sync {
     /// Asks for all devices of the given users; the answer names every one of them.
     async fn devices_of(&self, users: &BTreeSet<UserId>) -> DeviceAnswers;
+}
+
+/// The server's own lists of the devices of its users, keyless ones among them.
+#[async_trait]
+pub trait OwnLists: Send + Sync {
+    /// Whether a user is one of those whose lists can be asked for.
+    fn covers(&self, user: &UserId) -> bool;
+
+    /// Whether the list of the janitor's own account has the janitor's own device. Before that no list is believed.
+    async fn proof(&self) -> Result<(), UnknownDevices>;
+
+    /// The devices of one user; where one of the `wanted` is not among them, with the account, if that may be asked
+    /// for.
+    async fn devices_of(
+        &self,
+        user: &UserId,
+        wanted: &BTreeSet<DeviceId>,
+    ) -> Result<DeviceList, UnknownDevices>;
+}
+
+/// Asks for the lists of some users, a few a second. Once the server has failed it is asked for no more of them.
+pub(crate) async fn own_lists_of(
+    lists: &dyn OwnLists,
+    users: BTreeMap<UserId, BTreeSet<DeviceId>>,
+) -> DeviceAnswers {
+    if let Err(why) = lists.proof().await {
+        return users.into_keys().map(|user| (user, Err(why.clone()))).collect();
+    }
+    let mut pace = interval(OWN_LISTS_EVERY);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (pace, failed) = (tokio::sync::Mutex::new(pace), Mutex::new(None));
+    let (pace, failed) = (&pace, &failed);
+    stream::iter(users)
+        .map(|(user, wanted)| async move {
+            pace.lock().await.tick().await;
+            let before = failed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(error) = before {
+                return (user, Err(error));
+            }
+            let answer = lists.devices_of(&user, &wanted).await;
+            if let Err(UnknownDevices::NoAnswer(error)) = &answer
+                && is_for_all(error)
+            {
+                let error = UnknownDevices::NoAnswer(error.clone());
+                failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            }
+            (user, answer)
+        })
+        .buffer_unordered(OWN_LISTS_AT_ONCE)
+        .collect()
+        .await
+}
+
+/// Whether what the server says of one user it would say of the next: all but that it does not know this one.
+fn is_for_all(error: &NeighbourError) -> bool {
+    let NeighbourError::Refused { status, errcode, .. } = error else { return true };
+    !(*status == 400 || (*status == 404 && errcode == "M_NOT_FOUND"))
 }
 
 /// Device lists by `/keys/query`: of users on any server, but only devices with encryption keys.
@@ -144,6 +230,7 @@ impl Answer {
         // A device whose keys are malformed is there all the same: only the names are read.
         let devices: BTreeMap<String, Raw<Value>> =
             serde_json::from_str(keys.json().get()).map_err(|_| UnknownDevices::Unreadable)?;
-        Ok(DeviceList { devices: devices.into_keys().map(|device| (device.into(), None)).collect() })
+        let devices = devices.into_keys().map(|device| (device.into(), None)).collect();
+        Ok(DeviceList { devices, by: ListKind::KeysQuery, account: None })
     }
 }

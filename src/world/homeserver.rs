@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use matrix_sdk::Client;
+use matrix_sdk::{Client, reqwest::Url};
 use rtc_janitor_core::ids::{DeviceId, UserId};
 
 pub(crate) mod connect;
@@ -33,13 +33,15 @@ use transport::{Counted, Transport};
 #[derive(Clone, Debug)]
 pub struct Homeserver {
     transport: Arc<dyn Transport>,
+    address: Url,
     user_id: UserId,
     device_id: DeviceId,
 }
 
 impl Homeserver {
     pub(crate) fn new(client: Client, user_id: UserId, device_id: DeviceId) -> Self {
-        Self { transport: Arc::new(client), user_id, device_id }
+        let address = client.homeserver();
+        Self { transport: Arc::new(client), address, user_id, device_id }
     }
 
     /// The same connection, whose requests are counted.
@@ -54,6 +56,11 @@ impl Homeserver {
         &self.user_id
     }
 
+    /// Where it answers, `.well-known` followed.
+    pub fn address(&self) -> &Url {
+        &self.address
+    }
+
     /// The device of this connection.
     pub fn device_id(&self) -> &DeviceId {
         &self.device_id
@@ -62,5 +69,10 @@ impl Homeserver {
     /// What its requests are sent through.
     pub(crate) fn transport(&self) -> &dyn Transport {
         &*self.transport
+    }
+
+    /// The same, to be kept.
+    pub(crate) fn shared_transport(&self) -> Arc<dyn Transport> {
+        Arc::clone(&self.transport)
     }
 }

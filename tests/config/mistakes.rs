@@ -25,7 +25,7 @@ fn a_name_that_does_not_exist_is_told_the_nearest_right_one() {
         (
             and("[appservice]\nurl = \"x\""),
             "unknown section [appservice] (config.toml); the sections are homeserver, login, store, janitor, \
-             grace, rules, limits, breaker, rooms, owners, admin_room, livekit, http, log",
+             grace, rules, limits, breaker, rooms, owners, admin_room, synapse_admin, livekit, http, log",
         ),
         (
             and("admin_room.zzz = \"blue\""),

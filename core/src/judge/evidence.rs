@@ -79,6 +79,8 @@ pub enum Listing {
     NotAsked,
     /// No usable answer.
     Unknown,
+    /// The user is a bridge's, whose device ids are in no list: no list says anything.
+    OfNoUse,
     /// Answered.
     Known {
         /// The device, where it is listed, with when it was last seen.
@@ -91,32 +93,52 @@ pub enum Listing {
 /// What was learned of a device earlier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeviceHistory {
-    /// It was in a list at some time.
-    pub seen_in_list: bool,
+    /// It was in the server's own list at some time.
+    pub seen_in_own_list: bool,
+    /// It was in a `/keys/query` list at some time: it has encryption keys.
+    pub seen_with_keys: bool,
     /// It came back after having been cleared for `device_gone`: `/keys/query` was wrong about it
     /// and is not believed against it again.
     pub came_back: bool,
+}
+
+impl DeviceHistory {
+    /// It was in a list at some time.
+    pub const fn seen_in_list(self) -> bool {
+        self.seen_in_own_list || self.seen_with_keys
+    }
+
+    /// It was only ever in the server's own list: it has no keys, and `/keys/query` never names it.
+    const fn is_keyless(self) -> bool {
+        self.seen_in_own_list && !self.seen_with_keys
+    }
 }
 
 impl Device {
     /// Weighs the two lists: the server's own decides where it is known.
     ///
     /// An empty `/keys/query` map is what a user without keys has, and an unknown user, and a
-    /// deactivated one: it is unknown unless this very device was listed before.
+    /// deactivated one: it is unknown unless this very device was in such a map before.
     pub fn from_lists(own: Listing, keys_query: Listing, history: DeviceHistory) -> Self {
-        let seen_before = history.seen_in_list;
+        let seen_before = history.seen_with_keys;
         match (own, keys_query) {
+            (Listing::OfNoUse, _) | (_, Listing::OfNoUse) | (Listing::NotAsked, Listing::NotAsked) => {
+                Self::NotAsked
+            }
             (Listing::Known { device: Some(last_seen), .. }, _) => Self::Listed { last_seen },
-            (Listing::Known { device: None, .. }, _) => Self::Missing { by: ListKind::OwnList, seen_before },
+            (Listing::Known { device: None, .. }, _) => {
+                Self::Missing { by: ListKind::OwnList, seen_before: history.seen_in_list() }
+            }
             (_, Listing::Known { device: Some(_), .. }) => Self::Listed { last_seen: None },
             // The own list would have decided. What it knew of devices without keys, the other does not.
             (Listing::Unknown, Listing::Known { device: None, .. }) => Self::Unknown,
-            (_, Listing::Known { device: None, .. }) if history.came_back => Self::NotAsked,
+            (_, Listing::Known { device: None, .. }) if history.came_back || history.is_keyless() => {
+                Self::NotAsked
+            }
             (_, Listing::Known { device: None, empty: true }) if !seen_before => Self::Unknown,
             (_, Listing::Known { device: None, .. }) => {
                 Self::Missing { by: ListKind::KeysQuery, seen_before }
             }
-            (Listing::NotAsked, Listing::NotAsked) => Self::NotAsked,
             _ => Self::Unknown,
         }
     }

@@ -15,8 +15,9 @@ pub use self::{
     memory::{another_watch, journal_is_new, unreadable, unreadable_plan},
     notices::{
         Whose, admin_room_back, breaker, came_back, cannot_go_on, clock_agrees, clock_skew, first_start,
-        keys_incomplete, lost_power, not_taken, obstacle, overwrote, remote_device_list, removed, sfu_away,
-        sfu_back, signed_out, slow_leaves, upgraded, writes_allowed, writes_forbidden,
+        keys_incomplete, lost_power, not_taken, obstacle, overwrote, own_lists_away, own_lists_back,
+        remote_device_list, removed, sfu_away, sfu_back, signed_out, slow_leaves, upgraded, writes_allowed,
+        writes_forbidden,
     },
     rows::Rows,
     start::{Start, restarted},

@@ -1,8 +1,11 @@
-//! Device lists: asked for together, many users in one request.
+//! Device lists, by two ways that are asked side by side: `/keys/query`, many users in one request, and the
+//! server's own lists, one user at a time, for those users whom they cover.
 //!
 //! A list that is asked for by itself grows old by itself; a thousand of them wake the bot a thousand
 //! times in each interval. So when any list is old, all are asked for that are older than half the
 //! interval; and a refresh, which proves its device alive, asks for nothing.
+
+mod lane;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -11,29 +14,27 @@ use std::{
 
 use rtc_janitor_core::{
     ids::{DeviceId, UserId},
-    judge::evidence::{Device, DeviceHistory, Listing},
+    judge::evidence::{Device, DeviceHistory, ListKind, Listing},
     rtc::membership::Owner,
     time::Timestamp,
 };
 
+use self::lane::Lane;
 use super::source::{Fact, Health, Source};
 use crate::world::{
     NeighbourError,
-    backoff::Backoff,
-    device_lists::{DeviceAnswers, DeviceList, UnknownDevices},
+    device_lists::{Account, DeviceAnswers, DeviceList, UnknownDevices},
 };
 
-/// The least time between two questions: what arises meanwhile is put together.
-const GATHER: Duration = Duration::from_secs(1);
-
-/// The pauses after no list could be had at all.
-const BACKOFF: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_mins(5));
+/// How many of the server's own lists are asked for in one go.
+const OWN_LISTS: usize = 20;
 
 /// What is kept of a list: the devices that own something open.
 #[derive(Clone, Debug)]
 struct KnownList {
     devices: BTreeMap<DeviceId, Option<Timestamp>>,
     is_empty: bool,
+    account: Option<Account>,
 }
 
 /// A device with open memberships.
@@ -47,60 +48,119 @@ struct OpenDevice {
 /// Users whose lists are to be asked for together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::janitor) struct ListQuestion {
-    pub(in crate::janitor) users: BTreeSet<UserId>,
+    pub(in crate::janitor) by: ListKind,
+    /// With the devices that own something open.
+    pub(in crate::janitor) users: BTreeMap<UserId, BTreeSet<DeviceId>>,
 }
 
 /// What came of taking answers in.
 #[derive(Debug, Default)]
 pub(in crate::janitor) struct ListsTaken {
     /// Owners that were in their lists, for the journal.
-    pub(in crate::janitor) listed: Vec<Owner>,
+    pub(in crate::janitor) listed: Vec<(Owner, ListKind)>,
     /// Users whose answers were taken in: what they own is to be judged again.
     pub(in crate::janitor) users: BTreeSet<UserId>,
 }
 
+/// What is to be said of the server's own lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::janitor) enum OwnNews {
+    /// They cannot be had.
+    Away { why: String, needs_a_person: bool },
+    /// They can be had again.
+    Back,
+}
+
+/// They are away for so long before anybody is told, unless only a person can do something about it.
+const WORTH_TELLING: Duration = Duration::from_mins(2);
+
+/// Of whom the server's own lists may be asked for.
+pub(in crate::janitor) type Covers = Box<dyn Fn(&UserId) -> bool + Send + Sync>;
+
 /// The device lists of owners.
-#[derive(Debug)]
 pub(in crate::janitor) struct DeviceListEvidence {
     lists: Source<UserId, Result<KnownList, UnknownDevices>>,
     /// Owners of something open, by user.
     owners: BTreeMap<UserId, BTreeMap<DeviceId, OpenDevice>>,
-    /// Users whose lists are to be asked for soon.
-    doubted: BTreeSet<UserId>,
-    last_question: Option<Timestamp>,
     /// What earlier starts and this one learned of devices.
     history: HashMap<Owner, DeviceHistory>,
-    health: Health,
-    /// By age: when each list was answered.
-    ages: BTreeSet<(Timestamp, UserId)>,
-    /// Whose lists are being asked for.
-    asking: BTreeSet<UserId>,
-    /// Answers that wait for those of everybody else, see [`Self::take_in`].
-    held: Option<(Timestamp, DeviceAnswers)>,
-    /// Nothing is asked before this: nobody answered.
-    not_before: Option<Timestamp>,
-    pause: Backoff,
+    keys_query: Lane,
+    /// Where there is such a list.
+    own: Option<(Lane, Covers)>,
+    /// Whether it was said that they cannot be had.
+    is_told: bool,
+}
+
+impl std::fmt::Debug for DeviceListEvidence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let own = self.own.as_ref().map(|(lane, _)| lane);
+        f.debug_struct("DeviceListEvidence").field("keys_query", &self.keys_query).field("own", &own).finish()
+    }
 }
 
 impl DeviceListEvidence {
-    pub(super) fn new(history: HashMap<Owner, DeviceHistory>) -> Self {
+    pub(super) fn new(history: HashMap<Owner, DeviceHistory>, own: Option<Covers>) -> Self {
         Self {
             lists: Source::default(),
             owners: BTreeMap::new(),
-            doubted: BTreeSet::new(),
-            last_question: None,
             history,
-            health: Health::default(),
-            ages: BTreeSet::new(),
-            asking: BTreeSet::new(),
-            held: None,
-            not_before: None,
-            pause: BACKOFF,
+            keys_query: Lane::new(usize::MAX),
+            own: own.map(|covers| (Lane::new(OWN_LISTS), covers)),
+            is_told: false,
         }
     }
 
-    pub(in crate::janitor) fn health(&self) -> &Health {
-        &self.health
+    /// By which way a user's list is asked for.
+    fn way(&self, user: &UserId) -> ListKind {
+        match &self.own {
+            Some((_, covers)) if covers(user) => ListKind::OwnList,
+            _ => ListKind::KeysQuery,
+        }
+    }
+
+    fn lane(&self, by: ListKind) -> &Lane {
+        match (&self.own, by) {
+            (Some((lane, _)), ListKind::OwnList) => lane,
+            _ => &self.keys_query,
+        }
+    }
+
+    fn lane_mut(&mut self, by: ListKind) -> &mut Lane {
+        match (&mut self.own, by) {
+            (Some((lane, _)), ListKind::OwnList) => lane,
+            _ => &mut self.keys_query,
+        }
+    }
+
+    /// How `/keys/query` has been, and the server's own lists where they are asked for.
+    pub(in crate::janitor) fn health(&self, by: ListKind) -> Option<&Health> {
+        match (&self.own, by) {
+            (_, ListKind::KeysQuery) => Some(&self.keys_query.health),
+            (own, ListKind::OwnList) => own.as_ref().map(|(lane, _)| &lane.health),
+        }
+    }
+
+    /// What is to be said now of the server's own lists, once.
+    pub(in crate::janitor) fn own_news(&mut self, now: Timestamp) -> Option<OwnNews> {
+        let (lane, _) = self.own.as_ref()?;
+        let Some(failure) = &lane.failure else {
+            return std::mem::take(&mut self.is_told).then_some(OwnNews::Back);
+        };
+        let needs_a_person = matches!(
+            failure,
+            UnknownDevices::NotProven
+                | UnknownDevices::NoAnswer(
+                    NeighbourError::SignedOut(_)
+                        | NeighbourError::Refused { .. }
+                        | NeighbourError::Redirected(_)
+                )
+        );
+        let is_long = lane.health.away_since().is_some_and(|since| now.since(since) >= WORTH_TELLING);
+        if self.is_told || !(needs_a_person || is_long) {
+            return None;
+        }
+        self.is_told = true;
+        Some(OwnNews::Away { why: failure.to_string(), needs_a_person })
     }
 
     /// An owner has one more open membership. A list that has the device, or none that was asked for
@@ -131,10 +191,8 @@ impl DeviceListEvidence {
         devices.remove(&owner.device);
         if devices.is_empty() {
             self.owners.remove(&owner.user);
-            self.doubted.remove(&owner.user);
-            if let Some(fact) = self.lists.get(&owner.user) {
-                self.ages.remove(&(fact.at, owner.user.clone()));
-            }
+            let answered = self.observed_at(&owner.user);
+            self.lane_mut(self.way(&owner.user)).forget(&owner.user, answered);
             self.lists.forget(&owner.user);
         }
         true
@@ -142,48 +200,49 @@ impl DeviceListEvidence {
 
     /// A user's list is to be asked for soon.
     pub(in crate::janitor) fn doubt(&mut self, user: &UserId) {
-        self.doubted.insert(user.clone());
+        self.lane_mut(self.way(user)).doubt(user);
+    }
+
+    /// Somebody wants to see how things stand now. Where each list is a request of its own, those of everybody are
+    /// not asked for at once: what is known serves.
+    pub(in crate::janitor) fn look_up(&mut self, user: &UserId, is_about_one_room: bool) {
+        let is_known = self.lists.get(user).is_some();
+        if is_about_one_room || !is_known || self.way(user) == ListKind::KeysQuery {
+            self.doubt(user);
+        }
     }
 
     /// Whether a user's list is being asked for, or soon will be.
     pub(in crate::janitor) fn is_expected(&self, user: &UserId) -> bool {
-        self.doubted.contains(user) || self.asking.contains(user)
+        self.lane(self.way(user)).is_expected(user)
     }
 
-    /// When there is something to ask: what is doubted, and what grows old.
+    /// When there is something to ask, by either way.
     pub(in crate::janitor) fn next_question(&self, interval: Duration, now: Timestamp) -> Option<Timestamp> {
-        if !self.asking.is_empty() {
-            return None;
-        }
-        let gathered = self.last_question.map_or(now, |last| last + GATHER);
-        let doubted = (!self.doubted.is_empty()).then_some(gathered);
-        let old = self.ages.first().map(|(at, _)| *at + interval);
-        let at = [doubted, old].into_iter().flatten().min()?;
-        Some(at.max(self.not_before.unwrap_or(at)))
+        let own = self.own.as_ref().and_then(|(lane, _)| lane.next_question(interval, now));
+        self.keys_query.next_question(interval, now).into_iter().chain(own).min()
     }
 
-    /// Whose lists are to be asked for now.
-    pub(in crate::janitor) fn question(
-        &mut self,
-        interval: Duration,
-        now: Timestamp,
-    ) -> Option<ListQuestion> {
-        if self.next_question(interval, now).is_none_or(|at| at > now) {
-            return None;
-        }
-        let mut users = std::mem::take(&mut self.doubted);
-        if self.ages.first().is_some_and(|(at, _)| *at + interval <= now) {
-            let half_old = now - interval / 2;
-            users
-                .extend(self.ages.iter().take_while(|(at, _)| *at <= half_old).map(|(_, user)| user.clone()));
-        }
-        users.retain(|user| self.owners.contains_key(user));
-        if users.is_empty() {
-            return None;
-        }
-        self.asking.clone_from(&users);
-        self.last_question = Some(now);
-        Some(ListQuestion { users })
+    /// Whose lists are to be asked for now, by each way.
+    pub(in crate::janitor) fn questions(&mut self, interval: Duration, now: Timestamp) -> Vec<ListQuestion> {
+        let owners = &self.owners;
+        let is_open = |user: &UserId| owners.contains_key(user);
+        let own = self.own.as_mut().and_then(|(lane, _)| lane.question(interval, now, is_open));
+        let keys = self.keys_query.question(interval, now, is_open);
+        [(ListKind::OwnList, own), (ListKind::KeysQuery, keys)]
+            .into_iter()
+            .filter_map(|(by, users)| Some(self.question_about(by, users?)))
+            .collect()
+    }
+
+    fn question_about(&self, by: ListKind, users: BTreeSet<UserId>) -> ListQuestion {
+        let devices =
+            |user: &UserId| self.owners.get(user).into_iter().flat_map(BTreeMap::keys).cloned().collect();
+        let users = users.into_iter().map(|user| {
+            let devices = devices(&user);
+            (user, devices)
+        });
+        ListQuestion { by, users: users.collect() }
     }
 
     /// Keeps of earlier devices what the journal has kept of them; all that is known is there.
@@ -196,51 +255,22 @@ impl DeviceListEvidence {
         self.history.contains_key(owner)
     }
 
-    /// Takes answers in. When a device vanished, everybody else is asked before any of it counts: only
-    /// when all lists are looked at together does it show that everybody vanished, and the breaker can
-    /// tell a wrong list from a dead device.
+    /// Takes answers in, or asks others first, see [`Lane::together`].
     pub(in crate::janitor) fn take_in(
         &mut self,
+        by: ListKind,
         answers: DeviceAnswers,
         asked: Timestamp,
         now: Timestamp,
     ) -> Result<ListsTaken, ListQuestion> {
-        // A device that joined while they were on their way is younger than they are.
-        let (asked, answers) = match self.held.take() {
-            Some((first_asked, mut held)) => {
-                held.extend(answers);
-                (first_asked, held)
-            }
-            None if self.somebody_vanished(&answers) => {
-                let others = self.owners.keys().filter(|user| !answers.contains_key(*user));
-                let users: BTreeSet<_> = others.cloned().collect();
-                if !users.is_empty() {
-                    self.held = Some((asked, answers));
-                    self.asking.extend(users.iter().cloned());
-                    return Err(ListQuestion { users });
-                }
-                (asked, answers)
-            }
-            None => (asked, answers),
-        };
-        self.asking.clear();
-        // One user's server may fail; the source fails when nobody was answered for.
-        if answers.values().any(|answer| !matches!(answer, Err(UnknownDevices::NoAnswer(_)))) {
-            if self.health.answered(now) {
-                tracing::warn!("the device lists are back after a gap; they count again in 5 min");
-            }
-            (self.not_before, self.pause) = (None, BACKOFF);
-        } else {
-            self.health.failed(now);
-            self.not_before = Some(now + self.pause.next());
-        }
-        // A server that asks for patience gets it, whomever else it has answered for.
-        let retry_after = answers.values().filter_map(|answer| match answer {
-            Err(UnknownDevices::NoAnswer(NeighbourError::RateLimited { retry_after })) => Some(*retry_after),
-            _ => None,
-        });
-        if let Some(pause) = retry_after.max() {
-            self.not_before = self.not_before.max(Some(now + pause));
+        let vanished = answers.iter().filter(|(user, answer)| self.has_vanished(user, answer)).count();
+        let all: Vec<_> = self.owners.keys().filter(|user| self.way(user) == by).cloned().collect();
+        let (asked, answers) = self
+            .lane_mut(by)
+            .together(answers, vanished, asked, all.iter())
+            .map_err(|users| self.question_about(by, users))?;
+        if self.lane_mut(by).answered(&answers, now) {
+            tracing::warn!("the device lists are back after a gap; they count again in 5 min");
         }
         let mut taken = ListsTaken::default();
         for (user, answer) in answers {
@@ -251,10 +281,14 @@ impl DeviceListEvidence {
                     for device in listed {
                         let owner = Owner { user: user.clone(), device: device.clone() };
                         let history = self.history.entry(owner.clone()).or_default();
-                        if !std::mem::replace(&mut history.seen_in_list, true) {
+                        let seen = match by {
+                            ListKind::OwnList => &mut history.seen_in_own_list,
+                            ListKind::KeysQuery => &mut history.seen_with_keys,
+                        };
+                        if !std::mem::replace(seen, true) {
                             tracing::debug!(%user, %device, "seen in a device list");
                         }
-                        taken.listed.push(owner);
+                        taken.listed.push((owner, by));
                     }
                     Ok(known(list, devices))
                 }
@@ -263,10 +297,8 @@ impl DeviceListEvidence {
                     Err(why)
                 }
             };
-            if let Some(before) = self.lists.get(&user) {
-                self.ages.remove(&(before.at, user.clone()));
-            }
-            self.ages.insert((asked, user.clone()));
+            let before = self.observed_at(&user);
+            self.lane_mut(by).taken(&user, before, asked);
             self.lists.put(user.clone(), known, asked);
             taken.users.insert(user);
         }
@@ -274,14 +306,12 @@ impl DeviceListEvidence {
     }
 
     /// Whether an answer lacks a device that the one before did not lack.
-    fn somebody_vanished(&self, answers: &DeviceAnswers) -> bool {
-        answers.iter().any(|(user, answer)| {
-            let Ok(list) = answer else { return false };
-            let before = self.lists.get(user).map(|fact| &fact.value);
-            let lacked = |device| matches!(before, Some(Ok(list)) if !list.devices.contains_key(device));
-            let devices = self.owners.get(user).into_iter().flat_map(BTreeMap::keys);
-            devices.into_iter().any(|device| !list.devices.contains_key(device) && !lacked(device))
-        })
+    fn has_vanished(&self, user: &UserId, answer: &Result<DeviceList, UnknownDevices>) -> bool {
+        let Ok(list) = answer else { return false };
+        let before = self.lists.get(user).map(|fact| &fact.value);
+        let lacked = |device| matches!(before, Some(Ok(list)) if !list.devices.contains_key(device));
+        let devices = self.owners.get(user).into_iter().flat_map(BTreeMap::keys);
+        devices.into_iter().any(|device| !list.devices.contains_key(device) && !lacked(device))
     }
 
     /// When a user's list was answered.
@@ -296,33 +326,42 @@ impl DeviceListEvidence {
 
     /// What the lists say of a device.
     pub(in crate::janitor) fn says(&self, owner: &Owner, now: Timestamp) -> Device {
-        if self.health.is_settling(now) {
+        let by = self.way(&owner.user);
+        if self.lane(by).health.is_settling(now) {
             return Device::Unknown;
         }
+        let history = self.history.get(owner).copied().unwrap_or_default();
         let since = self.owners.get(&owner.user).and_then(|devices| devices.get(&owner.device));
-        let keys_query = match self.lists.get(&owner.user) {
+        let listing = match self.lists.get(&owner.user) {
             None => Listing::NotAsked,
             Some(Fact { value: Err(_), .. }) => Listing::Unknown,
-            Some(Fact { value: Ok(list), at }) => match list.devices.get(&owner.device).copied() {
-                // Its membership is younger than the list, which is asked for again.
-                None if since.is_some_and(|device| *at < device.since) => Listing::NotAsked,
-                device => Listing::Known { device, empty: list.is_empty },
-            },
+            Some(Fact { value: Ok(list), at }) => {
+                match (list.devices.get(&owner.device).copied(), &list.account) {
+                    // Its membership is younger than the list, which is asked for again.
+                    (None, _) if since.is_some_and(|device| *at < device.since) => Listing::NotAsked,
+                    (None, Some(Account { bridge: Some(_), .. })) => Listing::OfNoUse,
+                    // It may be a bridge's: who may not ask for the account cannot tell.
+                    (None, None) if by == ListKind::OwnList && !history.seen_in_own_list => Listing::Unknown,
+                    (device, _) => Listing::Known { device, empty: list.is_empty },
+                }
+            }
         };
-        let history = self.history.get(owner).copied().unwrap_or_default();
-        Device::from_lists(Listing::NotAsked, keys_query, history)
+        match by {
+            ListKind::OwnList => Device::from_lists(listing, Listing::NotAsked, history),
+            ListKind::KeysQuery => Device::from_lists(Listing::NotAsked, listing, history),
+        }
     }
 }
 
 fn known(list: DeviceList, owners: &BTreeMap<DeviceId, OpenDevice>) -> KnownList {
     let is_empty = list.devices.is_empty();
     let devices = list.devices.into_iter().filter(|(device, _)| owners.contains_key(device)).collect();
-    KnownList { devices, is_empty }
+    KnownList { devices, is_empty, account: list.account }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{lane::GATHER, *};
 
     const START: Timestamp = Timestamp::from_millis(1_000_000_000);
     const INTERVAL: Duration = Duration::from_mins(5);
@@ -334,21 +373,23 @@ mod tests {
 
     /// After these answers for two users, when somebody's list is asked for next.
     fn next_after(answers: [Result<DeviceList, UnknownDevices>; 2]) -> Timestamp {
-        let mut lists = DeviceListEvidence::new(HashMap::new());
+        let mut lists = DeviceListEvidence::new(HashMap::new(), None);
         let users: [UserId; 2] = ["@a:hs".into(), "@b:hs".into()];
         for user in &users {
             lists.opened(&Owner { user: user.clone(), device: "D".into() }, START);
         }
-        lists.question(INTERVAL, START).expect("two are doubted");
+        assert_eq!(lists.questions(INTERVAL, START).len(), 1, "two are doubted");
         let answers = users.iter().cloned().zip(answers).collect();
-        lists.take_in(answers, START, START).expect("nobody vanished");
+        lists.take_in(ListKind::KeysQuery, answers, START, START).expect("nobody vanished");
         lists.doubt(&users[0]);
         lists.next_question(INTERVAL, START).expect("one is doubted")
     }
 
     #[test]
     fn a_server_that_limits_is_asked_for_no_list_until_then_whomever_it_has_answered_for() {
-        let has_it = || Ok(DeviceList { devices: [("D".into(), None)].into() });
+        let has_it = || {
+            Ok(DeviceList { devices: [("D".into(), None)].into(), by: ListKind::KeysQuery, account: None })
+        };
         assert_eq!(next_after([has_it(), has_it()]), START + GATHER);
         assert_eq!(next_after([has_it(), limited(77)]), START + Duration::from_secs(77));
         assert_eq!(next_after([limited(77), limited(9)]), START + Duration::from_secs(77));

@@ -24,7 +24,7 @@ use rtc_janitor_core::{
     export::room_member,
     guard::{breaker, limits::Limits},
     ids::{DeviceId, EventId, RoomId, StateKey, UserId},
-    judge::policy::Policy,
+    judge::{evidence::ListKind, policy::Policy},
     rtc::{
         sfu_names::Recipe,
         state_event::{CALL_MEMBER, StateEvent},
@@ -298,7 +298,8 @@ impl DeviceLists for World {
         state.device_queries += 1;
         let list = |user| match state.devices.get(user) {
             Some(Ok(devices)) => {
-                Ok(DeviceList { devices: devices.iter().map(|device| (device.clone(), None)).collect() })
+                let devices = devices.iter().map(|device| (device.clone(), None)).collect();
+                Ok(DeviceList { devices, by: ListKind::KeysQuery, account: None })
             }
             Some(Err(why)) => Err(why.clone()),
             None => Err(UnknownDevices::NotInTheAnswer),
@@ -403,6 +404,7 @@ impl Story {
             rooms: Arc::new(world.clone()),
             writer: Arc::new(world.clone()),
             device_lists: Arc::new(world.clone()),
+            own_lists: None,
             call_server: (!settings.sfu.is_empty()).then(|| Arc::new(world.clone()) as Arc<dyn CallServer>),
             clock: Arc::new(world.clone()),
             metrics: Metrics::new(),

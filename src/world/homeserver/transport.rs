@@ -12,6 +12,7 @@ use matrix_sdk::{
     reqwest::{self, header, redirect},
     ruma::exports::http,
 };
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
     failure,
@@ -36,7 +37,8 @@ impl Transport for Client {
     fn exchange(&self, request: JsonRequest) -> BoxFuture<'_, Result<JsonResponse, NeighbourError>> {
         Box::pin(async move {
             let token = self.access_token();
-            let answer = send_once(self, token.as_deref(), &request).await;
+            let base = self.homeserver();
+            let answer = send_once(self.http_client(), &base, token.as_deref(), &request).await;
             if !matches!(answer, Err(NeighbourError::SignedOut(_))) || token.is_none() {
                 return answer;
             }
@@ -48,7 +50,7 @@ impl Transport for Client {
                     Err(error) => return Err(failure::of_refresh(&error)),
                 }
             }
-            send_once(self, self.access_token().as_deref(), &request).await
+            send_once(self.http_client(), &base, self.access_token().as_deref(), &request).await
         })
     }
 }
@@ -65,6 +67,39 @@ impl Transport for Counted {
         Box::pin(async move {
             let answer = self.transport.exchange(request).await;
             self.metrics.asked(Asked::Homeserver, NeighbourError::outcome_of(&answer));
+            answer
+        })
+    }
+}
+
+/// An address with a token that somebody else made and keeps: there is no session and nothing to renew.
+#[derive(Debug)]
+pub(crate) struct WithToken {
+    http: reqwest::Client,
+    base: reqwest::Url,
+    token: SecretString,
+    asked: Asked,
+    metrics: Metrics,
+}
+
+impl WithToken {
+    /// `asked` is what its requests are counted as.
+    pub(crate) fn new(
+        base: reqwest::Url,
+        token: SecretString,
+        asked: Asked,
+        metrics: Metrics,
+    ) -> reqwest::Result<Self> {
+        Ok(Self { http: http_client()?, base, token, asked, metrics })
+    }
+}
+
+impl Transport for WithToken {
+    fn exchange(&self, request: JsonRequest) -> BoxFuture<'_, Result<JsonResponse, NeighbourError>> {
+        Box::pin(async move {
+            let token = Some(self.token.expose_secret());
+            let answer = send_once(&self.http, &self.base, token, &request).await;
+            self.metrics.asked(self.asked, NeighbourError::outcome_of(&answer));
             answer
         })
     }
@@ -88,12 +123,12 @@ pub(crate) fn http_client_builder() -> reqwest::ClientBuilder {
 }
 
 fn send_once<'a>(
-    client: &'a Client,
+    http: &'a reqwest::Client,
+    base: &reqwest::Url,
     token: Option<&str>,
     request: &JsonRequest,
 ) -> BoxFuture<'a, Result<JsonResponse, NeighbourError>> {
-    let prepared = prepare(client, token, request);
-    let http = client.http_client();
+    let prepared = prepare(http, base, token, request);
     let most_bytes = request.most_bytes;
     Box::pin(async move {
         let mut response = http.execute(prepared?).await.map_err(|error| failure::of_network(&error))?;
@@ -127,18 +162,17 @@ fn send_once<'a>(
 }
 
 fn prepare(
-    client: &Client,
+    http: &reqwest::Client,
+    base: &reqwest::Url,
     token: Option<&str>,
     request: &JsonRequest,
 ) -> Result<reqwest::Request, NeighbourError> {
     if let Some(reason) = &request.unsendable {
         return Err(NeighbourError::Invalid(reason.clone()));
     }
-    let base = client.homeserver();
     let url = format!("{}{}{}", base.as_str().trim_end_matches('/'), request.path, request.query);
     let url = reqwest::Url::from_str(&url).map_err(|error| NeighbourError::Invalid(error.to_string()))?;
-    let mut prepared = client
-        .http_client()
+    let mut prepared = http
         .request(request.method.clone(), url)
         .timeout(request.patience)
         .header(header::CONTENT_TYPE, "application/json");

@@ -2,7 +2,11 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use rtc_janitor_core::{judge::evidence::DeviceHistory, rtc::membership::Owner, time::Timestamp};
+use rtc_janitor_core::{
+    judge::evidence::{DeviceHistory, ListKind},
+    rtc::membership::Owner,
+    time::Timestamp,
+};
 use rusqlite::params;
 
 use super::{
@@ -17,12 +21,16 @@ const LISTED_EVERY: Duration = Duration::from_hours(24);
 impl Journal {
     /// Everything known of devices.
     pub fn devices(&self) -> Result<HashMap<Owner, DeviceHistory>> {
-        let mut query = self
-            .db
-            .statement("SELECT user, device, last_listed_ms IS NOT NULL AS listed, came_back FROM devices")?;
+        let mut query =
+            self.db.statement("SELECT user, device, own_list, with_keys, came_back FROM devices")?;
         let rows = query.query_map([], |row| {
             let owner = Owner { user: text(row, "user")?, device: text(row, "device")? };
-            Ok((owner, DeviceHistory { seen_in_list: row.get("listed")?, came_back: row.get("came_back")? }))
+            let history = DeviceHistory {
+                seen_in_own_list: row.get("own_list")?,
+                seen_with_keys: row.get("with_keys")?,
+                came_back: row.get("came_back")?,
+            };
+            Ok((owner, history))
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
@@ -30,7 +38,7 @@ impl Journal {
     /// Notes that devices were in a list.
     pub fn list_devices<'a>(
         &mut self,
-        owners: impl IntoIterator<Item = &'a Owner>,
+        owners: impl IntoIterator<Item = (&'a Owner, ListKind)>,
         at: Timestamp,
     ) -> Result<()> {
         let mut owners = owners.into_iter().peekable();
@@ -39,13 +47,17 @@ impl Journal {
         }
         self.write_behind(|db| {
             let mut query = db.statement(
-                "INSERT INTO devices (user, device, last_listed_ms) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (user, device) DO UPDATE SET last_listed_ms = ?3
-                 WHERE last_listed_ms IS NULL OR last_listed_ms <= ?4",
+                "INSERT INTO devices (user, device, last_listed_ms, own_list, with_keys)
+                 VALUES (?1, ?2, ?3, ?5, ?6)
+                 ON CONFLICT (user, device) DO UPDATE
+                 SET last_listed_ms = ?3, own_list = own_list OR ?5, with_keys = with_keys OR ?6
+                 WHERE last_listed_ms IS NULL OR last_listed_ms <= ?4 OR own_list < ?5 OR with_keys < ?6",
             )?;
             let stale = (at - LISTED_EVERY).as_millis();
-            for owner in owners {
-                query.execute(params![owner.user.as_str(), owner.device.as_str(), at.as_millis(), stale])?;
+            for (owner, by) in owners {
+                let (user, device) = (owner.user.as_str(), owner.device.as_str());
+                let (own, keys) = (by == ListKind::OwnList, by == ListKind::KeysQuery);
+                query.execute(params![user, device, at.as_millis(), stale, own, keys])?;
             }
             Ok(())
         })

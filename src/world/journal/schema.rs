@@ -183,6 +183,13 @@ pub(super) const MIGRATIONS: &[&str] = &[
     -- What needs a person at once is no notice.
     ALTER TABLE messages ADD COLUMN alarm INTEGER NOT NULL DEFAULT 0;
 ",
+    r"
+    -- Which list a device was in: one without encryption keys is in the server's own alone. Before this there was no
+    -- other than /keys/query.
+    ALTER TABLE devices ADD COLUMN own_list INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE devices ADD COLUMN with_keys INTEGER NOT NULL DEFAULT 0;
+    UPDATE devices SET with_keys = 1 WHERE last_listed_ms IS NOT NULL;
+",
 ];
 
 /// The version that this program writes.

@@ -43,6 +43,26 @@ pub fn writes_forbidden(why: &str) -> Message {
     )])
 }
 
+/// The server's own device lists cannot be had; `needs_a_person` where that does not pass by itself.
+pub fn own_lists_away(why: &str, needs_a_person: bool) -> Message {
+    let cure = if needs_a_person {
+        "Give me another token in [synapse_admin], or take the section out and restart me."
+    } else {
+        "I keep asking."
+    };
+    sentences(&[
+        &format!("⚠️ I cannot read the homeserver's own device lists: {}.", message::harmless(why)),
+        "Until I can, I do not know which devices of this server's users are signed out or idle, and clear nothing \
+         for that. Everything else goes on.",
+        cure,
+    ])
+}
+
+/// They can be had again.
+pub fn own_lists_back() -> Message {
+    sentences(&["✅ I can read the homeserver's own device lists again."])
+}
+
 /// An alias leads somewhere again, and writes are allowed.
 pub fn writes_allowed(alias: &str) -> Message {
     sentences(&[&format!(

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use rtc_janitor_core::judge::evidence::ListKind;
+
 use super::*;
 
 #[test]
@@ -97,11 +99,16 @@ fn a_device_that_is_listed_every_few_minutes_is_written_once_a_day() {
     let mut journal = journal();
     let mut list = |at| {
         let before = journal.db.total_changes();
-        journal.list_devices([&owner()], at).expect("SQLite");
+        journal.list_devices([(&owner(), ListKind::KeysQuery)], at).expect("SQLite");
         journal.db.total_changes() - before
     };
     assert_eq!((list(NOW), list(NOW + Duration::from_mins(5)), list(NOW + DAY)), (1, 0, 1));
     journal.device_came_back(&owner()).expect("SQLite");
     let history = journal.devices().expect("SQLite")[&owner()];
-    assert!(history.seen_in_list && history.came_back);
+    assert!(history.seen_with_keys && !history.seen_in_own_list && history.came_back);
+    let before = journal.db.total_changes();
+    journal.list_devices([(&owner(), ListKind::OwnList)], NOW + DAY).expect("SQLite");
+    assert_eq!(journal.db.total_changes() - before, 1, "another list has it");
+    let history = journal.devices().expect("SQLite")[&owner()];
+    assert!(history.seen_with_keys && history.seen_in_own_list && history.came_back);
 }

@@ -1,5 +1,7 @@
 //! What is over is forgotten in time, and what is not over is kept.
 
+use rtc_janitor_core::judge::evidence::ListKind;
+
 use super::*;
 
 const RETENTION: Duration = Duration::from_hours(90 * 24);
@@ -85,9 +87,9 @@ fn old_things(journal: &mut Journal, at: Timestamp) {
         journal.save_sightings(&[(subject, vec![(Reason::Expired, clock)])]).expect("SQLite");
     }
     let mut came_back = owner();
-    journal.list_devices([&came_back], at).expect("SQLite");
+    journal.list_devices([(&came_back, ListKind::KeysQuery)], at).expect("SQLite");
     came_back.device = "CAME BACK".into();
-    journal.list_devices([&came_back], at).expect("SQLite");
+    journal.list_devices([(&came_back, ListKind::KeysQuery)], at).expect("SQLite");
     journal.device_came_back(&came_back).expect("SQLite");
     let entry = rtc_janitor_core::guard::quarantine::Entry { reason: Reason::Silent, until: at, returns: 1 };
     journal.save_quarantine(&"!here".into(), &"k".into(), &entry).expect("SQLite");

@@ -7,6 +7,8 @@ use std::{
     path::Path,
 };
 
+use rtc_janitor_core::judge::evidence::ListKind;
+
 use super::*;
 
 thread_local! {
@@ -52,7 +54,7 @@ fn make_every_statement(journal: &mut Journal) {
     journal.knows_room(&"!1".into()).expect("SQLite");
     journal.rooms().expect("SQLite");
     journal.remove_room(&"!1".into()).expect("SQLite");
-    journal.list_devices([&owner()], NOW).expect("SQLite");
+    journal.list_devices([(&owner(), ListKind::KeysQuery)], NOW).expect("SQLite");
     journal.device_came_back(&owner()).expect("SQLite");
     journal.devices().expect("SQLite");
     let seen = ("!1".into(), "k".into(), NOW);

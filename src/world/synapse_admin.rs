@@ -1,0 +1,199 @@
+//! What a server admin may ask a Synapse for: all devices of its users, and all of its rooms.
+//!
+//! Paths and answers are those of Synapse's admin API documentation
+//! (<https://element-hq.github.io/synapse/latest/usage/administration/admin_api/>).
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use rtc_janitor_core::{
+    ids::{DeviceId, RoomId, UserId},
+    judge::evidence::ListKind,
+    time::Timestamp,
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use super::{
+    NeighbourError,
+    device_lists::{Account, DeviceList, OwnLists, UnknownDevices},
+    homeserver::{request::JsonRequest, transport::Transport},
+};
+
+/// How long one answer may take: a list of devices is one query.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long the whole state of one room, or a page of the list of rooms, may take.
+const PATIENCE_FOR_MUCH: Duration = Duration::from_mins(1);
+
+/// The admin API, with somebody's token. Cheap to clone.
+#[derive(Clone)]
+pub struct SynapseAdmin {
+    transport: Arc<dyn Transport>,
+    /// The account whose device must be listed before any list is believed.
+    me: UserId,
+    my_device: DeviceId,
+}
+
+impl fmt::Debug for SynapseAdmin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SynapseAdmin").field("me", &self.me).finish_non_exhaustive()
+    }
+}
+
+/// A room, as the list of all rooms names it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct ListedRoom {
+    /// Its id.
+    #[serde(rename = "room_id", deserialize_with = "room_id")]
+    pub room: RoomId,
+    /// Its name, where it has one.
+    pub name: Option<String>,
+    /// Its main alias, where it has one.
+    pub canonical_alias: Option<String>,
+    /// How many users of this server are in it.
+    #[serde(default)]
+    pub joined_local_members: u64,
+}
+
+/// One page of the list of all rooms.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct RoomPage {
+    /// The rooms.
+    pub rooms: Vec<ListedRoom>,
+    /// Where the next page begins; `None` after the last.
+    pub next_batch: Option<u64>,
+    /// How many rooms there are in all.
+    #[serde(default)]
+    pub total_rooms: u64,
+}
+
+fn room_id<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<RoomId, D::Error> {
+    String::deserialize(deserializer).map(RoomId::from)
+}
+
+#[derive(Deserialize)]
+struct Devices {
+    devices: Vec<Device>,
+    total: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Device {
+    device_id: String,
+    last_seen_ts: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct User {
+    #[serde(default)]
+    admin: bool,
+    #[serde(default)]
+    deactivated: bool,
+    appservice_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct State {
+    state: Vec<Value>,
+}
+
+impl SynapseAdmin {
+    /// With what requests are sent through, and the janitor's own account and device.
+    pub(crate) fn new(transport: Arc<dyn Transport>, me: UserId, my_device: DeviceId) -> Self {
+        Self { transport, me, my_device }
+    }
+
+    /// Whether the token is a server admin's: nobody else is answered.
+    ///
+    /// # Errors
+    ///
+    /// The server's; [`NeighbourError::Refused`] with 403 where it is not, and with 404 where there is no such API.
+    pub async fn is_admin(&self) -> Result<bool, NeighbourError> {
+        let user: User = self.get(&["v2", "users", self.me.as_str()], "an account").await?;
+        Ok(user.admin)
+    }
+
+    /// One page of all rooms that users of this server are in, in a lasting order, `from` as the page before said.
+    pub async fn rooms(&self, from: u64, most: u32) -> Result<RoomPage, NeighbourError> {
+        let request = JsonRequest::get(&["_synapse", "admin", "v1", "rooms"])
+            .query("from", &from.to_string())
+            .query("limit", &most.to_string())
+            .query("order_by", "name");
+        self.ask(request.patience(PATIENCE_FOR_MUCH), "the list of rooms").await
+    }
+
+    /// The current state of a room, whoever is in it; only events of one type where that is named.
+    pub async fn room_state(
+        &self,
+        room: &RoomId,
+        event_type: Option<&str>,
+    ) -> Result<Vec<Value>, NeighbourError> {
+        let mut request = JsonRequest::get(&["_synapse", "admin", "v1", "rooms", room.as_str(), "state"]);
+        if let Some(event_type) = event_type {
+            request = request.query("type", event_type);
+        }
+        let answer: State = self.ask(request.patience(PATIENCE_FOR_MUCH), "the state of a room").await?;
+        Ok(answer.state)
+    }
+
+    /// Gives a user the highest power that anybody of this server has in a room, and invites them.
+    pub async fn make_room_admin(&self, room: &RoomId, user: &UserId) -> Result<(), NeighbourError> {
+        let path = ["_synapse", "admin", "v1", "rooms", room.as_str(), "make_room_admin"];
+        let request = JsonRequest::post(&path, &json!({"user_id": user}));
+        request.patience(PATIENCE_FOR_MUCH).send(&*self.transport).await.map(drop)
+    }
+
+    async fn account(&self, user: &UserId) -> Result<Account, NeighbourError> {
+        let user: User = self.get(&["v2", "users", user.as_str()], "an account").await?;
+        Ok(Account { bridge: user.appservice_id, is_deactivated: user.deactivated })
+    }
+
+    async fn list(&self, user: &UserId) -> Result<DeviceList, UnknownDevices> {
+        let answer: Devices = self.get(&["v2", "users", user.as_str(), "devices"], "a device list").await?;
+        // A list that is not whole says nothing of what it lacks.
+        let total = answer.total.and_then(|total| usize::try_from(total).ok());
+        if total.is_some_and(|total| total > answer.devices.len()) {
+            return Err(UnknownDevices::Incomplete);
+        }
+        let devices = answer.devices.into_iter();
+        let devices =
+            devices.map(|device| (device.device_id.into(), device.last_seen_ts.map(Timestamp::from_millis)));
+        Ok(DeviceList { devices: devices.collect(), by: ListKind::OwnList, account: None })
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &[&str], what: &str) -> Result<T, NeighbourError> {
+        let path = [&["_synapse", "admin"], path].concat();
+        self.ask(JsonRequest::get(&path).patience(PATIENCE), what).await
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, request: JsonRequest, what: &str) -> Result<T, NeighbourError> {
+        request.send(&*self.transport).await?.json(what)
+    }
+}
+
+#[async_trait]
+impl OwnLists for SynapseAdmin {
+    fn covers(&self, user: &UserId) -> bool {
+        user.server_name() == self.me.server_name()
+    }
+
+    async fn proof(&self) -> Result<(), UnknownDevices> {
+        let list = self.list(&self.me).await?;
+        if list.devices.contains_key(&self.my_device) { Ok(()) } else { Err(UnknownDevices::NotProven) }
+    }
+
+    async fn devices_of(
+        &self,
+        user: &UserId,
+        wanted: &std::collections::BTreeSet<DeviceId>,
+    ) -> Result<DeviceList, UnknownDevices> {
+        let list = self.list(user).await?;
+        if wanted.iter().all(|device| list.devices.contains_key(device)) {
+            return Ok(list);
+        }
+        // Whether it means anything that a device is missing, only the account tells.
+        let account = self.account(user).await?;
+        Ok(DeviceList { account: Some(account), ..list })
+    }
+}
