@@ -146,8 +146,8 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>
     let interval = settings.reread_interval;
     let posting =
         Posting { chat: Arc::clone(&port), mail, posted, posts, metrics: http_port.metrics.clone() };
-    let ports = set_up::ports(&config, &homeserver, http_port.metrics.clone()).await?;
-    let janitor = Janitor::new(settings, ports, journal, outbox)?;
+    let neighbours = set_up::ports(&config, &homeserver, http_port.metrics.clone()).await?;
+    let janitor = Janitor::new(settings, neighbours, journal, outbox)?;
     let watch = Box::new(homeserver.watch());
     let watcher = Watcher::new(watch, Arc::new(SystemClock), interval, updates, synced, janitor.is_writing());
     let inbox = Inbox {

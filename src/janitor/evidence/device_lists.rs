@@ -94,7 +94,10 @@ pub(in crate::janitor) struct DeviceListEvidence {
 impl std::fmt::Debug for DeviceListEvidence {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let own = self.own.as_ref().map(|(lane, _)| lane);
-        f.debug_struct("DeviceListEvidence").field("keys_query", &self.keys_query).field("own", &own).finish()
+        f.debug_struct("DeviceListEvidence")
+            .field("keys_query", &self.keys_query)
+            .field("own", &own)
+            .finish_non_exhaustive()
     }
 }
 
