@@ -6,6 +6,7 @@ mod fakes;
 mod faults;
 mod forgotten;
 mod metrics;
+mod own_lists;
 mod plans;
 mod restarts;
 mod sfu;

@@ -14,7 +14,7 @@ use crate::{
     world::{
         KeyWrite, NeighbourError, RoomUpdate, RoomView, Rooms, StateWriter, SyncBatch, Written,
         clock::Clock,
-        device_lists::{DeviceAnswers, DeviceList, DeviceLists, UnknownDevices},
+        device_lists::{Account, DeviceAnswers, DeviceList, DeviceLists, OwnLists, UnknownDevices},
         journal::{FindingKind, Journal, StoredMessage},
         livekit::{CallServer, NoProof, SfuError, SfuRoomView, SfuView},
     },
@@ -50,6 +50,8 @@ pub(super) enum Fate {
 pub(super) struct State {
     now: i64,
     pub(super) events: BTreeMap<(RoomId, String, String), StateEvent>,
+    /// The server's own lists, where they may be asked for.
+    pub(super) own_lists: Option<OwnListsOfServer>,
     pub(super) devices: BTreeMap<UserId, Result<BTreeSet<DeviceId>, UnknownDevices>>,
     pub(super) fates: VecDeque<Fate>,
     pub(super) writes: Vec<(RoomId, StateKey)>,
@@ -80,6 +82,32 @@ pub(super) struct State {
     /// When it answered some.
     power_reads: Vec<i64>,
     count: u64,
+}
+
+/// What the server itself knows of its users' devices.
+#[derive(Debug, Default)]
+pub(super) struct OwnListsOfServer {
+    pub(super) lists: BTreeMap<UserId, DeviceList>,
+    /// What every question comes to, the proof among them.
+    pub(super) fails: Option<UnknownDevices>,
+    pub(super) questions: usize,
+}
+
+impl OwnListsOfServer {
+    /// A user has a device, last seen at some time.
+    pub(super) fn has(&mut self, user: &str, device: &str, last_seen: Option<Timestamp>) {
+        let list = self.lists.entry(user.into()).or_insert_with(|| DeviceList {
+            devices: BTreeMap::new(),
+            by: ListKind::OwnList,
+            account: Some(Account::default()),
+        });
+        list.devices.insert(device.into(), last_seen);
+    }
+
+    /// A device is signed out.
+    pub(super) fn log_out(&mut self, user: &str, device: &str) {
+        self.lists.get_mut(&UserId::from(user)).expect("a user").devices.remove(&DeviceId::from(device));
+    }
 }
 
 /// A homeserver, its device lists and its clock in one.
@@ -292,6 +320,32 @@ impl StateWriter for World {
 }
 
 #[async_trait]
+impl OwnLists for World {
+    fn covers(&self, user: &UserId) -> bool {
+        user.server_name() == Some("hs")
+    }
+
+    async fn proof(&self) -> Result<(), UnknownDevices> {
+        self.lock().own_lists.as_ref().expect("they may be asked for").fails.clone().map_or(Ok(()), Err)
+    }
+
+    async fn devices_of(&self, user: &UserId, _: &BTreeSet<DeviceId>) -> Result<DeviceList, UnknownDevices> {
+        let mut state = self.lock();
+        let own = state.own_lists.as_mut().expect("they may be asked for");
+        own.questions += 1;
+        if let Some(why) = &own.fails {
+            return Err(why.clone());
+        }
+        let unknown = || NeighbourError::Refused {
+            status: 404,
+            errcode: "M_NOT_FOUND".into(),
+            message: "Unknown user".into(),
+        };
+        own.lists.get(user).cloned().ok_or_else(|| unknown().into())
+    }
+}
+
+#[async_trait]
 impl DeviceLists for World {
     async fn devices_of(&self, users: &BTreeSet<UserId>) -> DeviceAnswers {
         let mut state = self.lock();
@@ -390,7 +444,17 @@ impl Story {
     }
 
     pub(super) fn with(settings: Settings) -> Self {
+        Self::in_world(World::default(), settings)
+    }
+
+    /// One whose server lets the janitor ask for its own device lists.
+    pub(super) fn with_own_lists(settings: Settings) -> Self {
         let world = World::default();
+        world.lock().own_lists = Some(OwnListsOfServer::default());
+        Self::in_world(world, settings)
+    }
+
+    fn in_world(world: World, settings: Settings) -> Self {
         world.lock().now = 1_800_000_000_000;
         world.open_room(ROOM);
         let journal = Journal::in_memory(&BOT.into()).expect("a journal");
@@ -404,7 +468,7 @@ impl Story {
             rooms: Arc::new(world.clone()),
             writer: Arc::new(world.clone()),
             device_lists: Arc::new(world.clone()),
-            own_lists: None,
+            own_lists: world.lock().own_lists.is_some().then(|| Arc::new(world.clone()) as Arc<dyn OwnLists>),
             call_server: (!settings.sfu.is_empty()).then(|| Arc::new(world.clone()) as Arc<dyn CallServer>),
             clock: Arc::new(world.clone()),
             metrics: Metrics::new(),
