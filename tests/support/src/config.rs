@@ -1,59 +1,39 @@
-//! What a server is started with: the options a test may choose, and the files Synapse reads.
+//! The files Synapse reads, made from the options of a test.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path};
 
 use anyhow::Result;
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use serde_json::{Value, json};
 
-use crate::names::{random, random_key};
+use crate::{
+    names::{random, random_key},
+    options::{Appservice, RateLimits, SynapseOptions},
+    tls_front::TlsFront,
+};
 
-/// Whether the server slows its users down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RateLimits {
-    /// Nobody is limited.
-    Off,
-    /// Synapse's defaults: above all one message or state event per 5 s and user, after a burst of 10. Only logins stay
-    /// unlimited, because tests make many and the default is one in five minutes.
-    Default,
+/// The ports of a server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ports {
+    /// Where clients come in.
+    pub(crate) client: u16,
+    /// Where other servers come in, by TLS; the server is named by it.
+    pub(crate) federation: Option<u16>,
 }
 
-/// How a server is set up. The default suits most tests.
-#[derive(Debug, Clone)]
-pub struct SynapseOptions {
-    /// The part after the colon in user ids.
-    pub server_name: String,
-    /// Whether users are slowed down.
-    pub rate_limits: RateLimits,
-    /// The longest delay of a delayed event (MSC4140); `None` turns them off, as Synapse does by itself.
-    pub max_event_delay: Option<Duration>,
-    /// More of `homeserver.yaml`, as an object; its top-level keys replace the ones chosen here.
-    pub extra: Value,
-}
-
-impl Default for SynapseOptions {
-    fn default() -> Self {
-        Self {
-            server_name: "hs.test".to_owned(),
-            rate_limits: RateLimits::Off,
-            max_event_delay: Some(Duration::from_hours(24)),
-            extra: json!({}),
-        }
-    }
-}
-
-/// The appservice every server has: it may speak as any user of the server, none exclusively.
-#[derive(Debug, Clone)]
-pub struct Appservice {
-    /// Its access token.
-    pub token: String,
-    /// The localpart of its own user, which Synapse lets do everything but sync.
-    pub sender_localpart: String,
-}
-
-impl Appservice {
-    pub(crate) fn new() -> Self {
-        Self { token: format!("as-{:x}{:x}", random(), random()), sender_localpart: "appservice".to_owned() }
+impl Ports {
+    fn listeners(self) -> Vec<Value> {
+        let listener = |port: u16, is_tls: bool, resource: &str| {
+            json!({
+                "port": port,
+                "bind_addresses": ["127.0.0.1"],
+                "type": "http",
+                "tls": is_tls,
+                "resources": [{"names": [resource]}],
+            })
+        };
+        let federation = self.federation.map(|port| listener(port, true, "federation"));
+        [listener(self.client, false, "client")].into_iter().chain(federation).collect()
     }
 }
 
@@ -64,18 +44,13 @@ pub(crate) const REGISTRATION_SECRET: &str = "only for tests";
 pub(crate) fn write_files(
     options: &SynapseOptions,
     appservice: &Appservice,
-    port: u16,
+    ports: Ports,
     data: &Path,
 ) -> Result<()> {
     let file = |name: &str| data.join(name).display().to_string();
     let mut config = json!({
         "server_name": options.server_name,
-        "listeners": [{
-            "port": port,
-            "bind_addresses": ["127.0.0.1"],
-            "type": "http",
-            "resources": [{"names": ["client"]}],
-        }],
+        "listeners": ports.listeners(),
         "database": {"name": "sqlite3", "args": {"database": file("homeserver.db")}},
         "media_store_path": file("media"),
         "signing_key_path": file("signing.key"),
@@ -86,9 +61,8 @@ pub(crate) fn write_files(
         "bcrypt_rounds": 4,
         "report_stats": false,
         "trusted_key_servers": [],
-        // No federation: a key query for a remote user is answered at once with a failure for its server.
-        "federation_domain_whitelist": [],
     });
+    merge(&mut config, &if options.federation { federating() } else { alone() });
     if let Some(delay) = options.max_event_delay {
         merge(&mut config, &json!({"max_event_delay_duration": format!("{}s", delay.as_secs())}));
     }
@@ -116,6 +90,33 @@ pub(crate) fn write_files(
     fs::write(data.join("log.yaml"), log.to_string())?;
     fs::write(data.join("signing.key"), format!("ed25519 a_1 {key}\n"))?;
     Ok(())
+}
+
+/// No federation: a key query for a remote user is answered at once with a failure for its server.
+fn alone() -> Value {
+    json!({"federation_domain_whitelist": []})
+}
+
+/// Other servers on this machine are spoken to, whatever certificate they show; one that was down is tried again soon.
+fn federating() -> Value {
+    let certificate = TlsFront::certificate();
+    json!({
+        "tls_certificate_path": certificate,
+        // In the same file.
+        "tls_private_key_path": certificate,
+        "federation_verify_certificates": false,
+        // The default keeps off loopback.
+        "ip_range_blacklist": [],
+        "federation": {
+            "client_timeout": "5s",
+            "max_short_retries": 1,
+            "max_long_retries": 1,
+            // The default is 10 minutes after one failure.
+            "destination_min_retry_interval": "1s",
+            "destination_retry_multiplier": 1,
+            "destination_max_retry_interval": "5s",
+        },
+    })
 }
 
 fn limits(limits: RateLimits) -> Value {

@@ -30,6 +30,7 @@ mod livekit;
 mod loopback;
 mod membership;
 mod names;
+mod options;
 mod ports;
 mod program;
 mod prometheus;
@@ -47,7 +48,6 @@ mod watchdog;
 
 pub use bot::{BotSetup, PATIENCE};
 pub use calls::{DelayedLeave, leave_content};
-pub use config::{Appservice, RateLimits, SynapseOptions};
 pub use fake_homeserver::{Arrival, FakeHomeserver, Place, Population, Post, Said};
 pub use http::{Refusal, Request};
 pub use livekit::{
@@ -55,6 +55,7 @@ pub use livekit::{
 };
 pub use membership::{CALL_MEMBER, DEFAULT_EXPIRES, DEFAULT_FOCUS, Membership, call_key};
 pub use names::unique;
+pub use options::{Appservice, RateLimits, SynapseOptions};
 pub use ports::free_tcp as free_port;
 pub use program::{Bot, Program};
 pub use prometheus::Prometheus;

@@ -161,6 +161,12 @@ impl Synapse {
         self.act(device, &["join", room], json!({})).await
     }
 
+    /// Joins a room that this server is not in yet by another that is.
+    pub async fn join_via(&self, device: &Device, room: &str, server_name: &str) -> Result<()> {
+        let join = self.as_device(device, Method::POST, &["join", room]).query("via", server_name);
+        join.body(json!({})).send().await.map(drop)
+    }
+
     /// Invites a user.
     pub async fn invite(&self, device: &Device, room: &str, user_id: &str) -> Result<()> {
         let body = json!({"user_id": user_id});

@@ -13,8 +13,9 @@ use tokio::sync::OnceCell;
 
 use crate::{
     clock,
-    config::{self, Appservice, SynapseOptions},
+    config::{self, Ports},
     install::{self, Installed},
+    options::{Appservice, SynapseOptions},
     ports, users,
     watchdog::Watchdog,
 };
@@ -53,7 +54,9 @@ impl Synapse {
     }
 
     /// Installs Synapse if need be, starts one and waits until it answers.
-    pub async fn start(options: SynapseOptions) -> Result<Self> {
+    ///
+    /// Servers that are started with [`SynapseOptions::federation`] find each other by their names.
+    pub async fn start(mut options: SynapseOptions) -> Result<Self> {
         let installed = tokio::task::spawn_blocking(install::install).await??;
         let data = tempfile::Builder::new()
             .prefix("rtc-janitor-synapse-")
@@ -61,8 +64,13 @@ impl Synapse {
             // Removed by the watchdog, which outlives us.
             .keep();
         let port = ports::free_tcp()?;
+        let federation = options.federation.then(ports::free_tcp).transpose()?;
+        if let Some(federation) = federation {
+            // A name with a port needs neither DNS nor `.well-known`.
+            options.server_name = format!("localhost:{federation}");
+        }
         let appservice = Appservice::new();
-        config::write_files(&options, &appservice, port, &data)?;
+        config::write_files(&options, &appservice, Ports { client: port, federation }, &data)?;
         let mut synapse = Self {
             url: format!("http://127.0.0.1:{port}"),
             port,
