@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     names::{random, random_key},
     options::{Appservice, RateLimits, SynapseOptions},
+    postgres::Postgres,
     tls_front::TlsFront,
 };
 
@@ -45,13 +46,14 @@ pub(crate) fn write_files(
     options: &SynapseOptions,
     appservice: &Appservice,
     ports: Ports,
+    postgres: Option<&Postgres>,
     data: &Path,
 ) -> Result<()> {
     let file = |name: &str| data.join(name).display().to_string();
     let mut config = json!({
         "server_name": options.server_name,
         "listeners": ports.listeners(),
-        "database": {"name": "sqlite3", "args": {"database": file("homeserver.db")}},
+        "database": postgres.map_or_else(|| sqlite(data), Postgres::as_synapse_names_it),
         "media_store_path": file("media"),
         "signing_key_path": file("signing.key"),
         "log_config": file("log.yaml"),
@@ -90,6 +92,10 @@ pub(crate) fn write_files(
     fs::write(data.join("log.yaml"), log.to_string())?;
     fs::write(data.join("signing.key"), format!("ed25519 a_1 {key}\n"))?;
     Ok(())
+}
+
+fn sqlite(data: &Path) -> Value {
+    json!({"name": "sqlite3", "args": {"database": data.join("homeserver.db")}})
 }
 
 /// No federation: a key query for a remote user is answered at once with a failure for its server.

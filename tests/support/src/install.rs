@@ -12,9 +12,9 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{clock, names::unique};
 
-/// The homeserver the tests speak to, and the client that real participants are. Their facts (error texts, limits) are
+/// The homeserver the tests speak to, the client that real participants are, and what Synapse speaks to PostgreSQL by. Their facts (error texts, limits) are
 /// asserted in tests, so a new version is a decision.
-const REQUIREMENTS: [&str; 2] = ["matrix-synapse==1.163.2", "livekit==1.2.1"];
+const REQUIREMENTS: [&str; 3] = ["matrix-synapse==1.163.2", "livekit==1.2.1", "psycopg2-binary==2.9.13"];
 
 /// The file that whoever installs has locked.
 const LOCK: &str = "lock";
@@ -144,7 +144,7 @@ fn install_into(place: &Path) -> Result<()> {
 fn pip(python: &Path) -> Command {
     let mut pip = Command::new(python);
     pip.args(["-m", "pip", "install", "--quiet", "--no-input"])
-        .args(["--disable-pip-version-check", "--only-binary=matrix-synapse,livekit"]);
+        .args(["--disable-pip-version-check", "--only-binary=matrix-synapse,livekit,psycopg2-binary"]);
     pip
 }
 

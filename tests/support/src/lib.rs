@@ -32,6 +32,7 @@ mod membership;
 mod names;
 mod options;
 mod ports;
+mod postgres;
 mod program;
 mod prometheus;
 mod proxy;
@@ -55,8 +56,9 @@ pub use livekit::{
 };
 pub use membership::{CALL_MEMBER, DEFAULT_EXPIRES, DEFAULT_FOCUS, Membership, call_key};
 pub use names::unique;
-pub use options::{Appservice, RateLimits, SynapseOptions};
+pub use options::{Appservice, Database, RateLimits, SynapseOptions};
 pub use ports::free_tcp as free_port;
+pub use postgres::Postgres;
 pub use program::{Bot, Program};
 pub use prometheus::Prometheus;
 pub use proxy::{FaultProxy, ProxiedRequest, Rule, matching};

@@ -37,7 +37,10 @@ pub use real_client::RealClient;
 pub use recipe::Recipe;
 pub use webhooks::{Webhook, WebhookSink};
 
-use crate::{clock, ports, watchdog::Watchdog};
+use crate::{
+    clock, ports,
+    watchdog::{Farewell, Watchdog},
+};
 use api::Api;
 
 /// A start takes 50 ms on an idle machine.
@@ -118,7 +121,7 @@ impl LiveKit {
         let log = File::options().create(true).append(true).open(self.log_file())?;
         let config = self.data.join("config.yaml");
         let command = [self.binary.as_os_str(), OsStr::new("--config"), config.as_os_str()];
-        let watchdog = Watchdog::start(Command::new("python3"), &command, &self.data, log)?;
+        let watchdog = Watchdog::start(Command::new("python3"), &command, &self.data, Farewell::Kill, log)?;
         *self.running() = Some(watchdog);
 
         let started = clock::moment();

@@ -16,6 +16,15 @@ pub enum RateLimits {
     Default,
 }
 
+/// Where a server keeps what it knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Database {
+    /// In a file.
+    Sqlite,
+    /// In a PostgreSQL of its own, which takes a second more to start; see [`crate::Postgres::installed`].
+    Postgres,
+}
+
 /// How a server is set up. The default suits most tests.
 #[derive(Debug, Clone)]
 pub struct SynapseOptions {
@@ -23,6 +32,8 @@ pub struct SynapseOptions {
     pub server_name: String,
     /// Whether it speaks with other servers of this machine that do, too. Then it is found by its name alone.
     pub federation: bool,
+    /// Where it keeps what it knows.
+    pub database: Database,
     /// Whether users are slowed down.
     pub rate_limits: RateLimits,
     /// The longest delay of a delayed event (MSC4140); `None` turns them off, as Synapse does by itself.
@@ -36,6 +47,7 @@ impl Default for SynapseOptions {
         Self {
             server_name: "hs.test".to_owned(),
             federation: false,
+            database: Database::Sqlite,
             rate_limits: RateLimits::Off,
             max_event_delay: Some(Duration::from_hours(24)),
             extra: json!({}),

@@ -11,7 +11,10 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{PATIENCE, ports, wait_until, watchdog::Watchdog};
+use crate::{
+    PATIENCE, ports, wait_until,
+    watchdog::{Farewell, Watchdog},
+};
 
 /// A running Prometheus. Dropping it ends it.
 #[derive(Debug)]
@@ -54,7 +57,7 @@ impl Prometheus {
         ];
         let arguments: Vec<_> = arguments.iter().map(AsRef::as_ref).collect();
         let log = File::create(data.path().join("log"))?;
-        let running = Watchdog::start(Command::new("python3"), &arguments, data.path(), log)?;
+        let running = Watchdog::start(Command::new("python3"), &arguments, data.path(), Farewell::Kill, log)?;
         let prometheus = Self { url, http: reqwest::Client::new(), _running: running, _data: data };
         wait_until("Prometheus to answer", PATIENCE, async || prometheus.ask("up").await.is_ok()).await?;
         Ok(prometheus)

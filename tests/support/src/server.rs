@@ -15,9 +15,11 @@ use crate::{
     clock,
     config::{self, Ports},
     install::{self, Installed},
-    options::{Appservice, SynapseOptions},
-    ports, users,
-    watchdog::Watchdog,
+    options::{Appservice, Database, SynapseOptions},
+    ports,
+    postgres::Postgres,
+    users,
+    watchdog::{Farewell, Watchdog},
 };
 
 /// A cold start takes 3 s on an idle machine; a CI runner that also compiles takes longer.
@@ -37,6 +39,8 @@ pub struct Synapse {
     /// Set once the server has answered for the first time.
     admin_token: String,
     running: Mutex<Option<Watchdog>>,
+    /// Its own database server, unless it keeps a file. It stays up while Synapse is down.
+    postgres: Option<Postgres>,
 }
 
 impl Synapse {
@@ -70,7 +74,12 @@ impl Synapse {
             options.server_name = format!("localhost:{federation}");
         }
         let appservice = Appservice::new();
-        config::write_files(&options, &appservice, Ports { client: port, federation }, &data)?;
+        let postgres = match options.database {
+            Database::Sqlite => None,
+            Database::Postgres => Some(Postgres::start(&installed.scratch).await?),
+        };
+        let ports = Ports { client: port, federation };
+        config::write_files(&options, &appservice, ports, postgres.as_ref(), &data)?;
         let mut synapse = Self {
             url: format!("http://127.0.0.1:{port}"),
             port,
@@ -81,6 +90,7 @@ impl Synapse {
             http: reqwest::Client::builder().pool_max_idle_per_host(0).no_proxy().build()?,
             admin_token: String::new(),
             running: Mutex::new(None),
+            postgres,
         };
         synapse.start_again().await?;
         synapse.admin_token = users::register_server_admin(&synapse).await?;
@@ -95,7 +105,7 @@ impl Synapse {
         let mut command = vec![python.get_program()];
         command.extend(["-m", "synapse.app.homeserver", "-c"].map(OsStr::new));
         command.push(config.as_os_str());
-        let watchdog = Watchdog::start(self.installed.python(), &command, &self.data, log)?;
+        let watchdog = Watchdog::start(self.installed.python(), &command, &self.data, Farewell::Kill, log)?;
         *self.running() = Some(watchdog);
 
         let started = clock::moment();
@@ -154,6 +164,11 @@ impl Synapse {
     /// Where it keeps its database and its log.
     pub fn data_directory(&self) -> &Path {
         &self.data
+    }
+
+    /// Where its PostgreSQL keeps everything, if it has one.
+    pub fn postgres_directory(&self) -> Option<&Path> {
+        self.postgres.as_ref().map(Postgres::directory)
     }
 
     /// What the server last wrote into its log, warnings and worse.

@@ -17,29 +17,38 @@ use anyhow::{Context, Result};
 
 use crate::wait::wait_until;
 
-/// `argv`: the data directory, then the command. Words on the pipe: `stop` (ask the server to end) and `kill`; both keep
-/// the data. It exits by itself, keeping the data, when the server does.
+/// `argv`: the data directory, the signal that ends the server when nobody needs it any more, then the command. Words on
+/// the pipe: `stop` (ask the server to end) and `kill`; both keep the data. It exits by itself, keeping the data, when the server does.
 const SCRIPT: &str = "
 import os, select, shutil, signal, subprocess, sys
 
 ended = []
 signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
-server = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL)
+server = subprocess.Popen(sys.argv[3:], stdin=subprocess.DEVNULL)
 while not ended and not select.select([0], [], [], 0.1)[0]:
     if server.poll() is not None:
         sys.exit(1)
 word = b'' if ended else os.read(0, 16)
-if word == b'stop':
-    server.terminate()
-    try:
-        server.wait(10)
-    except subprocess.TimeoutExpired:
-        pass
+last = {b'stop': 'TERM', b'': sys.argv[2]}.get(word, 'KILL')
+server.send_signal(getattr(signal, 'SIG' + last))
+try:
+    server.wait(10)
+except subprocess.TimeoutExpired:
+    pass
 server.kill()
 server.wait()
 if not word:
     shutil.rmtree(sys.argv[1], ignore_errors=True)
 ";
+
+/// What ends a server that is not needed any more, with its data.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Farewell {
+    /// SIGKILL: there is nothing to be put in order.
+    Kill,
+    /// SIGQUIT, for a server that keeps something outside its data, such as shared memory.
+    Quit,
+}
 
 /// A running server and its guardian.
 #[derive(Debug)]
@@ -54,11 +63,17 @@ impl Watchdog {
         mut python: Command,
         command: &[&OsStr],
         data: &Path,
+        farewell: Farewell,
         log: std::fs::File,
     ) -> Result<Self> {
+        let farewell = match farewell {
+            Farewell::Kill => "KILL",
+            Farewell::Quit => "QUIT",
+        };
         let guardian = python
             .args(["-c", SCRIPT])
             .arg(data)
+            .arg(farewell)
             .args(command)
             .current_dir(data)
             .stdin(Stdio::piped())

@@ -1,7 +1,7 @@
 //! No test: says in the output of `cargo test` which promises nothing was tried of, for tests that pass without what
 //! they are about must not look like tests that were run.
 
-use rtc_janitor_test_support::{LiveKit, Prometheus};
+use rtc_janitor_test_support::{LiveKit, Postgres, Prometheus};
 
 fn main() {
     if LiveKit::installed().is_none() {
@@ -14,6 +14,11 @@ fn main() {
         println!(
             "NOT TRIED: whether a real Prometheus reads the metrics, for there is none; `tests/prometheus/get` fetches it \
              in seconds, and needs Debian's apt-get."
+        );
+    }
+    if Postgres::installed().is_none() {
+        println!(
+            "NOT TRIED: a homeserver on PostgreSQL, for there is none; `tests/postgres/get` installs Debian's, as root."
         );
     }
 }
