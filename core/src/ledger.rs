@@ -226,6 +226,12 @@ impl Ledger {
         self.clocks.get(subject)?.running.iter().filter_map(Timed::ends).min()
     }
 
+    /// When the grace of each running reason of a membership is over if nothing changes, or was.
+    pub fn ends(&self, subject: &Subject) -> impl Iterator<Item = (Reason, Timestamp)> {
+        let clocks = self.clocks.get(subject).into_iter().flat_map(|clocks| &clocks.running);
+        clocks.filter_map(|clock| clock.ends().map(|at| (clock.reason, at)))
+    }
+
     /// The next instant after `now` at which something falls due.
     pub fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
         self.ends.next_after(now)

@@ -13,7 +13,7 @@ mod id;
 mod route;
 
 pub use approved::{Approval, FRESH, Proposal};
-pub use held::HeldBack;
+pub use held::{HeldBack, clears_at};
 pub use id::{PlanId, PlanKind};
 pub use route::{Means, Route, route};
 

@@ -10,14 +10,14 @@ use crate::janitor::Janitor;
 
 pub(super) async fn answer(request: &Request<'_>, only: Option<Whom>) -> Result<Reply, Stopped> {
     let answer = match only {
-        None => request.janitor(|janitor| Ok(Ok(janitor.calls(None)))).await?,
-        Some(Whom::User(user)) => request.janitor(move |janitor| Ok(janitor.calls_of(&user))).await?,
+        None => request.janitor(|janitor| janitor.calls(None).map(Ok)).await?,
+        Some(Whom::User(user)) => request.janitor(move |janitor| janitor.calls_of(&user)).await?,
         Some(Whom::Room(name)) => {
             let calls = |janitor: &mut Janitor, room| janitor.calls(Some(&room));
             match (find_and(request, &name, Naming::Part, MustBe::Joined, calls).await?, user_of(&name)) {
                 // Where no room is called so, somebody may be.
                 (Err(no_room), Some(user)) => {
-                    let calls = request.janitor(move |janitor| Ok(janitor.calls_of(&user))).await?;
+                    let calls = request.janitor(move |janitor| janitor.calls_of(&user)).await?;
                     calls.map_err(|_| no_room)
                 }
                 (found, _) => found,

@@ -13,8 +13,9 @@ use super::{
 use crate::{janitor::Janitor, world::NeighbourError};
 
 pub(super) async fn answer(request: &Request<'_>, name: RoomName) -> Result<Reply, Stopped> {
-    let about =
-        |janitor: &mut Janitor, room: RoomId| (janitor.is_in(&room).then(|| janitor.name_of(&room)), room);
+    let about = |janitor: &mut Janitor, room: RoomId| {
+        Ok((janitor.is_in(&room).then(|| janitor.name_of(&room)), room))
+    };
     let (joined, room) = match find_and(request, &name, Naming::Whole, MustBe::Any, about).await? {
         Ok(found) => found,
         Err(why) => return Ok(why.into()),

@@ -13,8 +13,9 @@ use super::{
 use crate::janitor::Janitor;
 
 pub(super) async fn answer(request: &Request<'_>, name: RoomName, is_sure: bool) -> Result<Reply, Stopped> {
-    let about =
-        |janitor: &mut Janitor, room: RoomId| (janitor.is_admin_room(&room), janitor.name_of(&room), room);
+    let about = |janitor: &mut Janitor, room: RoomId| {
+        Ok((janitor.is_admin_room(&room), janitor.name_of(&room), room))
+    };
     let (is_admin_room, known, room) =
         match find_and(request, &name, Naming::Whole, MustBe::Joined, about).await? {
             Ok(found) => found,

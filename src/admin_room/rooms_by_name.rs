@@ -7,7 +7,10 @@ use rtc_janitor_core::{
 };
 
 use super::request::{Request, Stopped};
-use crate::janitor::{Janitor, lookups::LookedUp, queries::Called};
+use crate::{
+    janitor::{Janitor, lookups::LookedUp, queries::Called},
+    world::journal::JournalError,
+};
 
 /// What a name leads to; else what is to be said.
 pub(super) type Found<T> = Result<T, Message>;
@@ -39,7 +42,7 @@ pub(super) async fn find(
     naming: Naming,
     must_be: MustBe,
 ) -> Result<Found<RoomId>, Stopped> {
-    find_and(request, name, naming, must_be, |_, room| room).await
+    find_and(request, name, naming, must_be, |_, room| Ok(room)).await
 }
 
 /// The room that is meant and the user in it, by the first reading whose room is there.
@@ -64,7 +67,7 @@ pub(super) async fn find_and<T: Send + 'static>(
     name: &RoomName,
     naming: Naming,
     must_be: MustBe,
-    then: impl FnOnce(&mut Janitor, RoomId) -> T + Send + 'static,
+    then: impl FnOnce(&mut Janitor, RoomId) -> Result<T, JournalError> + Send + 'static,
 ) -> Result<Found<T>, Stopped> {
     // An alias is the homeserver's to tell; all else the janitor knows.
     let known = match name {
@@ -80,19 +83,22 @@ pub(super) async fn find_and<T: Send + 'static>(
     let find = move |janitor: &mut Janitor| {
         let room = match known {
             Some(room) => room,
-            None => called(janitor, &name, naming, &prefix)?,
+            None => match called(janitor, &name, naming, &prefix) {
+                Ok(room) => room,
+                Err(why) => return Ok(Err(why)),
+            },
         };
         if !matches!(must_be, MustBe::Any) && !janitor.is_in(&room) {
-            return Err(answer::no_such_room(&name, &[], &prefix));
+            return Ok(Err(answer::no_such_room(&name, &[], &prefix)));
         }
         if let MustBe::Watched(user) = must_be
             && let Some(why) = janitor.left_alone(&room, user.as_ref(), &prefix)
         {
-            return Err(why);
+            return Ok(Err(why));
         }
-        Ok(then(janitor, room))
+        then(janitor, room).map(Ok)
     };
-    request.janitor(move |janitor| Ok(find(janitor))).await
+    request.janitor(find).await
 }
 
 /// A room, read from its current state.

@@ -154,6 +154,7 @@ fn text(swept: &[Swept], remaining: &[&Swept], report: &Message, is_quiet: bool,
         let device = message::harmless(explained.device_id.as_deref().unwrap_or_default());
         let who = format!("{} on {device}", message::harmless(explained.user_id.as_str()));
         let due = one.due_ms.map(Timestamp::from_millis).map_or_else(String::new, |at| match &one.obstacle {
+            Some(why) if at > now && explained.route == Some("none") => format!("; I cannot clear it: {why}"),
             _ if at > now => format!("; due {}", words::ago(at, now)),
             Some(why) => format!("; due, but {why}"),
             None => "; due".to_owned(),

@@ -1,11 +1,15 @@
 //! What commands ask of the janitor: values out, from which answers are rendered.
 
-use std::{collections::BTreeMap, ops::Range, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    time::Duration,
+};
 
 use chrono::NaiveDate;
 use rtc_janitor_core::{
     command::UserName,
-    ids::{RoomId, UserId},
+    ids::{EventId, RoomId, UserId},
     judge::{
         evidence::Sfu,
         policy::{Neighbour, Reason},
@@ -17,7 +21,7 @@ use rtc_janitor_core::{
         Message,
         answer::{
             self, Call, Caller, Calls, Connection, Explained, Explanation, History, NeighbourHealth, Only,
-            Past, Problem, Room, Rooms, Status, held_back,
+            Past, Problem, Room, Rooms, Status,
         },
         blind::Blind,
         message, report,
@@ -62,7 +66,7 @@ impl Janitor {
         let now = self.now();
         let judged = self.judged_now();
         let obstacles = self.obstacles(&judged);
-        let due = judged.iter().filter(|one| !one.due.is_empty()).count();
+        let due = judged.iter().filter(|one| one.is_due(now)).count();
         let blocked = obstacles.values().flat_map(BTreeMap::values).sum();
         let count = |is: fn(&Verdict) -> bool| judged.iter().filter(|one| is(&one.judgement.verdict)).count();
         let health = |neighbour| match self.evidence.health(neighbour) {
@@ -126,7 +130,7 @@ impl Janitor {
     }
 
     /// `calls`
-    pub(crate) fn calls(&self, only: Option<&RoomId>) -> Calls {
+    pub(crate) fn calls(&self, only: Option<&RoomId>) -> Result<Calls, JournalError> {
         let mut calls: BTreeMap<RoomId, Vec<Caller>> = BTreeMap::new();
         // Rooms that are left alone are not judged, and still have calls.
         for (room, _, open) in self.memory.open().filter(|(room, ..)| !self.settings.covers(room)) {
@@ -139,10 +143,13 @@ impl Janitor {
                     connection: Connection::Unknown,
                     due: None,
                     blocked: None,
+                    held: None,
                 });
             }
         }
-        for one in self.judged_now() {
+        let judged = self.judged_now();
+        let held = self.held_by_event(&judged, None)?;
+        for one in judged {
             let blocked = self.route(&one.subject.room, &one.subject.key).and_then(Result::err);
             calls.entry(one.subject.room.clone()).or_default().push(Caller {
                 user: one.membership.owner.user.clone(),
@@ -156,6 +163,7 @@ impl Janitor {
                 },
                 due: one.due_at,
                 blocked,
+                held: held.get(&one.subject.event).copied(),
             });
         }
         let now = self.now();
@@ -173,24 +181,42 @@ impl Janitor {
             room,
             callers,
         });
-        Calls {
+        Ok(Calls {
             calls: calls.collect(),
             only: only.map(|room| Only::Room(message::room(room, self.name_of(room).as_deref()))),
             now,
+        })
+    }
+
+    /// What holds each event back that is due, but for what is missing to write it at all.
+    fn held_by_event(
+        &self,
+        judged: &[Judged],
+        only: Option<&BTreeSet<RoomId>>,
+    ) -> Result<BTreeMap<EventId, HeldBack>, JournalError> {
+        let mut candidates = self.due_candidates(judged, &Index::new(judged));
+        for candidate in &mut candidates {
+            candidate.route = self.route(&candidate.room, &candidate.key);
         }
+        let plan = Plan::make(candidates, self.circumstances(), self.budget(only)?);
+        let held = plan.held.into_iter().map(|(candidate, why)| (candidate.event, why));
+        Ok(held.filter(|(_, why)| !matches!(why, HeldBack::NoRoute(_) | HeldBack::RouteUnknown)).collect())
     }
 
     /// `calls` of one user, in all rooms.
-    pub(crate) fn calls_of(&self, name: &UserName) -> Result<Calls, Message> {
-        let mut calls = self.calls(None);
+    pub(crate) fn calls_of(&self, name: &UserName) -> Result<Result<Calls, Message>, JournalError> {
+        let mut calls = self.calls(None)?;
         let callers = calls.calls.iter().flat_map(|call| call.callers.iter().map(|caller| &caller.user));
-        let user = one_of(name, callers)?;
+        let user = match one_of(name, callers) {
+            Ok(user) => user,
+            Err(mistake) => return Ok(Err(mistake)),
+        };
         for call in &mut calls.calls {
             call.callers.retain(|caller| caller.user == user);
             call.beside = Beside::default();
         }
         calls.calls.retain(|call| !call.callers.is_empty());
-        Ok(Calls { only: Some(Only::User(user)), ..calls })
+        Ok(Ok(Calls { only: Some(Only::User(user)), ..calls }))
     }
 
     /// Since when the device of a membership is gone from the SFU, where it was seen to go.
@@ -217,31 +243,19 @@ impl Janitor {
             Some(Ok(user)) => Some(user),
             None => None,
         };
-        let index = Index::new(&judged);
-        let mut candidates = self.open_candidates(&judged, &index);
-        for candidate in &mut candidates {
-            candidate.route = self.route(&candidate.room, &candidate.key);
-        }
-        let routes: BTreeMap<_, _> = candidates.iter().map(|c| (c.event.clone(), c.route)).collect();
-        let plan = Plan::make(candidates, self.circumstances(), self.budget(Some(&[room.clone()].into()))?);
-        let held: BTreeMap<_, _> = plan
-            .held
-            .iter()
-            .filter(|(_, why)| !matches!(why, HeldBack::NoRoute(_) | HeldBack::RouteUnknown))
-            .map(|(candidate, why)| (candidate.event.clone(), held_back(*why)))
-            .collect();
+        let held = self.held_by_event(&judged, Some(&[room.clone()].into()))?;
         let sfu_asked = self.evidence.sfu.as_ref().and_then(SfuEvidence::observed_at);
         let of_all = judged.len();
         let is_wanted = |owner: &UserId| user.as_ref().is_none_or(|user| user == owner);
         let memberships =
             judged.into_iter().filter(|judged| is_wanted(&judged.membership.owner.user)).map(|judged| {
                 Explained {
-                    route: match routes.get(&judged.subject.event) {
-                        Some(Some(Ok(route))) => Ok(route.as_str()),
-                        Some(Some(Err(blocked))) => Err(report::obstacle(*blocked)),
-                        _ => Err("it could not be read who may write it".to_owned()),
+                    route: match self.route(&judged.subject.room, &judged.subject.key) {
+                        Some(Ok(route)) => Ok(route.as_str()),
+                        Some(Err(blocked)) => Err(report::obstacle(blocked)),
+                        None => Err("it could not be read who may write it".to_owned()),
                     },
-                    held: held.get(&judged.subject.event).cloned(),
+                    held: held.get(&judged.subject.event).copied(),
                     sfu_asked,
                     left_sfu: self.left_sfu(&judged),
                     key: judged.subject.key,
@@ -278,7 +292,8 @@ impl Janitor {
     /// How many memberships are due and cannot be cleared, by room and by what would help.
     fn obstacles(&self, judged: &[Judged]) -> BTreeMap<RoomId, BTreeMap<String, usize>> {
         let mut obstacles: BTreeMap<RoomId, BTreeMap<String, usize>> = BTreeMap::new();
-        for one in judged.iter().filter(|one| !one.due.is_empty() && !self.is_excluded(one)) {
+        let now = self.now();
+        for one in judged.iter().filter(|one| one.is_due(now) && !self.is_excluded(one)) {
             if let Some(why) = self.obstacle(one) {
                 *obstacles.entry(one.subject.room.clone()).or_default().entry(why).or_default() += 1;
             }

@@ -84,7 +84,7 @@ pub(in crate::janitor) struct Sweep {
     dirty: BTreeSet<RoomId>,
     /// Rooms in which something is due and waits for an answer.
     waiting: BTreeSet<RoomId>,
-    /// Rooms in which something was refused, and when it may be tried again.
+    /// Rooms in which something was refused or is too young, and when that may be over.
     retries: BTreeSet<(Timestamp, RoomId)>,
     wants_all: bool,
     /// How long a sweep waits for the rest of a burst.
@@ -275,7 +275,12 @@ impl Sweep {
         let mut backoff = self.retry_at.get(&place).map_or(RETRY, |(_, backoff)| *backoff);
         let again = now + backoff.after(error);
         self.retry_at.insert(place, (again, backoff));
-        self.retries.insert((again, room.clone()));
+        self.look_again(room, again);
+    }
+
+    /// A room is to be looked at at an instant, and not only when the regular sweep comes to it.
+    fn look_again(&mut self, room: &RoomId, at: Timestamp) {
+        self.retries.insert((at, room.clone()));
     }
 
     /// Closes the breaker of one source, or all of them; returns which were open. Everything is swept again.

@@ -1,6 +1,7 @@
 //! The janitor against fake neighbours and a clock that is set by hand: faults and time, which a real
 //! homeserver does not do on demand.
 
+mod age;
 mod conditions;
 mod fakes;
 mod faults;

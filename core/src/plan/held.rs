@@ -1,12 +1,29 @@
 //! Why something that is due is not written, and when that may be over.
 
+use std::time::Duration;
+
 use super::{Candidate, Circumstances, SENT_EXPIRED};
 use crate::{
     guard::{breaker::State, limits::Limit},
-    judge::policy::Neighbour,
-    rtc::state_key::Blocked,
+    judge::policy::{Neighbour, Reason},
+    rtc::{membership::Membership, state_key::Blocked},
     time::Timestamp,
 };
+
+/// When a membership can be cleared for a reason whose grace ends at `grace_ends`, as far as time alone tells:
+/// then, or when the guards of its age let it pass.
+pub fn clears_at(
+    membership: &Membership,
+    reason: Reason,
+    grace_ends: Timestamp,
+    minimum_age: Duration,
+) -> Timestamp {
+    let age = match reason {
+        Reason::Expired if membership.was_expired_when_sent() => minimum_age.max(SENT_EXPIRED),
+        _ => minimum_age,
+    };
+    grace_ends.max(membership.last_sign + age)
+}
 
 /// Why something that is due is not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,6 +69,11 @@ pub enum HeldBack {
 }
 
 impl HeldBack {
+    /// Whether it is the age of the membership, which nothing but time changes.
+    pub const fn is_age(self) -> bool {
+        matches!(self, Self::TooYoung | Self::SentExpired)
+    }
+
     /// When this may be over by time alone, so that nobody has to look before; `None` where something else
     /// has to happen first, or where only the journal knows, as for limits.
     pub fn may_end(self, candidate: &Candidate, circumstances: &Circumstances<'_>) -> Option<Timestamp> {

@@ -78,7 +78,8 @@ impl Janitor {
     /// Whether our SFU has not answered since something about a membership on it fell due: it may be listed by now.
     pub(super) fn sfu_answer_is_old(&self, judged: &Judged) -> bool {
         matches!(judged.evidence.sfu, Sfu::Absent { .. })
-            && self.evidence.sfu.as_ref().and_then(SfuEvidence::observed_at) < judged.due_at
+            && self.evidence.sfu.as_ref().and_then(SfuEvidence::observed_at)
+                < self.sweep.ledger.due_at(&judged.subject)
     }
 
     fn entry(&self, judged: &Judged) -> Entry {

@@ -28,11 +28,16 @@ pub struct Judged {
     pub evidence: Evidence,
     /// The reasons whose grace is over.
     pub due: Vec<Due>,
-    /// When it is due if nothing changes.
+    /// When it can be cleared if nothing changes: a grace is over, and its event is old enough.
     pub due_at: Option<Timestamp>,
 }
 
 impl Judged {
+    /// Whether a grace is over, and its event is old enough.
+    pub(in crate::janitor) fn is_due(&self, now: Timestamp) -> bool {
+        !self.due.is_empty() && self.due_at.is_some_and(|at| at <= now)
+    }
+
     /// What was known, for the journal.
     pub(in crate::janitor) fn evidence_json(&self) -> Value {
         let reasons: Vec<_> = self

@@ -1,7 +1,10 @@
 //! One look at some rooms or at all: judge, remember, plan. It asks for nothing itself; what it misses is
 //! marked as wanted, and the rooms that wait for it are looked at again when it has come.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use rtc_janitor_core::{
     finding::Row,
@@ -14,9 +17,10 @@ use rtc_janitor_core::{
         verdict::judge,
     },
     ledger::Subject,
-    plan::{Circumstances, HeldBack, Means, Plan, PlannedWrite, Route, route},
+    plan::{Circumstances, HeldBack, Means, Plan, PlannedWrite, Route, clears_at, route},
     render::report,
     rtc::{membership::Membership, power::Blocked},
+    time::Timestamp,
 };
 use tokio::time::Instant;
 
@@ -169,10 +173,21 @@ impl Janitor {
     }
 
     pub(in crate::janitor) fn with_deadlines(&self, mut judged: Vec<Judged>) -> Vec<Judged> {
-        let now = self.now();
+        let (now, minimum_age) = (self.now(), self.settings.minimum_age);
+        let mut of_events: HashMap<_, Timestamp> = HashMap::new();
         for judged in &mut judged {
             judged.due = self.sweep.ledger.due(&judged.subject, now);
-            judged.due_at = self.sweep.ledger.due_at(&judged.subject);
+            let ends = self.sweep.ledger.ends(&judged.subject);
+            let clears = ends.map(|(reason, at)| clears_at(&judged.membership, reason, at, minimum_age));
+            judged.due_at = clears.min();
+            if let Some(at) = judged.due_at {
+                let of_event = of_events.entry(judged.subject.event.clone()).or_insert(at);
+                *of_event = at.max(*of_event);
+            }
+        }
+        // An event goes as a whole.
+        for judged in judged.iter_mut().filter(|judged| judged.due_at.is_some()) {
+            judged.due_at = of_events.get(&judged.subject.event).copied();
         }
         judged
     }
@@ -256,6 +271,11 @@ impl Janitor {
                 HeldBack::RouteUnknown | HeldBack::ClockSkew | HeldBack::NotRefreshed | HeldBack::SfuSilent
             ) {
                 self.sweep.waiting.insert(candidate.room.clone());
+            }
+            if why.is_age()
+                && let Some(at) = why.may_end(candidate, &self.circumstances())
+            {
+                self.sweep.look_again(&candidate.room, at);
             }
         }
         let outgoing = self.outgoing(&plan, &index);

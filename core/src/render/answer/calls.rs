@@ -1,12 +1,13 @@
 //! `calls`: who is in which call, or seems to be.
 
 use super::{
-    beside,
+    beside, held_back,
     page::{Page, count, join, words},
 };
 use crate::{
     ids::{RoomId, UserId},
     judge::{policy::Reason, verdict::Verdict},
+    plan::HeldBack,
     render::{
         Message,
         message::{self, harmless},
@@ -33,6 +34,8 @@ pub struct Caller {
     pub due: Option<Timestamp>,
     /// What keeps the bot from clearing it, where that is known.
     pub blocked: Option<Blocked>,
+    /// What holds it back though it is due.
+    pub held: Option<HeldBack>,
 }
 
 /// Whether somebody is connected to our SFU.
@@ -170,7 +173,10 @@ impl Calls {
             (Some(_), Some(Blocked::OnlyItsOwner)) => words("; only the owner can clear it"),
             (Some(_), Some(_)) => words("; I may not clear it"),
             (Some(at), None) if at > self.now => words(&format!(", due {}", say::ago(at, self.now))),
-            (Some(_), None) => words(", due now"),
+            (Some(_), None) => match caller.held {
+                Some(held) => words(&format!(", due, but {}", held_back(held))),
+                None => words(", due now"),
+            },
             (None, _) => Message::default(),
         };
         let device = device(&caller.device);

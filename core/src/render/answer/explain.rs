@@ -3,6 +3,7 @@
 use super::{
     beside,
     calls::device,
+    held_back,
     page::{Page, join, words},
 };
 use crate::{
@@ -11,6 +12,7 @@ use crate::{
         evidence::{Device, Evidence, ListKind, RoomMember, Sfu},
         verdict::{Judgement, Verdict},
     },
+    plan::HeldBack,
     render::{
         Message,
         message::{self, harmless},
@@ -38,8 +40,8 @@ pub struct Explained {
     pub due: Option<Timestamp>,
     /// By which route it could be cleared, or what is in the way.
     pub route: Result<&'static str, String>,
-    /// What holds it back though it is due.
-    pub held: Option<String>,
+    /// What holds it back though a grace is over.
+    pub held: Option<HeldBack>,
     /// When our SFU was asked last.
     pub sfu_asked: Option<Timestamp>,
     /// Since when its device is gone from the SFU, where it was seen to go.
@@ -143,11 +145,11 @@ impl Explanation {
     /// What becomes of a stale one, and when.
     fn what_follows(&self, one: &Explained) -> Option<String> {
         let Verdict::Stale(_) = one.judgement.verdict else { return None };
-        Some(match (one.due, &one.route, &one.held) {
+        Some(match (one.due, &one.route, one.held) {
             (None, ..) => "not due: the reason is switched off, or its clock is paused".to_owned(),
             (Some(_), Err(_), _) => "I cannot clear it".to_owned(),
             (Some(at), ..) if at > self.now => format!("due {}", say::ago(at, self.now)),
-            (Some(_), _, Some(held)) => format!("due, but {held}"),
+            (Some(_), _, Some(held)) => format!("due, but {}", held_back(held)),
             (Some(_), _, None) => "due".to_owned(),
         })
     }
@@ -212,10 +214,11 @@ impl Explanation {
         let asked = one.sfu_asked.filter(|_| matches!(evidence.sfu, Sfu::Listed | Sfu::Absent { .. }));
         let asked = asked.map(|at| format!(" (asked {})", say::ago(at, now)));
         lines.push(format!("{connection}{}{}", left.unwrap_or_default(), asked.unwrap_or_default()));
-        if let (Some(held), Some(at)) = (&one.held, one.due)
+        if let (Some(held), Some(at)) = (one.held, one.due)
             && at > now
         {
-            lines.push(format!("held back then: {held}"));
+            let how_long = if held.is_age() { "until then" } else { "then" };
+            lines.push(format!("held back {how_long}: {}", held_back(held)));
         }
         lines.push(match &one.route {
             Ok("own_power") => "can be cleared: my power level is enough".to_owned(),

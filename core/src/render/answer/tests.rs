@@ -153,6 +153,7 @@ fn caller(device: &str, verdict: Verdict, due: Option<Timestamp>) -> Caller {
         connection: Connection::Unknown,
         due,
         blocked: None,
+        held: None,
     }
 }
 
@@ -176,8 +177,9 @@ fn calls_says_who_seems_to_be_in_which_call() {
                             Some(NOW + Duration::from_secs(50)),
                         )
                     },
-                    caller("GONE", Verdict::Stale(Reason::DeviceGone), Some(NOW + Duration::from_mins(3))),
+                    Caller { held: Some(HeldBack::Paused), ..expired("HELD") },
                     caller("OLD", Verdict::Stale(Reason::Expired), Some(NOW)),
+                    caller("GONE", Verdict::Stale(Reason::DeviceGone), Some(NOW + Duration::from_mins(3))),
                     Caller { blocked: Some(Blocked::OnlyItsOwner), ..expired("ARRAY") },
                     Caller { blocked: Some(Blocked::NotInTheRoom), ..expired("ABROAD") },
                     Caller { due: None, blocked: Some(Blocked::NotInTheRoom), ..expired("YOUNG") },
@@ -292,7 +294,17 @@ fn explain_says_what_speaks_for_and_against_each() {
         user: None,
         memberships: vec![
             explained("PHONE", ago(10), alive.clone()),
-            Explained { due: Some(NOW + Duration::from_mins(3)), ..explained("GONE", ago(60), gone) },
+            Explained { due: Some(NOW + Duration::from_mins(3)), ..explained("GONE", ago(60), gone.clone()) },
+            Explained {
+                due: Some(NOW + Duration::from_secs(80)),
+                held: Some(HeldBack::TooYoung),
+                ..explained("YOUNG", NOW - Duration::from_secs(40), gone.clone())
+            },
+            Explained {
+                due: Some(NOW),
+                held: Some(HeldBack::Breaker(Neighbour::DeviceLists)),
+                ..explained("HELD", ago(60), gone)
+            },
             explained("TALKING", ago(10), Evidence { sfu: Sfu::Listed, ..alive.clone() }),
             Explained {
                 left_sfu: Some(NOW - Duration::from_secs(40)),
@@ -304,7 +316,7 @@ fn explain_says_what_speaks_for_and_against_each() {
             },
             Explained {
                 due: Some(NOW),
-                held: Some(held_back(HeldBack::Quarantine)),
+                held: Some(HeldBack::Quarantine),
                 route: Err("Its key may be written by its owner alone".into()),
                 ..explained("OLD", ago(300), left)
             },
