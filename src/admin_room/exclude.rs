@@ -21,16 +21,18 @@ pub(super) async fn answer(request: &Request<'_>, target: Target) -> Result<Repl
     };
     let (by, prefix) = (request.by.clone(), request.context.prefix.clone());
     let excluded = request.janitor(move |janitor| {
-        let (shown, was_excluded) = match &requested {
+        let (shown, id, was_excluded) = match &requested {
             Override::Room(room) => {
-                let name = janitor.name_of(room);
-                (message::room(room, name.as_deref()), janitor.overrides().rooms.contains(room))
+                let shown = message::room(room, janitor.name_of(room).as_deref());
+                (shown, room.as_str(), janitor.overrides().rooms.contains(room))
             }
-            Override::User(user) => (message::user(user), janitor.overrides().users.contains(user)),
+            Override::User(user) => {
+                (message::user(user), user.as_str(), janitor.overrides().users.contains(user))
+            }
             _ => return Ok(None),
         };
         janitor.set_override(&requested, &by)?;
-        Ok(Some(answer::excluded(&shown, !was_excluded, &prefix)))
+        Ok(Some(answer::excluded(&shown, id, !was_excluded, &prefix)))
     });
     Ok(excluded.await?.map_or(Reply::Elsewhere, Reply::from))
 }

@@ -408,10 +408,10 @@ impl Janitor {
     pub(crate) fn left_alone(&self, room: &RoomId, user: Option<&UserId>, prefix: &str) -> Option<Message> {
         if !self.settings.covers(room) {
             let shown = message::room(room, self.name_of(room).as_deref());
-            return Some(answer::left_alone(&shown, !self.file.covers(room), prefix));
+            return Some(answer::left_alone(&shown, room.as_str(), !self.file.covers(room), prefix));
         }
         let user = user.filter(|user| self.settings.leaves_alone(user))?;
-        Some(answer::left_alone(&message::user(user), self.file.leaves_alone(user), prefix))
+        Some(answer::left_alone(&message::user(user), user.as_str(), self.file.leaves_alone(user), prefix))
     }
 
     /// The rooms that go by a name.

@@ -378,6 +378,7 @@ impl Janitor {
             alert: &self.settings.alert,
             mode: self.mode(),
             admin_room: self.settings.admin_room.as_ref(),
+            account: &self.settings.chat_user_id,
             long_expired: self.sweep.long_expired(),
             name_of: &|room| memory.name_of(room),
         };

@@ -58,6 +58,8 @@ pub struct Settings {
     pub excluded_users: BTreeSet<UserId>,
     /// Whose invitations are accepted.
     pub accept_invites_from: UserGlobs,
+    /// The account that speaks in the admin room.
+    pub chat_user_id: UserId,
     /// The admin room, once it is known.
     pub admin_room: Option<RoomId>,
     /// Who is mentioned when a person is needed at once.
@@ -109,6 +111,7 @@ impl Settings {
             excluded_owners: config.owners.exclude.clone(),
             excluded_users: BTreeSet::new(),
             accept_invites_from: config.rooms.accept_invites_from.clone(),
+            chat_user_id: config.chat.user_id.clone(),
             admin_room: None,
             alert: config.admin_room.alert.clone(),
             command_prefix: config.admin_room.command_prefix.clone(),

@@ -53,6 +53,8 @@ pub(in crate::janitor) struct Speaking<'a> {
     pub(in crate::janitor) mode: Mode,
     /// The admin room.
     pub(in crate::janitor) admin_room: Option<&'a RoomId>,
+    /// The account that posts there.
+    pub(in crate::janitor) account: &'a UserId,
     /// How many keys expired over 30 days ago.
     pub(in crate::janitor) long_expired: usize,
     /// What rooms are called.
@@ -182,8 +184,10 @@ impl Voice {
         let now = speaking.now;
         let draft = Draft { notes: vec![hello.id], ..Draft::of(hello.message.clone()) };
         let room = speaking.admin_room.cloned().unwrap_or_else(|| "".into());
-        // A room in which it stands that it clears must not have it above the reports of the time before.
-        let is_same = |last: &Hello| last.room == room && last.mode == speaking.mode;
+        // A room in which it stands that it clears must not have it above the reports of the time before. And
+        // nobody can edit what another account has posted.
+        let is_same =
+            |last: &Hello| last.room == room && last.mode == speaking.mode && last.by == *speaking.account;
         let last = journal
             .last_hello()?
             .filter(|last| last.at <= now && now.since(last.at) < ONE_HELLO && is_same(last));
@@ -201,6 +205,7 @@ impl Voice {
                 mode: speaking.mode,
                 txn: self.post(journal, &draft, now)?,
                 room,
+                by: speaking.account.clone(),
             },
         };
         journal.set_last_hello(&said)?;
@@ -294,6 +299,17 @@ mod tests {
 
     /// What a start at this minute says in this room: its text, and whether it edits the message before.
     fn started(journal: &mut Journal, minute: u64, mode: Mode, room: &RoomId) -> (String, bool) {
+        started_by(&"@bot:hs".into(), journal, minute, mode, room)
+    }
+
+    /// The same, where this account chats.
+    fn started_by(
+        account: &UserId,
+        journal: &mut Journal,
+        minute: u64,
+        mode: Mode,
+        room: &RoomId,
+    ) -> (String, bool) {
         let now = Timestamp::from_millis(1_800_000_000_000) + Duration::from_mins(minute);
         let mut voice = Voice::new(Outbox::new().0, Vec::new());
         let subject = format!("{HELLO}{}", now.as_millis());
@@ -306,6 +322,7 @@ mod tests {
             alert: &[],
             mode,
             admin_room: Some(room),
+            account,
             long_expired: 0,
             name_of: &|_| None,
         };
@@ -320,7 +337,7 @@ mod tests {
     #[test]
     fn however_often_it_starts_it_says_hello_once_an_hour_in_a_room() {
         let mut journal = Journal::in_memory(&"@bot:hs".into()).expect("SQLite");
-        let (room, other) = ("!admin room".into(), "!other".into());
+        let (room, other) = ("!admin:hs".into(), "!other".into());
         assert!(Voice::is_new_in(&journal, Some(&room)).expect("SQLite"));
         assert_eq!(started(&mut journal, 0, Mode::Report, &room), ("hello".to_owned(), false));
         assert!(!Voice::is_new_in(&journal, Some(&room)).expect("SQLite"));
@@ -336,5 +353,14 @@ mod tests {
             ("hello".to_owned(), false),
             "another mode"
         );
+    }
+
+    #[test]
+    fn the_hello_of_another_account_is_not_edited() {
+        let mut journal = Journal::in_memory(&"@bot:hs".into()).expect("SQLite");
+        let (room, other) = ("!admin:hs".into(), "@other:hs".into());
+        assert!(!started(&mut journal, 0, Mode::Report, &room).1);
+        assert!(!started_by(&other, &mut journal, 1, Mode::Report, &room).1, "nobody could");
+        assert!(started_by(&other, &mut journal, 2, Mode::Report, &room).1, "its own");
     }
 }

@@ -89,7 +89,7 @@ async fn overrides(scene: &Scene<'_>) -> Result<()> {
     has(&scene.ask("calls").await?, &["(excluded)", "🔕", "not judged"]);
     for question in ["explain", "clear", "sweep"] {
         let answer = scene.ask(&format!("{question} Stand-up")).await?;
-        has(&answer, &["is excluded by command", "`!janitor include` ends that"]);
+        has(&answer, &["is excluded by command", "`!janitor include !", "` ends that"]);
     }
     has(&scene.ask("include Stand-up").await?, &["is looked after again"]);
     has(&scene.ask("include Stand-up").await?, &["was not excluded"]);

@@ -424,6 +424,7 @@ pub(super) fn settings() -> Settings {
         command_prefix: "!janitor".to_owned(),
         digest: None,
         accept_invites_from: UserGlobs::default(),
+        chat_user_id: BOT.into(),
         admin_room: None,
         bridge: Duration::ZERO,
         retention: Duration::from_hours(90 * 24),

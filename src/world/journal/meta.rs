@@ -34,6 +34,8 @@ pub struct Hello {
     pub txn: String,
     /// The admin room it stands in.
     pub room: RoomId,
+    /// The account that posted it.
+    pub by: UserId,
 }
 
 impl Journal {
@@ -166,7 +168,7 @@ impl Journal {
     pub fn last_hello(&self) -> Result<Option<Hello>> {
         let Some(text) = self.meta(HELLO)? else { return Ok(None) };
         // What cannot be read decides nothing but whether a message is edited.
-        let mut parts = text.splitn(5, ' ');
+        let mut parts = text.splitn(6, ' ');
         let mut read = || {
             Some(Hello {
                 at: Timestamp::from_millis(parts.next()?.parse().ok()?),
@@ -174,6 +176,8 @@ impl Journal {
                 mode: parts.next()?.parse().ok()?,
                 txn: parts.next()?.to_owned(),
                 room: parts.next()?.into(),
+                // An earlier version did not keep it.
+                by: parts.next().unwrap_or_default().into(),
             })
         };
         Ok(read())
@@ -184,12 +188,13 @@ impl Journal {
         self.set_meta(
             HELLO,
             &format!(
-                "{} {} {} {} {}",
+                "{} {} {} {} {} {}",
                 hello.at.as_millis(),
                 hello.restarts,
                 hello.mode,
                 hello.txn,
-                hello.room
+                hello.room,
+                hello.by
             ),
         )
     }

@@ -263,10 +263,10 @@ pub fn resumed(was_paused: bool, mode: Mode) -> Message {
     })
 }
 
-/// `exclude` and `include`: a room or a user, shown.
-pub fn excluded(what: &Message, is_new: bool, prefix: &str) -> Message {
+/// `exclude`: a room or a user, shown and by its id.
+pub fn excluded(what: &Message, id: &str, is_new: bool, prefix: &str) -> Message {
     let text = if is_new {
-        format!(" is excluded from now on. `{prefix} include` undoes this.")
+        format!(" is excluded from now on. `{prefix} include {}` undoes this.", harmless(id))
     } else {
         " was excluded already.".to_owned()
     };
@@ -274,14 +274,15 @@ pub fn excluded(what: &Message, is_new: bool, prefix: &str) -> Message {
 }
 
 /// A question about what is excluded, and so is not judged.
-pub fn left_alone(what: &Message, by_settings: bool, prefix: &str) -> Message {
+pub fn left_alone(what: &Message, id: &str, by_settings: bool, prefix: &str) -> Message {
     let text = if by_settings {
         " is excluded by the config file (rooms.include, rooms.exclude, owners.exclude), so I neither judge nor \
          clear what is there."
             .to_owned()
     } else {
         format!(
-            " is excluded by command, so I neither judge nor clear what is there. `{prefix} include` ends that."
+            " is excluded by command, so I neither judge nor clear what is there. `{prefix} include {}` ends that.",
+            harmless(id)
         )
     };
     paragraph(&[&words("🔕 "), what, &words(&text)])
