@@ -150,12 +150,47 @@ fn all_mistakes_are_told_at_once() {
     let toml = "[janitor]\nmode = \"clear\"\nminimum_age = \"0s\"\n[log]\nfromat = \"json\"\n";
     insta::assert_snapshot!(Home::with(toml).mistakes(&[]), @r##"
     error: unknown key log.fromat (config.toml); did you mean log.format?
+    error: homeserver.url is not set; write the address of the homeserver, such as "https://matrix.example.org", or its homeserver.server_name
     error: homeserver.user_id is not set; write one such as "@rtc-janitor:example.org"
     error: no way to sign in is set; write login.password_file (or login.password), or login.access_token_file with login.device_id
     error: janitor.mode (config.toml): "clear" is neither "report" nor "clean"
     error: janitor.minimum_age (config.toml): "0s" is too short; the least is "1s"
     error: admin_room.room is not set; write one such as "#janitor:example.org"
     "##);
+}
+
+#[test]
+fn an_empty_file_is_told_what_to_begin_with() {
+    let said = Home::with("").mistakes(&[]);
+    assert!(said.starts_with("error: homeserver.url is not set; "), "{said}");
+}
+
+#[test]
+fn an_empty_variable_is_an_empty_text_as_in_the_file() {
+    let output = Home::with(LEAST).run(&["config", "show"], &[("RTC_JANITOR__HTTP__LISTEN", "")]);
+    let shown = text(&output.stdout);
+    assert_eq!(line_of(&shown, "http.listen"), "http.listen = \"\" # RTC_JANITOR__HTTP__LISTEN");
+    let said = |name: &str, of: &str| {
+        let from_file = Home::with(&and(&format!("{of} = \"\""))).mistakes(&[]);
+        let from_environment = Home::with(LEAST).mistakes(&[(name, "")]);
+        assert_eq!(from_environment, from_file.replace("config.toml", name));
+        from_environment
+    };
+    assert_eq!(
+        said("RTC_JANITOR__STORE__PATH", "store.path"),
+        "error: store.path (RTC_JANITOR__STORE__PATH): must not be empty\n"
+    );
+    for key in [
+        "janitor.mode",
+        "limits.per_hour",
+        "breaker.share",
+        "livekit.webhook",
+        "grace.default",
+        "livekit.url",
+    ] {
+        let name = format!("RTC_JANITOR__{}", key.replace('.', "__").to_uppercase());
+        assert!(said(&name, key).starts_with(&format!("error: {key} ({name}): ")), "{key}");
+    }
 }
 
 #[test]
@@ -187,8 +222,7 @@ fn every_type_of_setting_can_come_from_the_environment() {
         ("RTC_JANITOR__ADMIN_ROOM__LOGIN__USER_ID", "@chat:example.org"),
         ("RTC_JANITOR__ADMIN_ROOM__LOGIN__PASSWORD", "0123"),
         ("RTC_JANITOR__LOG__FILTER", "info,rtc_janitor=debug"),
-        // Not set, and somebody else's.
-        ("RTC_JANITOR__STORE__PATH", ""),
+        // Somebody else's.
         ("RTC_JANITOR_PORT", "tcp://10.0.0.1:9170"),
     ]);
     for line in [

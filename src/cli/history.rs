@@ -1,10 +1,10 @@
 //! `rtc-janitor history`: what was done, from the journal, also beside a running bot.
 
-use std::{fmt::Write as _, process::ExitCode};
+use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode};
 
 use chrono::NaiveDate;
 use rtc_janitor_core::{
-    ids::UserId,
+    ids::{RoomId, UserId},
     render::{message::harmless, words},
     time::Timestamp,
 };
@@ -67,7 +67,7 @@ pub fn main(args: &Args, config: &Config) -> Result<ExitCode, CliError> {
     let of = crate::world::journal::HistoryOf { room: room.as_ref(), user: args.user.as_ref(), within };
     let (mut lines, _) = journal.history(&of, usize::MAX)?;
     lines.reverse();
-    super::print(&if args.csv { csv(&lines) } else { text(&lines) })?;
+    super::print(&if args.csv { csv(&lines) } else { text(&lines, &journal.rooms()?) })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -111,7 +111,7 @@ fn is_user(field: &str) -> bool {
     field.starts_with('@') && field.contains(':') && field.chars().all(is_plain)
 }
 
-fn text(lines: &[Past]) -> String {
+fn text(lines: &[Past], names: &BTreeMap<RoomId, Option<String>>) -> String {
     let mut text = String::new();
     for line in lines {
         let write = &line.write;
@@ -120,7 +120,8 @@ fn text(lines: &[Past]) -> String {
         let outcome = line.outcome.as_deref().unwrap_or("unknown");
         let _ = write!(text, "{}  {outcome:<11} {}", write.intended, harmless(&user));
         let _ = write!(text, " on {}", harmless(&devices.join(", ")));
-        let _ = write!(text, " in {}: {reason}", harmless(write.room.as_str()));
+        let name = names.get(&write.room).and_then(Option::as_deref);
+        let _ = write!(text, " in {}: {reason}", words::room(&write.room, name));
         if let Some(by) = &line.asked_by {
             let _ = write!(text, ", approved by {}", harmless(by.as_str()));
         }

@@ -159,11 +159,7 @@ fn text(swept: &[Swept], remaining: &[&Swept], report: &Message, is_quiet: bool,
             Some(why) => format!("; due, but {why}"),
             None => "; due".to_owned(),
         });
-        let id = message::harmless(one.room_id.as_str());
-        let room = match &one.room_name {
-            Some(name) => format!("{} ({id})", message::harmless(name)),
-            None => id,
-        };
+        let room = words::room(&one.room_id, one.room_name.as_deref());
         let _ = writeln!(text, "{room}: {who} is stale: {}{due}", explained.why);
     }
     if is_quiet {

@@ -71,7 +71,7 @@ impl fmt::Display for HomeserverAddress {
 
 /// Reads every section before it gives up, so that every problem is found in one go.
 pub(super) fn config(reader: &mut Reader, file: Option<&Path>) -> Result<Config, Noted> {
-    let homeserver = HomeserverKeys::read(reader).and_then(|keys| homeserver(reader, keys));
+    let homeserver = homeserver(reader);
     let login = LoginKeys::read(reader).and_then(|keys| sign_in::main(reader, keys));
     let store = Store::read(reader);
     let janitor = Janitor::read(reader);
@@ -150,8 +150,16 @@ fn livekit(reader: &mut Reader, keys: LiveKitKeys) -> Result<Option<LiveKit>, No
     }
 }
 
-fn homeserver(reader: &mut Reader, keys: HomeserverKeys) -> Result<Homeserver, Noted> {
-    let HomeserverKeys { url, server_name, user_id } = keys;
+fn homeserver(reader: &mut Reader) -> Result<Homeserver, Noted> {
+    // Where nothing is set yet, the address is what to begin with.
+    let is_named = reader.is_set("homeserver.url") || reader.is_set("homeserver.server_name");
+    let unnamed = (!is_named).then(|| {
+        reader.note(
+            "homeserver.url is not set; write the address of the homeserver, such as \
+             \"https://matrix.example.org\", or its homeserver.server_name",
+        )
+    });
+    let HomeserverKeys { url, server_name, user_id } = HomeserverKeys::read(reader)?;
     let address = match (url, server_name) {
         (Some(url), None) => HomeserverAddress::Url(url),
         (None, Some(name)) => HomeserverAddress::ServerName(name),
@@ -163,12 +171,7 @@ fn homeserver(reader: &mut Reader, keys: HomeserverKeys) -> Result<Homeserver, N
             );
             return Err(reader.note(sentence));
         }
-        (None, None) => {
-            return Err(reader.note(
-                "homeserver.url is not set; write the address of the homeserver, such as \
-                 \"https://matrix.example.org\", or its homeserver.server_name",
-            ));
-        }
+        (None, None) => return Err(unnamed.unwrap_or(Noted)),
     };
     if let HomeserverAddress::ServerName(name) = &address
         && user_id.server_name() != Some(name.as_str())

@@ -58,6 +58,11 @@ impl Reader {
         self.warnings.push(sentence.into());
     }
 
+    /// Whether a key was set.
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        self.settings.found.contains_key(name)
+    }
+
     /// A key with where it was set, as sentences begin.
     pub(super) fn place(&self, name: &str) -> String {
         match self.settings.found.get(name) {
@@ -68,11 +73,7 @@ impl Reader {
 
     /// The key or its `_file` twin, whichever was set.
     pub(super) fn place_of_secret(&self, name: &str) -> String {
-        if self.settings.found.contains_key(name) {
-            self.place(name)
-        } else {
-            self.place(&format!("{name}_file"))
-        }
+        if self.is_set(name) { self.place(name) } else { self.place(&format!("{name}_file")) }
     }
 
     /// A key that has a default.

@@ -96,9 +96,7 @@ impl Settings {
         }
     }
 
-    /// Adds what the environment says; it wins over the file.
-    ///
-    /// An empty variable counts as not set: that is what `${VARIABLE:-}` in a compose file gives.
+    /// Adds what the environment says; it wins over the file. An empty variable is `""` in the file.
     pub(super) fn add_environment(&mut self, variables: impl IntoIterator<Item = (OsString, OsString)>) {
         let mut variables: Vec<_> = variables
             .into_iter()
@@ -106,9 +104,6 @@ impl Settings {
             .collect();
         variables.sort();
         for (variable, value) in variables {
-            if value.is_empty() {
-                continue;
-            }
             let Some(rest) = variable.strip_prefix(names::PREFIX) else {
                 self.unread.extend(names::unread_variable(&variable));
                 continue;

@@ -311,7 +311,7 @@ async fn quiet_says_nothing_before_something_is_due_and_then_names_the_room() ->
     // What was done is in the journal, for a person and for a spreadsheet.
     let history = ended(&setup.run(&["history"]).await?, 0)?;
     assert!(
-        history.contains(&format!("cleared     {user} on {device} in {}: expired", haunted.room)),
+        history.contains(&format!("cleared     {user} on {device} in Stand-up ({}): expired", haunted.room)),
         "{history}"
     );
     let csv = ended(&setup.run(&["history", "--csv", "--user", user]).await?, 0)?;

@@ -2,7 +2,9 @@
 
 use std::{collections::HashSet, fmt::Write, time::Duration};
 
+use super::message::harmless;
 use crate::{
+    ids::RoomId,
     judge::{
         evidence::{Device, Evidence, ListKind, Sfu},
         policy::Reason,
@@ -80,6 +82,12 @@ pub fn leave_lags(lags: &LeaveLags) -> Option<String> {
     (!medians.is_empty()).then(|| {
         format!("leave lag (gone from the call server to gone from the room, median): {}", medians.join(", "))
     })
+}
+
+/// A room with its name, where that is known, for a terminal.
+pub fn room(id: &RoomId, name: Option<&str>) -> String {
+    let id = harmless(id.as_str());
+    name.map_or_else(|| id.clone(), |name| format!("{} ({id})", harmless(name)))
 }
 
 /// The verdict in one sentence.
