@@ -186,13 +186,13 @@ impl Inner {
         to.register("sweep_seconds", "How long judging and planning took", self.sweep_seconds.clone());
         to.register(
             "leave_lag_seconds",
-            "From gone at the SFU to gone in the room, by who emptied it",
+            "From gone at the call server to gone in the room, by who emptied it",
             self.leave_lag_seconds.clone(),
         );
         to.register("requests", "Requests, by neighbour and outcome", self.requests.clone());
         to.register(
             "webhooks",
-            "Webhooks of the SFU, by event and the reason of a departure",
+            "Webhooks of the call server, by event and the reason of a departure",
             self.webhooks.clone(),
         );
         to.register(

@@ -166,7 +166,7 @@ pub enum Command {
         /// What to do
         #[arg(value_enum)]
         action: BreakerAction,
-        /// Which source: `homeserver`, `device_lists` or `sfu`; without it, all of them
+        /// Which source: `room state`, `device lists` or `call server`; without it, all of them
         source: Option<Neighbour>,
     },
     /// Show the version, the config file and the store

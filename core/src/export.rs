@@ -55,7 +55,9 @@ pub enum BadExport {
     )]
     SynapseDevices,
     /// The `ListParticipants` answers.
-    #[error("the SFU answers are not a map from SFU room name to the answer of ListParticipants")]
+    #[error(
+        "the call server's answers are not a map from its names of rooms to the answer of ListParticipants"
+    )]
     Sfu,
 }
 

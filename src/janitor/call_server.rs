@@ -105,7 +105,7 @@ impl Janitor {
         if let Some(sfu) = &mut self.evidence.sfu {
             let listed = sfu.announced(departures);
             if listed > 0 {
-                tracing::debug!(listed, "the SFU announces departures: it is asked at once");
+                tracing::debug!(listed, "the call server announces departures: it is asked at once");
             }
         }
     }
@@ -119,7 +119,7 @@ impl Janitor {
     ) -> Result<(), JournalError> {
         let now = self.now();
         if let Err(error) = &answer {
-            tracing::warn!("the SFU: {error}");
+            tracing::warn!("the call server: {error}");
         }
         let Some(sfu) = &mut self.evidence.sfu else { return Ok(()) };
         let taken = sfu.take_in(names, answer, asked, now);
@@ -202,7 +202,7 @@ impl Janitor {
                 }
             }
             if sfu.saw(room, &key, &membership) {
-                tracing::debug!(%room, user = %membership.owner.user, device = %membership.owner.device, "seen on the SFU");
+                tracing::debug!(%room, user = %membership.owner.user, device = %membership.owner.device, "seen on the call server");
                 seen.push((room.clone(), key, membership.start));
             }
         }

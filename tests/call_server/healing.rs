@@ -157,7 +157,7 @@ async fn an_sfu_whose_answers_come_too_late_clears_nobody_and_a_slow_one_is_beli
     let bot = scene.start().await?;
     let mut people = scene.people(&bot).await?;
     let late = proxy.delay_answers(Duration::from_secs(30), |_| true);
-    bot.logs(&["WARN", "the SFU: it does not answer"]).await?;
+    bot.logs(&["WARN", "the call server: it does not answer"]).await?;
     people.are_left_alone(&scene, &bot).await?;
     late.lift();
     let _slow = proxy.delay_answers(Duration::from_secs(2), |_| true);

@@ -24,7 +24,7 @@ async fn an_sfu_that_is_killed_and_started_again_costs_nobody_a_membership() -> 
     scene.livekit.kill().await?;
     scene.livekit.restart().await?;
     wait_until("the bot to take it for a restart", LIMIT, async || {
-        anyhow::Ok(bot.log().contains("everybody is gone from the SFU at once"))
+        anyhow::Ok(bot.log().contains("everybody is gone from the call server at once"))
     })
     .await?;
     let begun = Instant::now();

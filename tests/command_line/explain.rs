@@ -172,7 +172,7 @@ fn a_file_that_is_not_what_it_should_be_is_told_by_its_name() -> Result<()> {
     );
     assert_eq!(
         told(&["state.json", "--sfu", "list.json"])?,
-        "list.json: the SFU answers are not a map from SFU room name to the answer of ListParticipants"
+        "list.json: the call server's answers are not a map from its names of rooms to the answer of ListParticipants"
     );
     Ok(())
 }

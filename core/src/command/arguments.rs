@@ -328,8 +328,9 @@ impl FromStr for Neighbour {
             "room_state" => "homeserver",
             name => name,
         };
-        Self::ALL.into_iter().find(|neighbour| neighbour.as_str() == name).ok_or_else(|| {
-            "is no source; they are homeserver, device_lists and sfu (the call server)".to_owned()
-        })
+        Self::ALL
+            .into_iter()
+            .find(|neighbour| neighbour.as_str() == name)
+            .ok_or_else(|| "is no source; they are room state, device lists and call server".to_owned())
     }
 }

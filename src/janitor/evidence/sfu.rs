@@ -304,7 +304,7 @@ impl SfuEvidence {
             taken.begins_anew = self.doubtful_until.is_none();
             taken.has_restarted = true;
             self.doubtful_until = Some(now + RESTART);
-            tracing::warn!("everybody is gone from the SFU at once: taken for a restart of it");
+            tracing::warn!("everybody is gone from the call server at once: taken for a restart of it");
         } else if is_anybody_there {
             self.doubtful_until = None;
         }

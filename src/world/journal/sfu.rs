@@ -46,7 +46,7 @@ impl Journal {
             let (recipe, until) = row?;
             match Recipe::named(&recipe) {
                 Some(recipe) => _ = memory.recipes.insert(recipe, until),
-                None => self.met_unreadable("how the SFU names its rooms".to_owned(), &recipe),
+                None => self.met_unreadable("how the call server names its rooms".to_owned(), &recipe),
             }
         }
         Ok(memory)

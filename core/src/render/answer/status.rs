@@ -6,7 +6,7 @@ use crate::{
     judge::policy::Neighbour,
     leave_lag::LeaveLags,
     mode::{Mode, Pause},
-    render::{Message, blind::Blind, message::harmless_sentence, words as say},
+    render::{Message, blind::Blind, message::harmless_sentence, report, words as say},
     time::Timestamp,
 };
 
@@ -166,11 +166,7 @@ impl Status<'_> {
         &self,
         (neighbour, health, breaker): &(Neighbour, NeighbourHealth, breaker::State),
     ) -> String {
-        let name = match neighbour {
-            Neighbour::Homeserver => "homeserver",
-            Neighbour::DeviceLists => "device lists",
-            Neighbour::Sfu => "call server",
-        };
+        let name = report::neighbour(*neighbour);
         let health = match health {
             NeighbourHealth::Answers => "answers".to_owned(),
             NeighbourHealth::Settling => "only just back; its word counts again in a few minutes".to_owned(),
@@ -194,7 +190,7 @@ impl Status<'_> {
                     if *until > self.now { say::ago(*until, self.now) } else { "when one is due".into() };
                 format!(
                     "; ⚠️ its breaker is open, as too many turned stale at once: I clear one as a probe {next}; \
-                     `{} breaker close {neighbour}` lets me go on now",
+                     `{} breaker close {name}` lets me go on now",
                     self.prefix
                 )
             }

@@ -129,8 +129,9 @@ pub fn breaker(change: &breaker::Change, prefix: &str, now: Timestamp) -> Messag
             ),
             &format!(
                 "I clear one {} as a probe, and go on if it stays away. If so many are really gone, `{prefix} breaker close \
-                 {of}` lets me go on now.",
-                words::ago(until, now)
+                 {}` lets me go on now.",
+                words::ago(until, now),
+                neighbour(of)
             ),
         ]),
         breaker::Change::StaysOpen { neighbour: of, until } => sentences(&[&format!(

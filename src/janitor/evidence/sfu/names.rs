@@ -130,7 +130,7 @@ impl SfuNames {
         let is_another = !self.recipes.contains_key(&recipe);
         self.recipes.retain(|known, _| *known == recipe);
         if is_another {
-            tracing::info!(recipe = recipe.as_str(), "rooms of the SFU are named so");
+            tracing::info!(recipe = recipe.as_str(), "rooms of the call server are named so");
         }
         self.recipes.insert(recipe, start);
         true
@@ -200,7 +200,7 @@ impl SfuNames {
                 failures.join("; ")
             };
             if self.failure.as_ref() != Some(&failure) {
-                tracing::warn!("it is not known how the SFU names its rooms: {failure}");
+                tracing::warn!("it is not known how the call server names its rooms: {failure}");
             }
             self.failure = Some(failure);
             self.next = Some(now + self.pause.next());

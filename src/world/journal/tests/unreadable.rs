@@ -213,7 +213,7 @@ fn what_was_learned_of_an_sfu_is_kept_and_a_way_to_name_rooms_that_cannot_be_rea
     damage(&journal, "UPDATE sfu_recipes SET recipe = 'by heart' WHERE recipe = 'json'");
     let kept = journal.sfu_memory("https://sfu").expect("SQLite").recipes;
     assert_eq!(kept.keys().collect::<Vec<_>>(), [&Recipe::Pipe]);
-    assert_eq!(journal.unreadable(), ["how the SFU names its rooms"]);
+    assert_eq!(journal.unreadable(), ["how the call server names its rooms"]);
     // Whoever begins anew there has to be seen anew.
     journal.forget_key(&"!1".into(), &"k".into()).expect("SQLite");
     assert!(journal.sfu_memory("https://sfu").expect("SQLite").seen.is_empty());
