@@ -49,6 +49,24 @@ impl Message {
         self.html.push(&more.html);
     }
 
+    /// The same, where links to rooms whose id names no server (room version 12 on) lead by way of this one.
+    pub fn by_way_of(&self, server: &str) -> Self {
+        const LINK: &str = r#"<a href="https://matrix.to/#/%21"#;
+        let via = format!("?via={}", utf8_percent_encode(server, RESERVED));
+        let mut parts = self.html.as_str().split(LINK);
+        let mut html = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            html.push_str(LINK);
+            match part.split_once('"') {
+                Some((target, rest)) if !target.contains('?') => {
+                    html.extend([target, &via, "\"", rest]);
+                }
+                _ => html.push_str(part),
+            }
+        }
+        Self { plain: self.plain.clone(), html: Html::stored(html) }
+    }
+
     /// How many bytes both forms have together.
     pub fn size(&self) -> usize {
         self.plain.len() + self.html.len()
@@ -67,7 +85,7 @@ pub fn sentences(texts: &[&str]) -> Message {
 /// A room: its name with a link, or its id where it has none.
 pub fn room(id: &RoomId, name: Option<&str>) -> Message {
     const LINK: &str = r#"<a href="https://matrix.to/#/{}">{}</a>"#;
-    // Somebody who is not in the room needs a server to join it by; the ids of room version 12 name none.
+    // Somebody who is not in the room needs a server to join it by; for ids that name none, see `by_way_of`.
     let via = id
         .server()
         .map_or_else(String::new, |server| format!("?via={}", utf8_percent_encode(server, RESERVED)));
@@ -121,6 +139,20 @@ pub fn and_more(text: Message, left_out: usize) -> Message {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_to_a_room_whose_id_names_no_server_leads_by_way_of_ours() {
+        let (old, new) = (room(&"!old:other".into(), None), room(&"!31hneApx".into(), Some("New")));
+        let trap = words("no link: <a href=\"https://matrix.to/#/%21x\">");
+        let both = fill("{} and {}; {}", &[&old, &new, &trap]).by_way_of("hs:8448");
+        assert_eq!(both.plain, "!old:other and New; no link: <a href=\"https://matrix.to/#/%21x\">");
+        assert_eq!(
+            both.html.as_str(),
+            "<a href=\"https://matrix.to/#/%21old%3Aother?via=other\">!old:other</a> and \
+             <a href=\"https://matrix.to/#/%2131hneApx?via=hs%3A8448\">New</a>; \
+             no link: &lt;a href=\"https://matrix.to/#/%21x\"&gt;"
+        );
+    }
 
     #[test]
     fn a_link_cannot_be_broken_out_of() {

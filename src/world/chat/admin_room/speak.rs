@@ -110,18 +110,24 @@ impl AdminRoom {
 
     fn content(&self, post: &Post) -> Result<AnyMessageLikeEventContent, NeighbourError> {
         let thread_of = |event: &EventId| self.threads.borrow().root_of(event).cloned();
-        content(post, thread_of)
+        let me = self.connection.user_id();
+        content(post, me.server_name(), thread_of)
     }
 }
 
-/// What is sent; an answer stays in the thread of what it answers.
+/// What is sent from this server; an answer stays in the thread of what it answers.
 fn content(
     post: &Post,
+    server: Option<&str>,
     thread_of: impl Fn(&EventId) -> Option<EventId>,
 ) -> Result<AnyMessageLikeEventContent, NeighbourError> {
+    // Whoever is on another server cannot enter a room without one that is in it.
+    let linked =
+        |message: &Message| server.map_or_else(|| message.clone(), |server| message.by_way_of(server));
     Ok(match post {
         Post::Notice { message, reply_to, mentions, is_alarm } => {
-            let mut content = if *is_alarm { text(message, mentions) } else { notice(message, mentions) };
+            let message = linked(message);
+            let mut content = if *is_alarm { text(&message, mentions) } else { notice(&message, mentions) };
             if let Some(event) = reply_to {
                 content.relates_to = Some(match thread_of(event) {
                     Some(root) => Relation::Thread(Thread::reply(event_id(&root)?, event_id(event)?)),
@@ -132,7 +138,7 @@ fn content(
         }
         Post::Edit { message, of, mentions } => {
             let original = ReplacementMetadata::new(event_id(of)?, Some(mentioning(mentions)));
-            notice(message, mentions).make_replacement(original).into()
+            notice(&linked(message), mentions).make_replacement(original).into()
         }
         Post::Reaction { to, key } => {
             ReactionEventContent::new(Annotation::new(event_id(to)?, key.clone())).into()
@@ -161,4 +167,26 @@ fn mentioning(users: &[UserId]) -> Mentions {
 fn event_id(event: &EventId) -> Result<OwnedEventId, NeighbourError> {
     OwnedEventId::try_from(event.as_str())
         .map_err(|error| NeighbourError::Invalid(format!("{event} is not an event id: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use rtc_janitor_core::render::message;
+
+    use super::*;
+
+    #[test]
+    fn what_is_sent_links_to_every_room_by_way_of_a_server() {
+        let message = message::room(&"!31hneApx".into(), Some("Team"));
+        let notice =
+            Post::Notice { message: message.clone(), reply_to: None, mentions: Vec::new(), is_alarm: false };
+        let alarm =
+            Post::Notice { message: message.clone(), reply_to: None, mentions: Vec::new(), is_alarm: true };
+        let edit = Post::Edit { message, of: "$one:hs".into(), mentions: Vec::new() };
+        for post in [notice, alarm, edit] {
+            let sent = serde_json::to_string(&content(&post, Some("hs"), |_| None).unwrap()).unwrap();
+            let links = sent.matches("matrix.to/#/%2131hneApx").count();
+            assert!(links > 0 && sent.matches("%2131hneApx?via=hs").count() == links, "{sent}");
+        }
+    }
 }
