@@ -319,6 +319,15 @@ impl Metrics {
         self.0.requests.get_or_create(&labels).inc();
     }
 
+    /// How many requests of the janitor's account the homeserver has refused with 429 since the start.
+    pub fn times_limited(&self) -> u64 {
+        [Asked::Homeserver, Asked::AdminRoom]
+            .into_iter()
+            .map(|asked| [("neighbour", asked.as_str()), ("outcome", "rate_limited")])
+            .map(|labels| self.0.requests.get_or_create(&labels).get())
+            .sum()
+    }
+
     /// The SFU told something.
     pub fn told(&self, event: &'static str, reason: &'static str) {
         self.0.webhooks.get_or_create(&[("event", event), ("reason", reason)]).inc();

@@ -11,8 +11,8 @@ use rtc_janitor_core::{
     command::UserName,
     ids::{EventId, RoomId, UserId},
     judge::{
-        evidence::Sfu,
-        policy::{Neighbour, Reason},
+        evidence::{ListKind, Sfu},
+        policy::{Grace, Neighbour, Reason},
         verdict::Verdict,
     },
     mode::Mode,
@@ -23,15 +23,15 @@ use rtc_janitor_core::{
             self, Call, Caller, Calls, Connection, Explained, Explanation, History, NeighbourHealth, Only,
             Past, Problem, Room, Rooms, Status,
         },
-        blind::Blind,
         message, report,
+        sight::Sight,
     },
     rtc::sticky::Beside,
     time::Timestamp,
 };
 
 use super::{
-    Janitor, Judged,
+    Janitor, Judged, Settings,
     evidence::SfuEvidence,
     joins::{JoinFor, Waiting},
     lookups::LookedUp,
@@ -105,6 +105,9 @@ impl Janitor {
             unknown: count(|verdict| matches!(verdict, Verdict::Unknown(_))),
             last_sweep: self.sweep.last_regular(),
             neighbours: neighbours.collect(),
+            own_lists: self.own_lists_health(),
+            times_limited: self.ports.metrics.times_limited(),
+            lifts_limit: self.sight().has_survey.then(|| self.lifts_limit()),
             leave_lags: self.leave_lags()?,
             hour: (self.in_last_hour()?, self.settings.limits.per_hour),
             quarantined: self.sweep.quarantine.count(now),
@@ -112,7 +115,7 @@ impl Janitor {
                 self.settings.exclude.len(),
                 self.settings.excluded_owners.len() + self.settings.excluded_users.len(),
             ),
-            blind: self.blind(),
+            sight: self.sight(),
             prefix: self.settings.command_prefix.clone(),
             now,
         })
@@ -124,9 +127,44 @@ impl Janitor {
         judged.iter().filter(|one| matches!(one.judgement.verdict, Verdict::Stale(_))).count()
     }
 
-    /// What this set-up cannot see.
-    pub(super) fn blind(&self) -> Blind {
-        Blind { silent_after: self.settings.policy.silent_after, has_sfu: self.evidence.sfu.is_some() }
+    /// The one call with which a server admin lifts the limits of this account.
+    fn lifts_limit(&self) -> String {
+        let Settings { homeserver, user_id, .. } = &self.settings;
+        format!(
+            "curl -X POST -H \"Authorization: Bearer $ADMIN_TOKEN\" -d \
+             '{{\"messages_per_second\":0,\"burst_count\":0}}' \
+             '{homeserver}/_synapse/admin/v1/users/{user_id}/override_ratelimit'"
+        )
+    }
+
+    /// Whether the server's own lists can be had.
+    fn own_lists_health(&self) -> NeighbourHealth {
+        let lists = &self.evidence.lists;
+        let Some(health) = lists.health(ListKind::OwnList) else { return NeighbourHealth::NotSetUp };
+        match lists.own_failure() {
+            Some(why) => NeighbourHealth::Away(Some(why.to_string()), health.away_since()),
+            None if health.is_settling(self.now()) => NeighbourHealth::Settling,
+            None => NeighbourHealth::Answers,
+        }
+    }
+
+    /// What this set-up sees.
+    pub(super) fn sight(&self) -> Sight {
+        let policy = &self.settings.policy;
+        let own_lists = self.ports.own_lists.as_ref();
+        let (idle_after, has_idle) = match policy.grace[Reason::DeviceIdle as usize] {
+            Grace::After(grace) => (policy.device_idle_after + grace, true),
+            Grace::Never => (policy.silent_after, false),
+        };
+        Sight {
+            silent_after: policy.silent_after,
+            idle_after,
+            has_sfu: self.evidence.sfu.is_some(),
+            has_own_lists: own_lists.is_some() && has_idle,
+            has_survey: own_lists.is_some_and(|lists| lists.knows_accounts()),
+            has_appservice: false,
+            may_redact: false,
+        }
     }
 
     /// `calls`

@@ -311,7 +311,7 @@ impl Janitor {
             rooms,
             open,
             stale: self.count_stale(),
-            blind: self.blind(),
+            sight: self.sight(),
             is_first: Voice::is_new_in(&self.journal, self.settings.admin_room.as_ref())?,
             has_alert: !self.settings.alert.is_empty(),
             prefix: &self.settings.command_prefix,

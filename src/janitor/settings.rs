@@ -20,6 +20,8 @@ pub struct Settings {
     pub user_id: UserId,
     /// Whether it writes at all.
     pub is_clean: bool,
+    /// The base of the homeserver's API, where the configuration has it; its name where not.
+    pub homeserver: String,
     /// Thresholds and graces.
     pub policy: Policy,
     /// How much may be written.
@@ -81,6 +83,7 @@ impl Settings {
         let livekit = config.livekit.as_ref();
         Self {
             user_id: config.homeserver.user_id.clone(),
+            homeserver: config.homeserver.address.to_string(),
             is_clean: config.janitor.mode == Mode::Clean,
             policy: policy(config),
             limits: Limits {

@@ -105,6 +105,9 @@ pub trait OwnLists: Send + Sync {
     /// Whether a user is one of those whose lists can be asked for.
     fn covers(&self, user: &UserId) -> bool;
 
+    /// Whether accounts can be asked for, and all rooms of the server: a server admin may, an appservice may not.
+    fn knows_accounts(&self) -> bool;
+
     /// Whether the list of the janitor's own account has the janitor's own device. Before that no list is believed.
     async fn proof(&self) -> Result<(), UnknownDevices>;
 

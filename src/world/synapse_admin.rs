@@ -178,6 +178,10 @@ impl OwnLists for SynapseAdmin {
         user.server_name() == self.me.server_name()
     }
 
+    fn knows_accounts(&self) -> bool {
+        true
+    }
+
     async fn proof(&self) -> Result<(), UnknownDevices> {
         let list = self.list(&self.me).await?;
         if list.devices.contains_key(&self.my_device) { Ok(()) } else { Err(UnknownDevices::NotProven) }

@@ -143,6 +143,11 @@ impl DeviceListEvidence {
         }
     }
 
+    /// Why the server's own lists cannot be had, while that is so.
+    pub(in crate::janitor) fn own_failure(&self) -> Option<&UnknownDevices> {
+        self.own.as_ref().and_then(|(lane, _)| lane.failure.as_ref())
+    }
+
     /// What is to be said now of the server's own lists, once.
     pub(in crate::janitor) fn own_news(&mut self, now: Timestamp) -> Option<OwnNews> {
         let (lane, _) = self.own.as_ref()?;

@@ -325,6 +325,10 @@ impl OwnLists for World {
         user.server_name() == Some("hs")
     }
 
+    fn knows_accounts(&self) -> bool {
+        true
+    }
+
     async fn proof(&self) -> Result<(), UnknownDevices> {
         self.lock().own_lists.as_ref().expect("they may be asked for").fails.clone().map_or(Ok(()), Err)
     }
@@ -402,6 +406,7 @@ pub(super) fn settings() -> Settings {
     Settings {
         user_id: BOT.into(),
         is_clean: true,
+        homeserver: "https://hs".into(),
         policy: Policy::default(),
         sfu: String::new(),
         sfu_names: BTreeSet::new(),

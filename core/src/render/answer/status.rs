@@ -6,7 +6,7 @@ use crate::{
     judge::policy::Neighbour,
     leave_lag::LeaveLags,
     mode::{Mode, Pause},
-    render::{Message, blind::Blind, message::harmless_sentence, report, words as say},
+    render::{Message, message::harmless_sentence, report, sight::Sight, words as say},
     time::Timestamp,
 };
 
@@ -60,6 +60,12 @@ pub struct Status<'a> {
     pub last_sweep: Option<Timestamp>,
     /// The neighbours.
     pub neighbours: Vec<(Neighbour, NeighbourHealth, breaker::State)>,
+    /// The server's own device lists.
+    pub own_lists: NeighbourHealth,
+    /// How often the homeserver has refused a request with 429 since the start.
+    pub times_limited: u64,
+    /// The call that lifts its limits, where an admin of the server can make it.
+    pub lifts_limit: Option<String>,
     /// How long memberships stood in the last day after their device had gone from the SFU.
     pub leave_lags: LeaveLags,
     /// How many keys were cleared, or would have been, in the last hour, and how many may be.
@@ -68,8 +74,8 @@ pub struct Status<'a> {
     pub quarantined: usize,
     /// How many rooms and users are excluded.
     pub excluded: (usize, usize),
-    /// What it cannot see.
-    pub blind: Blind,
+    /// What it sees, and what would let it see more.
+    pub sight: Sight,
     /// What commands begin with.
     pub prefix: String,
     /// Now.
@@ -123,6 +129,20 @@ impl Status<'_> {
         });
         let set_up = self.neighbours.iter().filter(|(_, health, _)| *health != NeighbourHealth::NotSetUp);
         lines.extend(set_up.map(|neighbour| self.neighbour(neighbour)));
+        if self.own_lists != NeighbourHealth::NotSetUp {
+            lines.push(format!("this server's own device lists: {}", self.health(&self.own_lists)));
+        }
+        if self.times_limited > 0 {
+            let times = if self.times_limited == 1 { "request" } else { "requests" };
+            let cure = match &self.lifts_limit {
+                Some(call) => format!("a server admin lifts that with `{call}`"),
+                None => "a server admin can lift that (docs/operations.md)".to_owned(),
+            };
+            lines.push(format!(
+                "⚠️ the homeserver limits me: {} {times} refused (429) since my start; {cure}",
+                self.times_limited
+            ));
+        }
         lines.extend(say::leave_lags(&self.leave_lags));
         let verb = if self.mode == Mode::Clean { "cleared" } else { "would have cleared" };
         lines.push(format!("{verb} in the last hour: {} (limit {}; plans aside)", self.hour.0, self.hour.1));
@@ -142,7 +162,13 @@ impl Status<'_> {
         lines.push(format!("rtc-janitor {}", self.version));
         let lines: Vec<_> = lines.iter().map(|line| words(line)).collect();
         page.list(&Message::default(), &lines, "");
-        page.say(&self.blind.sentence());
+        if let Some(given) = self.sight.given() {
+            page.say(&given);
+        }
+        page.say(&self.sight.blind());
+        let gains = self.sight.gains();
+        let gains: Vec<_> = gains.iter().map(|(key, gain)| words(&format!("{key}: {gain}"))).collect();
+        page.list(&words("I would see or reach more with, the most first:"), &gains, "");
         page.done()
     }
 
@@ -162,12 +188,8 @@ impl Status<'_> {
         }
     }
 
-    fn neighbour(
-        &self,
-        (neighbour, health, breaker): &(Neighbour, NeighbourHealth, breaker::State),
-    ) -> String {
-        let name = report::neighbour(*neighbour);
-        let health = match health {
+    fn health(&self, health: &NeighbourHealth) -> String {
+        match health {
             NeighbourHealth::Answers => "answers".to_owned(),
             NeighbourHealth::Settling => "only just back; its word counts again in a few minutes".to_owned(),
             NeighbourHealth::Away(why, since) => {
@@ -182,7 +204,15 @@ impl Status<'_> {
                 )
             }
             NeighbourHealth::NotSetUp => "not set up".to_owned(),
-        };
+        }
+    }
+
+    fn neighbour(
+        &self,
+        (neighbour, health, breaker): &(Neighbour, NeighbourHealth, breaker::State),
+    ) -> String {
+        let name = report::neighbour(*neighbour);
+        let health = self.health(health);
         let breaker = match breaker {
             breaker::State::Closed => String::new(),
             breaker::State::Open { until, .. } => {

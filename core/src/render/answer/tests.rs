@@ -17,8 +17,8 @@ use crate::{
     plan::{HeldBack, Proposal},
     render::{
         Message,
-        blind::Blind,
         message::{self},
+        sight::Sight,
         words,
     },
     rtc::{
@@ -75,6 +75,9 @@ fn status<'a>() -> Status<'a> {
             (Neighbour::DeviceLists, NeighbourHealth::Answers, breaker::State::Closed),
             (Neighbour::Sfu, NeighbourHealth::NotSetUp, breaker::State::Closed),
         ],
+        own_lists: NeighbourHealth::NotSetUp,
+        times_limited: 0,
+        lifts_limit: None,
         leave_lags: [
             (Leaver::Owner, Duration::ZERO),
             (Leaver::Owner, Duration::from_secs(21)),
@@ -86,7 +89,15 @@ fn status<'a>() -> Status<'a> {
         quarantined: 0,
         prefix: PREFIX.into(),
         excluded: (0, 0),
-        blind: Blind { silent_after: Duration::from_mins(255), has_sfu: false },
+        sight: Sight {
+            silent_after: Duration::from_mins(255),
+            idle_after: Duration::from_mins(80),
+            has_sfu: false,
+            has_own_lists: false,
+            has_survey: false,
+            has_appservice: false,
+            may_redact: false,
+        },
         now: NOW,
     }
 }
@@ -126,6 +137,10 @@ fn status_says_how_things_stand() {
                 breaker::State::Closed,
             ),
         ],
+        own_lists: NeighbourHealth::Away(Some("the sign-in is no longer valid".into()), Some(ago(4))),
+        times_limited: 12,
+        lifts_limit: Some("curl -d '{\"burst_count\":0}' 'https://hs/override_ratelimit'".into()),
+        sight: Sight { has_sfu: true, has_own_lists: true, has_survey: true, ..status().sight },
         quarantined: 1,
         excluded: (1, 2),
         ..status()

@@ -2,7 +2,7 @@
 
 use crate::{
     mode::{Mode, Pause},
-    render::{Message, blind::Blind, message::sentences, words},
+    render::{Message, message::sentences, sight::Sight, words},
     time::Timestamp,
 };
 
@@ -27,8 +27,8 @@ pub struct Start<'a> {
     pub open: usize,
     /// How many of those are stale.
     pub stale: usize,
-    /// What it cannot see.
-    pub blind: Blind,
+    /// What it sees, and what would let it see more.
+    pub sight: Sight,
     /// Whether it has never said this in the room before: only then it explains itself.
     pub is_first: bool,
     /// Whether `admin_room.alert` names anybody.
@@ -115,7 +115,9 @@ impl Start<'_> {
             all.push(next);
         }
         if self.is_first {
-            all.push(self.blind.sentence());
+            all.extend(self.sight.given());
+            all.push(self.sight.blind());
+            all.extend(self.would_see());
             all.push(if self.has_alert {
                 format!("`{prefix} help` lists what you can ask me.")
             } else {
@@ -126,5 +128,16 @@ impl Start<'_> {
             });
         }
         sentences(&all.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// The greatest gain; `status` has all of them.
+    fn would_see(&self) -> Option<String> {
+        let gains = self.sight.gains();
+        let (key, gain) = gains.first()?;
+        let more = match gains.len() - 1 {
+            0 => String::new(),
+            more => format!(" `{} status` names {more} more.", self.prefix),
+        };
+        Some(format!("I would see more with {key}: {gain}.{more}"))
     }
 }

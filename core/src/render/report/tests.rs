@@ -9,8 +9,8 @@ use crate::{
     leave_lag::{LeaveLags, Leaver},
     mode::{Mode, Pause},
     render::{
-        blind::Blind,
         message::{and_more, sentences, together},
+        sight::Sight,
     },
     rtc::state_key::Blocked,
 };
@@ -186,7 +186,15 @@ fn every_other_message() {
         rooms: 31,
         open: 4,
         stale: 3,
-        blind: Blind { silent_after: Duration::from_mins(255), has_sfu: false },
+        sight: Sight {
+            silent_after: Duration::from_mins(255),
+            idle_after: Duration::from_mins(80),
+            has_sfu: false,
+            has_own_lists: false,
+            has_survey: false,
+            has_appservice: false,
+            may_redact: false,
+        },
     };
     let (old, new): (RoomId, RoomId) = ("!b:example.org".into(), "!n:example.org".into());
     let opened = breaker::Change::Opened {

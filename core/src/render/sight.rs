@@ -1,0 +1,142 @@
+//! What this set-up sees and what it cannot, said wherever somebody could take silence for "all is well"; and what
+//! would let it see more.
+
+use std::time::Duration;
+
+use super::words;
+
+/// What it is given to see and to write with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent gift")]
+pub struct Sight {
+    /// After how long a closed tab on a device that stays signed in is noticed by its silence.
+    pub silent_after: Duration,
+    /// After how long by the server's own lists, where they are there; its grace included.
+    pub idle_after: Duration,
+    /// Whether a call server is asked, which notices it within minutes.
+    pub has_sfu: bool,
+    /// Whether the server's own device lists are asked for.
+    pub has_own_lists: bool,
+    /// Whether all rooms of the server can be looked through: a server admin may.
+    pub has_survey: bool,
+    /// Whether keys of this server's users can be written as their owner.
+    pub has_appservice: bool,
+    /// Whether events may be redacted.
+    pub may_redact: bool,
+}
+
+impl Sight {
+    /// What it cannot see, in one sentence.
+    pub fn blind(self) -> String {
+        let place = if self.has_sfu { " in calls on other call servers" } else { "" };
+        let noticed = if self.has_own_lists {
+            format!(
+                "after {} on this server, {} elsewhere",
+                words::span(self.idle_after),
+                words::span(self.silent_after)
+            )
+        } else {
+            format!("after {}", words::span(self.silent_after))
+        };
+        let rooms = if self.has_survey {
+            "rooms I am not in (`survey` looks through them)"
+        } else {
+            "rooms I am not in, such as direct messages"
+        };
+        format!(
+            "I cannot see: closed tabs{place} of devices that stay signed in (noticed {noticed}, or when they expire); \
+             {rooms}."
+        )
+    }
+
+    /// What it sees and may do by what it was given; nothing where it was given nothing.
+    pub fn given(self) -> Option<String> {
+        let gifts = self.gifts();
+        (!gifts.is_empty()).then(|| format!("By what you gave me, I see and reach: {}.", gifts.join("; ")))
+    }
+
+    fn gifts(self) -> Vec<&'static str> {
+        let gifts = [
+            (self.has_sfu, "who is connected to your call server"),
+            (self.has_own_lists, "all devices of this server's users, and when each was last seen"),
+            (self.has_survey, "all rooms of this server (`survey`)"),
+            (self.has_appservice, "keys that only their owner may write, of this server's users"),
+            (self.may_redact, "such keys of everybody, by redaction"),
+        ];
+        gifts.into_iter().filter(|(is_given, _)| *is_given).map(|(_, gift)| gift).collect()
+    }
+
+    /// What would let it see or do more, the greatest gain first: the section or key, and what it buys.
+    pub fn gains(self) -> Vec<(&'static str, String)> {
+        let mut gains = Vec::new();
+        let late = words::span(self.silent_after);
+        if !self.has_sfu {
+            gains.push((
+                "[livekit]",
+                format!("closed tabs in calls on your own call server, within 2 min instead of {late}"),
+            ));
+        }
+        if !self.has_own_lists || !self.has_survey {
+            let devices = if self.has_own_lists {
+                String::new()
+            } else {
+                format!(
+                    "closed apps of this server's users within {}, and devices without encryption keys; ",
+                    words::span(self.idle_after)
+                )
+            };
+            gains.push(("[synapse_admin]", format!("{devices}a survey of rooms I am not in")));
+        }
+        if !self.has_appservice {
+            gains.push(("[appservice]", "keys of older clients that only their owner may write".to_owned()));
+        }
+        if !self.may_redact {
+            let whose =
+                if self.has_appservice { "such keys of other servers' users" } else { "such keys, too" };
+            gains.push(("janitor.allow_redaction", format!("{whose}, though some clients notice late")));
+        }
+        gains
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: Sight = Sight {
+        silent_after: Duration::from_mins(255),
+        idle_after: Duration::from_mins(80),
+        has_sfu: false,
+        has_own_lists: false,
+        has_survey: false,
+        has_appservice: false,
+        may_redact: false,
+    };
+
+    #[test]
+    fn what_is_given_is_no_gain_any_more() {
+        let keys = |sight: Sight| sight.gains().into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+        assert!(NOTHING.given().is_none());
+        assert_eq!(
+            keys(NOTHING),
+            ["[livekit]", "[synapse_admin]", "[appservice]", "janitor.allow_redaction"]
+        );
+        let admin = Sight { has_own_lists: true, has_survey: true, ..NOTHING };
+        assert_eq!(keys(admin), ["[livekit]", "[appservice]", "janitor.allow_redaction"]);
+        assert_eq!(admin.gifts().len(), 2);
+        let by_appservice = Sight { has_own_lists: true, has_appservice: true, ..NOTHING };
+        assert_eq!(by_appservice.gains()[1].1, "a survey of rooms I am not in");
+        let all = Sight { has_sfu: true, has_appservice: true, may_redact: true, ..admin };
+        assert!(all.gains().is_empty());
+        assert_eq!(all.gifts().len(), 5);
+    }
+
+    #[test]
+    fn what_it_cannot_see_depends_on_what_it_was_given() {
+        assert!(NOTHING.blind().contains("noticed after 4 h 15 min, or"), "{}", NOTHING.blind());
+        let own = Sight { has_own_lists: true, has_survey: true, ..NOTHING }.blind();
+        assert!(
+            own.contains("after 1 h 20 min on this server, 4 h 15 min elsewhere") && own.contains("`survey`")
+        );
+    }
+}
