@@ -295,6 +295,7 @@ impl Janitor {
                     },
                     held: held.get(&judged.subject.event).copied(),
                     sfu_asked,
+                    account: self.evidence.lists.account(&judged.membership.owner.user).cloned(),
                     left_sfu: self.left_sfu(&judged),
                     key: judged.subject.key,
                     due: judged.due_at,

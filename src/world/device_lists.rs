@@ -14,7 +14,7 @@ use futures_util::{StreamExt as _, stream};
 use matrix_sdk::ruma::serde::Raw;
 use rtc_janitor_core::{
     ids::{DeviceId, UserId},
-    judge::evidence::ListKind,
+    judge::evidence::{Account, ListKind},
     time::Timestamp,
 };
 use serde::Deserialize;
@@ -50,15 +50,6 @@ pub struct DeviceList {
     pub by: ListKind,
     /// What is known of the account, where it was asked for: a device is missing, and a server admin may ask.
     pub account: Option<Account>,
-}
-
-/// What only the server knows of an account.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Account {
-    /// The appservice that it belongs to: a bridge's users write device ids that are in no list.
-    pub bridge: Option<String>,
-    /// Whether it was deactivated.
-    pub is_deactivated: bool,
 }
 
 /// Why the devices of a user are not known.

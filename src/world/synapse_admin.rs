@@ -8,7 +8,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use rtc_janitor_core::{
     ids::{DeviceId, RoomId, UserId},
-    judge::evidence::ListKind,
+    judge::evidence::{Account, ListKind},
     time::Timestamp,
 };
 use serde::{Deserialize, de::DeserializeOwned};
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::{
     NeighbourError,
-    device_lists::{Account, DeviceList, OwnLists, UnknownDevices},
+    device_lists::{DeviceList, OwnLists, UnknownDevices},
     homeserver::{request::JsonRequest, transport::Transport},
 };
 

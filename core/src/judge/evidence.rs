@@ -51,6 +51,15 @@ pub enum ListKind {
     KeysQuery,
 }
 
+/// What only the server knows of an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// The appservice that it belongs to: a bridge's users write device ids that are in no list.
+    pub bridge: Option<String>,
+    /// Whether it was deactivated.
+    pub is_deactivated: bool,
+}
+
 /// What the device lists of the owner say about the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Device {

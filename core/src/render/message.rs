@@ -50,6 +50,7 @@ impl Message {
     }
 
     /// The same, where links to rooms whose id names no server (room version 12 on) lead by way of this one.
+    #[must_use]
     pub fn by_way_of(&self, server: &str) -> Self {
         const LINK: &str = r#"<a href="https://matrix.to/#/%21"#;
         let via = format!("?via={}", utf8_percent_encode(server, RESERVED));

@@ -14,7 +14,7 @@ use std::{
 
 use rtc_janitor_core::{
     ids::{DeviceId, UserId},
-    judge::evidence::{Device, DeviceHistory, ListKind, Listing},
+    judge::evidence::{Account, Device, DeviceHistory, ListKind, Listing},
     rtc::membership::Owner,
     time::Timestamp,
 };
@@ -23,7 +23,7 @@ use self::lane::Lane;
 use super::source::{Fact, Health, Source};
 use crate::world::{
     NeighbourError,
-    device_lists::{Account, DeviceAnswers, DeviceList, UnknownDevices},
+    device_lists::{DeviceAnswers, DeviceList, UnknownDevices},
 };
 
 /// How many of the server's own lists are asked for in one go.
@@ -325,6 +325,11 @@ impl DeviceListEvidence {
     /// When a user's list was answered.
     pub(in crate::janitor) fn observed_at(&self, user: &UserId) -> Option<Timestamp> {
         self.lists.get(user).map(|fact| fact.at)
+    }
+
+    /// What is known of an account.
+    pub(in crate::janitor) fn account(&self, user: &UserId) -> Option<&Account> {
+        self.lists.get(user).and_then(|fact| fact.value.as_ref().ok()).and_then(|list| list.account.as_ref())
     }
 
     /// A device came back after it was cleared because no list had it: `/keys/query` was wrong about it.

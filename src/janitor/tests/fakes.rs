@@ -14,7 +14,7 @@ use crate::{
     world::{
         KeyWrite, NeighbourError, RoomUpdate, RoomView, Rooms, StateWriter, SyncBatch, Written,
         clock::Clock,
-        device_lists::{Account, DeviceAnswers, DeviceList, DeviceLists, OwnLists, UnknownDevices},
+        device_lists::{DeviceAnswers, DeviceList, DeviceLists, OwnLists, UnknownDevices},
         journal::{FindingKind, Journal, StoredMessage},
         livekit::{CallServer, NoProof, SfuError, SfuRoomView, SfuView},
     },
@@ -24,7 +24,10 @@ use rtc_janitor_core::{
     export::room_member,
     guard::{breaker, limits::Limits},
     ids::{DeviceId, EventId, RoomId, StateKey, UserId},
-    judge::{evidence::ListKind, policy::Policy},
+    judge::{
+        evidence::{Account, ListKind},
+        policy::Policy,
+    },
     rtc::{
         sfu_names::Recipe,
         state_event::{CALL_MEMBER, StateEvent},

@@ -5,7 +5,10 @@ use std::time::Duration;
 use rtc_janitor_core::{
     guard::breaker,
     ids::UserId,
-    judge::{evidence::Device, policy::Reason},
+    judge::{
+        evidence::{Account, Device},
+        policy::Reason,
+    },
     rtc::{membership::Owner, state_event::CALL_MEMBER},
     time::Timestamp,
 };
@@ -14,10 +17,7 @@ use serde_json::json;
 use super::fakes::{OwnListsOfServer, ROOM, Story, content, key, settings};
 use crate::{
     janitor::Settings,
-    world::{
-        NeighbourError,
-        device_lists::{Account, UnknownDevices},
-    },
+    world::{NeighbourError, device_lists::UnknownDevices},
 };
 
 const ALICE: &str = "@alice:hs";

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     ids::{RoomId, StateKey, UserId},
     judge::{
-        evidence::{Device, Evidence, ListKind, RoomMember, Sfu},
+        evidence::{Account, Device, Evidence, ListKind, RoomMember, Sfu},
         verdict::{Judgement, Verdict},
     },
     plan::HeldBack,
@@ -42,6 +42,8 @@ pub struct Explained {
     pub route: Result<&'static str, String>,
     /// What holds it back though a grace is over.
     pub held: Option<HeldBack>,
+    /// What the server knows of its owner's account, where that was asked.
+    pub account: Option<Account>,
     /// When our SFU was asked last.
     pub sfu_asked: Option<Timestamp>,
     /// Since when its device is gone from the SFU, where it was seen to go.
@@ -195,6 +197,14 @@ impl Explanation {
             ),
         };
         lines.push(of_device);
+        lines.push(match &one.account {
+            Some(Account { bridge: Some(appservice), .. }) => format!(
+                "account: belongs to the appservice {}, whose devices are in no list: lists say nothing of it",
+                harmless(appservice)
+            ),
+            Some(Account { is_deactivated: true, .. }) => "account: deactivated".to_owned(),
+            _ => String::new(),
+        });
         let connection = match evidence.sfu {
             Sfu::NotOurs if !self.has_sfu => "",
             Sfu::NotOurs => "call server: not asked; this membership is on none of yours, as far as I know",

@@ -8,7 +8,7 @@ use crate::{
     guard::breaker,
     ids::{RoomId, UserId},
     judge::{
-        evidence::{Device, Evidence, ListKind, RoomMember, Sfu},
+        evidence::{Account, Device, Evidence, ListKind, RoomMember, Sfu},
         policy::{Grace, Neighbour, Policy, Reason},
         verdict::{UnknownWhy, Verdict, judge},
     },
@@ -286,6 +286,7 @@ fn explained(device: &str, sent: Timestamp, evidence: Evidence) -> Explained {
         route: Ok("own_power"),
         held: None,
         sfu_asked: Some(NOW - Duration::from_secs(12)),
+        account: None,
         left_sfu: None,
     }
 }
@@ -322,6 +323,7 @@ fn explain_says_what_speaks_for_and_against_each() {
             },
             explained("TALKING", ago(10), Evidence { sfu: Sfu::Listed, ..alive.clone() }),
             Explained {
+                account: Some(Account { bridge: Some("teams".into()), is_deactivated: false }),
                 left_sfu: Some(NOW - Duration::from_secs(40)),
                 ..explained(
                     "CRASHED",
