@@ -7,7 +7,7 @@ use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use serde_json::{Value, json};
 
 use crate::{
-    names::{random, random_key},
+    names::random_key,
     options::{Appservice, RateLimits, SynapseOptions},
     postgres::Postgres,
     tls_front::TlsFront,
@@ -41,6 +41,9 @@ impl Ports {
 /// The secret of shared-secret registration; the server listens on loopback only.
 pub(crate) const REGISTRATION_SECRET: &str = "only for tests";
 
+/// What Synapse is started with; it names the others.
+pub(crate) const MAIN_FILE: &str = "homeserver.yaml";
+
 /// Writes what Synapse reads into `data`. All of it is JSON, which is YAML.
 pub(crate) fn write_files(
     options: &SynapseOptions,
@@ -50,6 +53,12 @@ pub(crate) fn write_files(
     data: &Path,
 ) -> Result<()> {
     let file = |name: &str| data.join(name).display().to_string();
+    let mut registrations = options.registrations.clone();
+    for (number, appservice) in [appservice].into_iter().chain(&options.appservices).enumerate() {
+        let path = data.join(format!("appservice-{number}.yaml"));
+        fs::write(&path, appservice.registration().to_string())?;
+        registrations.push(path);
+    }
     let mut config = json!({
         "server_name": options.server_name,
         "listeners": ports.listeners(),
@@ -57,10 +66,11 @@ pub(crate) fn write_files(
         "media_store_path": file("media"),
         "signing_key_path": file("signing.key"),
         "log_config": file("log.yaml"),
-        "app_service_config_files": [file("appservice.yaml")],
+        "app_service_config_files": registrations,
         "registration_shared_secret": REGISTRATION_SECRET,
         // The default of 12 costs a quarter of a second for every registration and login.
         "bcrypt_rounds": 4,
+        "allow_guest_access": true,
         "report_stats": false,
         "trusted_key_servers": [],
     });
@@ -71,15 +81,6 @@ pub(crate) fn write_files(
     merge(&mut config, &limits(options.rate_limits));
     merge(&mut config, &options.extra);
 
-    let registration = json!({
-        "id": "test-support",
-        "url": null,
-        "as_token": appservice.token,
-        "hs_token": format!("hs-{:x}", random()),
-        "sender_localpart": appservice.sender_localpart,
-        "rate_limited": false,
-        "namespaces": {"users": [{"exclusive": false, "regex": "@.*"}], "aliases": [], "rooms": []},
-    });
     let log = json!({
         "version": 1,
         "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
@@ -87,11 +88,20 @@ pub(crate) fn write_files(
         "root": {"level": "WARNING", "handlers": ["console"]},
     });
     let key = STANDARD_NO_PAD.encode(random_key());
-    fs::write(data.join("homeserver.yaml"), config.to_string())?;
-    fs::write(data.join("appservice.yaml"), registration.to_string())?;
+    write(&config, data)?;
     fs::write(data.join("log.yaml"), log.to_string())?;
     fs::write(data.join("signing.key"), format!("ed25519 a_1 {key}\n"))?;
     Ok(())
+}
+
+/// What Synapse reads of `data` when it starts.
+pub(crate) fn read(data: &Path) -> Result<Value> {
+    Ok(serde_json::from_str(&fs::read_to_string(data.join(MAIN_FILE))?)?)
+}
+
+/// Replaces what Synapse reads when it starts.
+pub(crate) fn write(config: &Value, data: &Path) -> Result<()> {
+    Ok(fs::write(data.join(MAIN_FILE), config.to_string())?)
 }
 
 fn sqlite(data: &Path) -> Value {

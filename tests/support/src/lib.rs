@@ -19,6 +19,7 @@
 //! # }
 //! ```
 
+mod accounts;
 mod bot;
 mod calls;
 mod clock;

@@ -1,6 +1,6 @@
 //! What a test may choose of a server.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -38,6 +38,10 @@ pub struct SynapseOptions {
     pub rate_limits: RateLimits,
     /// The longest delay of a delayed event (MSC4140); `None` turns them off, as Synapse does by itself.
     pub max_event_delay: Option<Duration>,
+    /// Appservices beside the one that every server has, [`crate::Synapse::appservice`].
+    pub appservices: Vec<Appservice>,
+    /// Registration files that something else has written; they must be there at every start.
+    pub registrations: Vec<PathBuf>,
     /// More of `homeserver.yaml`, as an object; its top-level keys replace the ones chosen here.
     pub extra: Value,
 }
@@ -50,22 +54,60 @@ impl Default for SynapseOptions {
             database: Database::Sqlite,
             rate_limits: RateLimits::Off,
             max_event_delay: Some(Duration::from_hours(24)),
+            appservices: Vec::new(),
+            registrations: Vec::new(),
             extra: json!({}),
         }
     }
 }
 
-/// The appservice every server has: it may speak as any user of the server, none exclusively.
-#[derive(Debug, Clone)]
+/// A program that a server lets speak as its users.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Appservice {
+    /// Its name, by which the admin API says whose a user is.
+    pub id: String,
     /// Its access token.
     pub token: String,
+    /// The server's own token towards it, which nobody asks for here: it is sent nothing.
+    pub hs_token: String,
     /// The localpart of its own user, which Synapse lets do everything but sync.
     pub sender_localpart: String,
+    /// A regular expression of the user ids that it may speak as.
+    pub namespace: String,
+    /// Whether nobody else may make such users.
+    pub exclusive: bool,
+    /// Whether it is slowed down as people are.
+    pub rate_limited: bool,
 }
 
 impl Appservice {
-    pub(crate) fn new() -> Self {
-        Self { token: format!("as-{:x}{:x}", random(), random()), sender_localpart: "appservice".to_owned() }
+    /// One with tokens of its own, called `id` like its own user, that may speak as any user, none exclusively.
+    pub fn new(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            token: format!("as-{:x}{:x}", random(), random()),
+            hs_token: format!("hs-{:x}", random()),
+            sender_localpart: id.to_owned(),
+            namespace: "@.*".to_owned(),
+            exclusive: false,
+            rate_limited: false,
+        }
+    }
+
+    /// Its registration file, as JSON, which is YAML.
+    pub fn registration(&self) -> Value {
+        json!({
+            "id": self.id,
+            "url": null,
+            "as_token": self.token,
+            "hs_token": self.hs_token,
+            "sender_localpart": self.sender_localpart,
+            "rate_limited": self.rate_limited,
+            "namespaces": {
+                "users": [{"exclusive": self.exclusive, "regex": self.namespace}],
+                "aliases": [],
+                "rooms": [],
+            },
+        })
     }
 }

@@ -4,11 +4,13 @@ use std::{
     ffi::OsStr,
     fs::{self, File},
     path::{Path, PathBuf},
+    process::Command,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use crate::{
@@ -73,7 +75,8 @@ impl Synapse {
             // A name with a port needs neither DNS nor `.well-known`.
             options.server_name = format!("localhost:{federation}");
         }
-        let appservice = Appservice::new();
+        let appservice =
+            Appservice { sender_localpart: "appservice".to_owned(), ..Appservice::new("test-support") };
         let postgres = match options.database {
             Database::Sqlite => None,
             Database::Postgres => Some(Postgres::start(&installed.scratch).await?),
@@ -100,7 +103,7 @@ impl Synapse {
     /// Starts a stopped server on the same port and data, and waits until it answers.
     pub async fn start_again(&self) -> Result<()> {
         let log = File::create(self.log_file())?;
-        let config = self.data.join("homeserver.yaml");
+        let config = self.data.join(config::MAIN_FILE);
         let python = self.installed.python();
         let mut command = vec![python.get_program()];
         command.extend(["-m", "synapse.app.homeserver", "-c"].map(OsStr::new));
@@ -129,6 +132,17 @@ impl Synapse {
     /// Ends the server as a power cut would, and keeps its data.
     pub async fn kill(&self) -> Result<()> {
         self.end("kill").await
+    }
+
+    /// Lets one more appservice in, by the registration file at this path: Synapse reads such files when it starts, so it is
+    /// stopped and started again.
+    pub async fn add_registration(&self, file: &Path) -> Result<()> {
+        let mut config = config::read(&self.data)?;
+        let files = config["app_service_config_files"].as_array_mut();
+        files.context("it has a list of registrations")?.push(file.display().to_string().into());
+        self.stop().await?;
+        config::write(&config, &self.data)?;
+        self.start_again().await
     }
 
     /// Where it listens, such as `http://127.0.0.1:41234`, without a slash at the end.
@@ -176,6 +190,11 @@ impl Synapse {
         let log = fs::read_to_string(self.log_file()).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();
         lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+
+    /// The Python that Synapse runs on, and how it names its database.
+    pub(crate) fn database_access(&self) -> Result<(Command, Value)> {
+        Ok((self.installed.python(), config::read(&self.data)?["database"].take()))
     }
 
     /// An HTTP client that keeps nothing open.

@@ -139,15 +139,6 @@ impl Synapse {
         Ok(())
     }
 
-    /// Ends the account for good, with all its devices. Synapse takes it out of its rooms some moments later.
-    pub async fn deactivate(&self, user_id: &str) -> Result<()> {
-        self.admin_request(Method::POST, &["v1", "deactivate", user_id])
-            .body(json!({"erase": false}))
-            .send()
-            .await?;
-        Ok(())
-    }
-
     /// Sets what others see instead of the user id, and waits until all the user's rooms show it.
     ///
     /// Synapse tells the rooms in the background, and by a join: somebody who leaves meanwhile is back in.
@@ -172,15 +163,6 @@ impl Synapse {
         let ask = self.as_device(device, Method::GET, &["joined_rooms"]);
         let mut answer = ask.send().await?;
         Ok(serde_json::from_value(answer["joined_rooms"].take())?)
-    }
-
-    /// Lifts all limits for one user of a server with [`crate::RateLimits::Default`].
-    pub async fn lift_rate_limits(&self, user_id: &str) -> Result<()> {
-        self.admin_request(Method::POST, &["v1", "users", user_id, "override_ratelimit"])
-            .body(json!({"messages_per_second": 0, "burst_count": 0}))
-            .send()
-            .await?;
-        Ok(())
     }
 }
 
