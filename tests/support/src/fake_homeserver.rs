@@ -1,15 +1,17 @@
 //! A homeserver made up for the tests: as fast as a test wants, counting every request, and as bad as it is told to be.
 //!
-//! It speaks what the bot's two connections ask of a homeserver, for one account in many rooms. Where a test needs what
+//! It speaks what the bot's two connections ask of a homeserver, for one account in many rooms, and Synapse's admin API
+//! to whoever has the token for it. Where a test needs what
 //! only a real server can say (who may write what, how a room is upgraded), take [`crate::Synapse`]. It listens on
 //! loopback, on threads of its own, and is gone when it is dropped.
 //!
 //! `world.rs` is what it knows and `population.rs` what it starts with; `serve.rs` is the way of a request; `sync.rs`,
-//! `sliding.rs`, `rooms.rs`, `keys.rs` and `account.rs` are what it answers; `faults.rs`, `fork.rs`, `people.rs` and
-//! `admin.rs` are what a test does to it; `counts.rs` is what a test sees of the bot.
+//! `sliding.rs`, `rooms.rs`, `keys.rs`, `account.rs`, `server_admin.rs` and `appservice.rs` are what it answers; `faults.rs`, `fork.rs`,
+//! `people.rs`, `residents.rs` and `admin.rs` are what a test does to it; `counts.rs` is what a test sees of the bot.
 
 mod account;
 mod admin;
+mod appservice;
 mod bare_loop;
 mod contents;
 mod counts;
@@ -22,8 +24,10 @@ mod people;
 mod population;
 mod reply;
 mod request;
+mod residents;
 mod rooms;
 mod serve;
+mod server_admin;
 mod sliding;
 mod sync;
 mod world;
@@ -43,6 +47,7 @@ pub use admin::{Post, Said};
 pub use counts::Arrival;
 pub use people::Place;
 pub use population::Population;
+pub use request::Caller;
 
 use crate::proxy::rules::Rules;
 use counts::Counts;

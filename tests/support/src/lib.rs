@@ -50,7 +50,7 @@ mod watchdog;
 
 pub use bot::{BotSetup, PATIENCE};
 pub use calls::{DelayedLeave, leave_content};
-pub use fake_homeserver::{Arrival, FakeHomeserver, Place, Population, Post, Said};
+pub use fake_homeserver::{Arrival, Caller, FakeHomeserver, Place, Population, Post, Said};
 pub use http::{Refusal, Request};
 pub use livekit::{
     AuthorisationService, LiveKit, LiveKitOptions, Participant, RealClient, Recipe, Webhook, WebhookSink,
@@ -62,7 +62,7 @@ pub use ports::free_tcp as free_port;
 pub use postgres::Postgres;
 pub use program::{Bot, Program};
 pub use prometheus::Prometheus;
-pub use proxy::{FaultProxy, ProxiedRequest, Rule, matching};
+pub use proxy::{FaultProxy, ProxiedRequest, Rule, below, matching};
 pub use reading::{Message, is_open_content};
 pub use reqwest::Method;
 pub use rooms::RoomOptions;

@@ -25,7 +25,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use rules::{Fault, Rules};
-pub use rules::{ProxiedRequest, Rule, matching};
+pub use rules::{ProxiedRequest, Rule, below, matching};
 
 /// The proxy. Dropping it closes its port and every connection.
 ///

@@ -1,6 +1,6 @@
 //! The bot's account: sessions, filters, account data, encryption keys and their backup.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Map, Value, json};
 
@@ -28,6 +28,11 @@ impl Account {
     /// The device a token belongs to.
     pub(super) fn device_of(&self, token: &str) -> Option<String> {
         self.sessions.get(token).cloned()
+    }
+
+    /// The devices that have signed in.
+    pub(super) fn devices(&self) -> BTreeSet<&str> {
+        self.sessions.values().map(String::as_str).collect()
     }
 
     /// How many sign-ins there have been.

@@ -4,7 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use tokio::time::Instant;
 
-use super::{event::event_id, reply::Reply, request::Call};
+use super::{
+    event::event_id,
+    reply::Reply,
+    request::{Call, Caller},
+};
 use crate::{CALL_MEMBER, ProxiedRequest};
 
 /// A request as it came.
@@ -16,6 +20,8 @@ pub struct Arrival {
     pub kind: String,
     /// The device that asked; the chat connection's begins with `CHAT`, the watch's with `WATCH`.
     pub device: String,
+    /// By whose right.
+    pub caller: Caller,
     /// When it came.
     pub at: Instant,
     /// When it was answered and with what status; `None` as long as it is not, or where it was cut.
@@ -50,6 +56,11 @@ impl Arrival {
         self.kind == "POST keys/query" && self.request.body["device_keys"].to_string().contains("@user")
     }
 
+    /// Whether it goes to the admin API.
+    pub fn is_admin(&self) -> bool {
+        self.request.path.starts_with("/_synapse/admin/")
+    }
+
     /// Whether it was answered with success.
     pub fn has_succeeded(&self) -> bool {
         self.answered.is_some_and(|(_, status)| status < 300)
@@ -70,8 +81,8 @@ pub(super) struct Counts {
 
 impl Counts {
     pub(super) fn arrive(&mut self, call: &Call, request: ProxiedRequest, at: Instant) -> usize {
-        let device = call.device().to_owned();
-        self.arrivals.push(Arrival { request, kind: call.kind(), device, at, answered: None });
+        let (kind, device) = (call.kind(), call.device().to_owned());
+        self.arrivals.push(Arrival { request, kind, device, caller: call.caller, at, answered: None });
         self.forgotten + self.arrivals.len() - 1
     }
 

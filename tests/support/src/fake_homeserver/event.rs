@@ -28,6 +28,8 @@ pub(super) struct Event {
     pub(super) replaced: Option<Replaced>,
     /// The sender's own transaction id: a client recognises by it what it has sent itself.
     pub(super) transaction: Option<String>,
+    /// What has emptied it.
+    pub(super) redaction: Option<Arc<Event>>,
 }
 
 /// The id of the event with this number: a `$` and 43 characters, as since room version 4.
@@ -73,6 +75,10 @@ impl Event {
         if let Some(transaction) = &self.transaction {
             into.push_str(r#","transaction_id":"#);
             quote(into, transaction);
+        }
+        if let Some(redaction) = &self.redaction {
+            _ = write!(into, r#","redacted_by":"{}","redacted_because":"#, redaction.id());
+            redaction.write(into);
         }
         into.push_str("}}");
     }
@@ -131,6 +137,7 @@ mod tests {
             content: r#"{"x":1}"#.into(),
             replaced: Some(Replaced { number: 6, sender: "@c:d".into() }),
             transaction: None,
+            redaction: None,
         };
         let json: Value = serde_json::from_str(&event.json()).unwrap();
         assert_eq!(json["state_key"], r#"a"b\c"#);

@@ -68,6 +68,24 @@ impl FakeHomeserver {
         self.rules().add(when, Fault::Answer(status, body))
     }
 
+    /// Matching requests are answered with 429, to be tried again after so long.
+    pub fn too_many(
+        &self,
+        retry_after: Duration,
+        when: impl Fn(&ProxiedRequest) -> bool + Send + Sync + 'static,
+    ) -> Rule {
+        self.answer(429, limited(retry_after), when)
+    }
+
+    /// Matching requests have their effect, and each is answered this much later.
+    pub fn delay_answers(
+        &self,
+        by: Duration,
+        when: impl Fn(&ProxiedRequest) -> bool + Send + Sync + 'static,
+    ) -> Rule {
+        self.rules().add(when, Fault::DelayAnswer(by))
+    }
+
     /// The connections of matching requests are closed without an answer, those under way included.
     pub fn cut(&self, when: impl Fn(&ProxiedRequest) -> bool + Send + Sync + 'static) -> Rule {
         self.rules().add(when, Fault::Cut)
@@ -104,9 +122,7 @@ impl FakeHomeserver {
             taken.push_back(free);
             false
         };
-        let retry_after = u64::try_from(period.as_millis()).unwrap_or(u64::MAX);
-        let body = json!({"errcode": "M_LIMIT_EXCEEDED", "error": "Too Many Requests", "retry_after_ms": retry_after});
-        self.answer(429, body, is_too_much)
+        self.answer(429, limited(period), is_too_much)
     }
 
     /// No token that it has given is known any more, as after a change to another implementation.
@@ -118,4 +134,9 @@ impl FakeHomeserver {
     fn rules(&self) -> &Arc<Rules> {
         &self.shared.rules
     }
+}
+
+fn limited(retry_after: Duration) -> Value {
+    let ms = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
+    json!({"errcode": "M_LIMIT_EXCEEDED", "error": "Too Many Requests", "retry_after_ms": ms})
 }

@@ -31,8 +31,9 @@ impl World {
                 }
                 continue;
             }
-            let devices = self.devices.get(user).into_iter().flatten();
-            let devices = devices.map(|device| (device.clone(), device_keys(user, device)));
+            let listed = self.residents.get(user).into_iter().flat_map(|resident| &resident.devices);
+            let devices = listed.filter(|device| device.has_keys);
+            let devices = devices.map(|device| (device.id.clone(), device_keys(user, &device.id)));
             answer["device_keys"][user] = Value::Object(devices.collect());
         }
         answer

@@ -132,10 +132,7 @@ impl FakeHomeserver {
 
     /// The device of the user with this number is no longer in any list.
     pub fn sign_out(&self, number: usize) {
-        let mut world = self.shared.world();
-        if let Some(devices) = world.devices.get_mut(&contents::user_id(number)) {
-            devices.retain(|device| *device != contents::device_id(number));
-        }
+        self.sign_out_device(&contents::user_id(number), &contents::device_id(number));
     }
 
     /// Makes a room and invites the bot; answers the room's id.

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::{
     contents::{device_id, membership, power_levels, room_id, state_key, user_id},
-    world::{ADMIN, ADMIN_ROOM, BOT, MEMBER, SERVER, World},
+    residents::{ListedDevice, Resident},
+    world::{ADMIN, ADMIN_ROOM, BOT, MEMBER, SERVER, SERVER_ADMIN, World},
 };
 use crate::{CALL_MEMBER, clock};
 
@@ -14,6 +15,7 @@ use crate::{CALL_MEMBER, clock};
 #[derive(Debug, Clone)]
 pub struct Population {
     pub(super) rooms: usize,
+    pub(super) unseen: usize,
     pub(super) call_rooms: Option<usize>,
     pub(super) open: usize,
     pub(super) ghosts: usize,
@@ -28,6 +30,7 @@ impl Default for Population {
     fn default() -> Self {
         Self {
             rooms: 1,
+            unseen: 0,
             call_rooms: None,
             open: 0,
             ghosts: 0,
@@ -50,6 +53,13 @@ impl Population {
     #[must_use]
     pub fn rooms(mut self, rooms: usize) -> Self {
         self.rooms = rooms;
+        self
+    }
+
+    /// So many of the rooms, the last ones, have the admin in them and not the bot.
+    #[must_use]
+    pub fn unseen(mut self, rooms: usize) -> Self {
+        self.unseen = rooms;
         self
     }
 
@@ -116,7 +126,8 @@ impl Population {
         let mut shared = Shared::new(self.blocked);
         for number in 0..self.rooms {
             let name = (number % 10 != 9).then(|| format!("Team room {number}"));
-            shared.room(&mut world, &room_id(number), name.as_deref());
+            let member = if number + self.unseen < self.rooms { &shared.bot } else { &shared.admin };
+            shared.room(&mut world, &room_id(number), name.as_deref(), member);
         }
         let call_rooms = self.call_rooms.unwrap_or(self.rooms).clamp(1, self.rooms.max(1));
         // Rooms stand behind the admin room.
@@ -179,11 +190,11 @@ impl Shared {
         }
     }
 
-    fn room(&self, world: &mut World, id: &str, name: Option<&str>) -> usize {
+    fn room(&self, world: &mut World, id: &str, name: Option<&str>, member: &Arc<str>) -> usize {
         let room = world.add_room(id);
         world.lay(room, "m.room.create", "", &self.admin, self.born, &self.create);
         world.lay(room, "m.room.power_levels", "", &self.admin, self.born, &self.levels);
-        world.lay(room, MEMBER, BOT, &self.bot, self.born, &self.joined);
+        world.lay(room, MEMBER, member, member, self.born, &self.joined);
         if let Some(name) = name {
             let content = json!({"name": name}).to_string().into();
             world.lay(room, "m.room.name", "", &self.admin, self.born, &content);
@@ -193,7 +204,9 @@ impl Shared {
 
     fn membership(&mut self, world: &mut World, room: usize, user: usize, at: i64, content: &Value) {
         let owner = user_id(user);
-        world.devices.insert(owner.clone(), vec![device_id(user), format!("OTHER{user:07}")]);
+        let devices = [device_id(user), format!("OTHER{user:07}")].map(ListedDevice::new);
+        let resident = Resident { devices: devices.into(), ..Resident::default() };
+        world.residents.insert(owner.clone(), resident);
         self.owner(world, room, user, "join");
         world.lay(room, CALL_MEMBER, &state_key(user), &owner.into(), at, &content.to_string().into());
     }
@@ -209,7 +222,7 @@ impl Shared {
 fn admin_room(world: &mut World) {
     let mut shared = Shared::new(false);
     shared.levels = power_levels(50).to_string().into();
-    let room = shared.room(world, ADMIN_ROOM, Some("Janitor"));
+    let room = shared.room(world, ADMIN_ROOM, Some("Janitor"), &shared.bot);
     for (kind, content) in [
         ("m.room.join_rules", json!({"join_rule": "invite"})),
         ("m.room.history_visibility", json!({"history_visibility": "shared"})),
@@ -217,7 +230,9 @@ fn admin_room(world: &mut World) {
         world.lay(room, kind, "", &shared.admin, shared.born, &content.to_string().into());
     }
     world.lay(room, MEMBER, ADMIN, &shared.admin, shared.born, &shared.joined);
-    world.devices.insert(ADMIN.to_owned(), Vec::new());
+    for user in [ADMIN, SERVER_ADMIN] {
+        world.residents.insert(user.to_owned(), Resident::default());
+    }
     world.aliases.insert(format!("#janitor:{SERVER}"), ADMIN_ROOM.to_owned());
 }
 

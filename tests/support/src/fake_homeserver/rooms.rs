@@ -5,31 +5,29 @@ use serde_json::{Value, json};
 use super::{
     event::write_all,
     reply::Reply,
-    request::Call,
+    request::{Call, Caller},
     world::{BOT, MEMBER, Standing, World, known},
 };
+use crate::clock;
 
 /// What Synapse takes of one event.
 const LARGEST_EVENT: usize = 65_536;
 
 impl World {
     pub(super) fn rooms(&mut self, call: &Call) -> Reply {
-        let parts = call.parts();
+        let (parts, user) = (call.parts(), call.user());
+        let outside = || Reply::error(403, "M_FORBIDDEN", &format!("User {user} not in room {}", parts[1]));
         let Some(index) = self.by_id.get(parts[1]).copied() else {
-            return Reply::error(403, "M_FORBIDDEN", &format!("User {BOT} not in room {}", parts[1]));
+            return outside();
         };
         match (call.method.as_str(), &parts[2..]) {
-            ("POST", ["join"]) => self.join(index),
-            _ if self.rooms[index].standing != Standing::Joined => {
-                Reply::error(403, "M_FORBIDDEN", &format!("User {BOT} not in room {}", parts[1]))
-            }
+            ("POST", ["join"]) if user == BOT => self.join(index),
+            _ if !self.rooms[index].has_joined(user) => outside(),
             ("GET", ["state"]) => self.state(index),
             ("GET", ["state", kind, key @ ..]) => self.state_event(index, kind, first(key), call),
             ("PUT", ["state", kind, key @ ..]) => self.put_state(index, kind, first(key), call),
             ("PUT", ["send", kind, transaction]) => self.send_message(index, kind, transaction, call),
-            ("PUT", ["redact", _, transaction]) => {
-                self.send_message(index, "m.room.redaction", transaction, call)
-            }
+            ("PUT", ["redact", event, transaction]) => self.redact(index, event, transaction, call),
             ("GET", ["members"]) => self.members(index),
             ("GET", ["joined_members"]) => self.joined_members(index),
             ("GET", ["messages"]) => self.messages(index, call),
@@ -38,7 +36,7 @@ impl World {
                 self.event(index, id, |json| format!(r#"{{"event":{json},"state":[]}}"#))
             }
             ("POST", ["leave"]) => {
-                self.set_member(index, BOT, BOT, "leave");
+                self.set_member(index, user, user, "leave");
                 Reply::json(&json!({}))
             }
             ("POST" | "PUT", ["receipt" | "read_markers" | "typing", ..]) => Reply::json(&json!({})),
@@ -97,20 +95,25 @@ impl World {
     }
 
     fn put_state(&mut self, index: usize, kind: &str, key: &str, call: &Call) -> Reply {
-        let room = &self.rooms[index];
-        if !room.has_power(BOT, kind) {
+        let (room, user) = (&self.rooms[index], call.user());
+        if !room.has_power(user, kind) {
             let error =
                 "You don't have permission to post that to the room. user_level (0) < send_level (100)";
             return Reply::error(403, "M_FORBIDDEN", error);
         }
-        if key.starts_with('@') && key != BOT {
+        if key.starts_with('@') && key != user {
             return Reply::error(403, "M_FORBIDDEN", "You are not allowed to set others state");
         }
-        let same = room.get(kind, key).filter(|old| &*old.sender == BOT && old.content() == call.body);
-        let id = match same {
-            Some(old) => old.id(),
-            None => self.put(index, &known(kind), key, BOT, &call.body).id(),
-        };
+        let same = room
+            .get(kind, key)
+            .filter(|old| &*old.sender == user && old.redaction.is_none() && old.content() == call.body);
+        if let Some(old) = same {
+            return Reply::json(&json!({"event_id": old.id()}));
+        }
+        // Only an appservice may say when.
+        let said = call.query("ts").filter(|_| call.caller == Caller::Appservice);
+        let at = said.and_then(|ms| ms.parse().ok()).unwrap_or_else(|| clock::now().timestamp_millis());
+        let id = self.put_at(index, &known(kind), key, user, at, &call.body).id();
         Reply::json(&json!({"event_id": id}))
     }
 
@@ -123,9 +126,32 @@ impl World {
             self.log.iter().rev().find(|(_, event)| event.transaction.as_deref() == Some(&transaction));
         let id = match again {
             Some((_, event)) => event.id(),
-            None => self.send(index, kind, BOT, &call.body, Some(transaction)).id(),
+            None => self.send(index, kind, call.user(), &call.body, Some(transaction)).id(),
         };
         Reply::json(&json!({"event_id": id}))
+    }
+
+    fn redact(&mut self, index: usize, id: &str, transaction: &str, call: &Call) -> Reply {
+        let (room, user) = (&self.rooms[index], call.user());
+        let logged = self.log.iter().filter(|(of, _)| *of == index).map(|(_, event)| event);
+        let Some(target) = logged.chain(room.state.values()).find(|event| event.id() == id) else {
+            return Reply::error(404, "M_NOT_FOUND", &format!("Could not find event {id}"));
+        };
+        if &*target.sender != user && !room.may_redact(user) {
+            return Reply::error(403, "M_FORBIDDEN", "You don't have permission to redact events");
+        }
+        let number = target.number;
+        let mut content = call.body.clone();
+        content["redacts"] = id.into();
+        let redaction = self.send(
+            index,
+            "m.room.redaction",
+            user,
+            &content,
+            Some(format!("{}/{transaction}", call.device())),
+        );
+        self.empty(index, number, &redaction);
+        Reply::json(&json!({"event_id": redaction.id()}))
     }
 
     fn members(&self, index: usize) -> Reply {

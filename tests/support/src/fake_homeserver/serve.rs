@@ -10,7 +10,12 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinSet};
 
-use super::{Shared, reply::Reply, request::Call, world::BOT};
+use super::{
+    Shared,
+    reply::Reply,
+    request::{Call, Caller},
+    world::BOT,
+};
 use crate::{
     clock,
     proxy::{ProxiedRequest, apply},
@@ -56,7 +61,8 @@ async fn handle(shared: &Shared, request: Request<Incoming>) -> Result<Response<
     };
     let token = head.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = token.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-    let call = Call::new(&seen, &target, shared.world().account.device_of(token));
+    let (caller, device) = shared.world().who(token);
+    let call = Call::new(&seen, &target, caller, device);
     let number = shared.counts().arrive(&call, seen.clone(), arrived);
 
     let answering = async {
@@ -103,7 +109,7 @@ async fn wait(
     call: &Call,
     mut ask: impl FnMut(&mut super::world::World, bool) -> Option<Reply> + Send,
 ) -> Reply {
-    if call.device().is_empty() {
+    if call.caller != Caller::Device {
         return unknown_token();
     }
     let timeout = call.query("timeout").and_then(|ms| ms.parse().ok()).unwrap_or(0);
@@ -136,12 +142,18 @@ fn route(shared: &Shared, call: &Call) -> Reply {
             return Reply::json(&world.well_known);
         }
         ["login"] => return world.account.login(call),
-        _ if call.device().is_empty() => return unknown_token(),
+        _ if call.caller == Caller::Nobody => return unknown_token(),
+        ["_synapse", "admin", ..] => return world.server_admin(call),
         _ => {}
+    }
+    if call.caller == Caller::Appservice
+        && let Some(refusal) = world.refuse_masquerade(call)
+    {
+        return refusal;
     }
     match parts.as_slice() {
         ["account", "whoami"] => {
-            Reply::json(&json!({"user_id": BOT, "device_id": call.device(), "is_guest": false}))
+            Reply::json(&json!({"user_id": call.user(), "device_id": call.device(), "is_guest": false}))
         }
         ["capabilities"] => {
             let versions = json!({"default": "10", "available": {"10": "stable"}});
@@ -155,6 +167,9 @@ fn route(shared: &Shared, call: &Call) -> Reply {
         ["user", ..] => world.account.user(call),
         ["room_keys", ..] => world.account.backup(call),
         ["pushrules", ..] => Reply::json(&json!({"global": {}})),
+        ["devices"] if call.caller == Caller::Appservice => {
+            Reply::json(&json!({"devices": world.devices_of(call.user()).unwrap_or_default()}))
+        }
         ["devices"] => Reply::json(&json!({"devices": []})),
         ["profile" | "logout" | "sendToDevice", ..] => Reply::json(&json!({})),
         _ => Reply::unrecognized(),

@@ -12,6 +12,8 @@ use super::{
     account::Account,
     event::{Event, Replaced},
     fork::Fork,
+    request::Caller,
+    residents::Residents,
 };
 use crate::{CALL_MEMBER, clock};
 
@@ -23,7 +25,16 @@ pub(super) const BOT: &str = "@rtc-janitor:fake.test";
 pub(super) const ADMIN: &str = "@admin:fake.test";
 /// The admin room.
 pub(super) const ADMIN_ROOM: &str = "!adminroom:fake.test";
+/// Whose token may use the admin API; in no room.
+pub(super) const SERVER_ADMIN: &str = "@server-admin:fake.test";
+pub(super) const ADMIN_TOKEN: &str = "the-server-admin";
+/// The appservice's own user.
+pub(super) const APPSERVICE: &str = "@appservice:fake.test";
+pub(super) const APPSERVICE_TOKEN: &str = "the-appservice";
 pub(super) const MEMBER: &str = "m.room.member";
+pub(super) const CREATE: &str = "m.room.create";
+pub(super) const POWER_LEVELS: &str = "m.room.power_levels";
+pub(super) const JOIN_RULES: &str = "m.room.join_rules";
 
 /// How the bot stands to a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,11 +64,31 @@ impl Room {
 
     /// Whether this user may send state of this type, by the power levels alone.
     pub(super) fn has_power(&self, user: &str, kind: &str) -> bool {
-        let levels = self.get("m.room.power_levels", "").map(|event| event.content()).unwrap_or_default();
-        let of_user = levels["users"][user].as_i64().or(levels["users_default"].as_i64()).unwrap_or(0);
+        let levels = self.get(POWER_LEVELS, "").map(|event| event.content()).unwrap_or_default();
         let needed = levels["events"][kind].as_i64().or(levels["state_default"].as_i64()).unwrap_or(50);
-        of_user >= needed
+        level_of(&levels, user) >= needed
     }
+
+    /// Whether this user may redact what others have sent.
+    pub(super) fn may_redact(&self, user: &str) -> bool {
+        let levels = self.get(POWER_LEVELS, "").map(|event| event.content()).unwrap_or_default();
+        level_of(&levels, user) >= levels["redact"].as_i64().unwrap_or(50)
+    }
+
+    /// What this user is to the room; empty for nothing.
+    pub(super) fn membership(&self, user: &str) -> String {
+        let event = self.get(MEMBER, user).map(|event| event.content()).unwrap_or_default();
+        event["membership"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Whether this user is in it.
+    pub(super) fn has_joined(&self, user: &str) -> bool {
+        if user == BOT { self.standing == Standing::Joined } else { self.membership(user) == "join" }
+    }
+}
+
+fn level_of(levels: &Value, user: &str) -> i64 {
+    levels["users"][user].as_i64().or(levels["users_default"].as_i64()).unwrap_or(0)
 }
 
 /// A type of which there are many, without an allocation for each.
@@ -75,8 +106,10 @@ pub(super) struct World {
     pub(super) aliases: HashMap<String, String>,
     /// Every event since the start with the room it is in; a sync token is a place in it.
     pub(super) log: Vec<(usize, Arc<Event>)>,
-    /// What `/keys/query` lists, by user.
-    pub(super) devices: BTreeMap<String, Vec<String>>,
+    /// Who has an account, but for the bot.
+    pub(super) residents: Residents,
+    /// Whether the bot may use the admin API.
+    pub(super) bot_is_admin: bool,
     /// Tokens of another generation are not known.
     pub(super) generation: u32,
     /// Whether `/versions` offers MSC4186, and its endpoint answers.
@@ -92,6 +125,18 @@ pub(super) struct World {
 }
 
 impl World {
+    /// Whose a token is, and of which of the bot's devices.
+    pub(super) fn who(&self, token: &str) -> (Caller, String) {
+        match token {
+            ADMIN_TOKEN => (Caller::ServerAdmin, String::new()),
+            APPSERVICE_TOKEN => (Caller::Appservice, String::new()),
+            _ => match self.account.device_of(token) {
+                Some(device) => (Caller::Device, device),
+                None => (Caller::Nobody, String::new()),
+            },
+        }
+    }
+
     pub(super) fn room(&self, id: &str) -> Option<&Room> {
         self.by_id.get(id).map(|index| &self.rooms[*index])
     }
@@ -137,6 +182,7 @@ impl World {
             content: Arc::clone(content),
             replaced,
             transaction: None,
+            redaction: None,
         });
         if kind == MEMBER && &*key == BOT {
             self.rooms[room].standing = match event.content()["membership"].as_str() {
@@ -194,9 +240,23 @@ impl World {
             content: content.to_string().into(),
             replaced: None,
             transaction,
+            redaction: None,
         });
         self.tell(room, Arc::clone(&event));
         event
+    }
+
+    /// Takes its content from an event that everybody goes on seeing: state stays set, by the same event.
+    pub(super) fn empty(&mut self, room: usize, number: u64, redaction: &Arc<Event>) {
+        let empty = |event: &mut Arc<Event>| {
+            let mut emptied = Event::clone(event);
+            emptied.content = "{}".into();
+            emptied.redaction = Some(Arc::clone(redaction));
+            *event = Arc::new(emptied);
+        };
+        self.rooms[room].state.values_mut().filter(|event| event.number == number).for_each(empty);
+        let logged = self.log.iter_mut().filter(|(of, event)| *of == room && event.number == number);
+        logged.map(|(_, event)| event).for_each(empty);
     }
 
     fn tell(&mut self, room: usize, event: Arc<Event>) {

@@ -42,6 +42,12 @@ pub fn matching(
     move |request| (method == "*" || request.method == method) && request.path.contains(&part_of_path)
 }
 
+/// Requests of this method (`"*"` for any) whose path begins with this, such as `/_synapse/admin/v2/users/`.
+pub fn below(method: &str, path: &str) -> impl Fn(&ProxiedRequest) -> bool + Clone + Send + Sync + 'static {
+    let (method, path) = (method.to_owned(), path.to_owned());
+    move |request| (method == "*" || request.method == method) && request.path.starts_with(&path)
+}
+
 /// A rule that holds until it is lifted or dropped.
 #[derive(Debug)]
 #[must_use = "a rule ends when it is dropped"]
