@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use reqwest::{Client, StatusCode};
 use rtc_janitor_test_support::{
-    CALL_MEMBER, Device, FaultProxy, RoomOptions, Synapse, call_key, matching, wait_until,
+    CALL_MEMBER, Device, FaultProxy, RoomOptions, Synapse, below, call_key, matching, wait_until,
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -232,5 +232,41 @@ async fn a_server_that_is_down_is_a_closed_connection() -> Result<()> {
     let proxy = FaultProxy::start("http://127.0.0.1:1")?;
     let bot = Bot::new(&proxy, &alice)?;
     assert!(bot.get("account/whoami").send().await.is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn faults_concern_one_part_of_the_admin_api_and_leave_the_rest() -> Result<()> {
+    let synapse = Synapse::shared().await?;
+    let alice = synapse.sign_in_new("alice").await?;
+    let proxy = FaultProxy::start(synapse.url())?;
+    let http = Client::builder().no_proxy().build()?;
+    let ask = async |path: &str| {
+        let request = http.get(format!("{}/_synapse/admin/{path}", proxy.url()));
+        let answer = request.bearer_auth(synapse.admin_token()).send().await?;
+        anyhow::Ok((answer.status().as_u16(), answer.json::<Value>().await?))
+    };
+    // As a client escapes it; rules are about what it says.
+    let devices = format!("v2/users/{}/devices", alice.user_id.replace('@', "%40").replace(':', "%3A"));
+    let of_alice = below("GET", &format!("/_synapse/admin/v2/users/{}/", alice.user_id));
+    assert_eq!(ask(&devices).await?.1["total"], 1);
+
+    for status in [401, 403, 404, 429, 502] {
+        let rule = proxy.answer(status, json!({"retry_after_ms": 1500}), of_alice.clone());
+        assert_eq!(ask(&devices).await?, (status, json!({"retry_after_ms": 1500})));
+        assert_eq!(ask("v1/rooms?limit=1").await?.0, 200);
+        rule.lift();
+    }
+    let cut = proxy.cut(of_alice.clone());
+    assert!(ask(&devices).await.is_err());
+    cut.lift();
+    let empty = proxy.rewrite(of_alice.clone(), |answer| *answer = json!({"devices": [], "total": 0}));
+    assert_eq!(ask(&devices).await?.1["total"], 0);
+    empty.lift();
+
+    assert_eq!(ask(&devices).await?.1["total"], 1);
+    assert_eq!(proxy.count(of_alice), 9);
+    assert_eq!(proxy.count(below("*", "/_synapse/admin/")), 14);
+    assert_eq!(proxy.count(below("*", "/admin/")), 0);
     Ok(())
 }
