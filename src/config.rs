@@ -23,7 +23,7 @@ mod table;
 mod types;
 pub(crate) mod warnings;
 
-pub(crate) use parse::{room_text, user_id_text};
+pub(crate) use parse::{room_text, url_text, user_id_text};
 
 pub use checked::{Homeserver, HomeserverAddress, LiveKit, SynapseAdmin};
 pub use error::{ConfigError, Origin};

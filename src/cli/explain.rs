@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use super::CliError;
 use crate::{
-    config::{RoomRef, room_text, secret_file, user_id_text, warnings},
+    config::{RoomRef, room_text, secret_file, url_text, user_id_text, warnings},
     world::{
         clock::{Clock as _, SystemClock},
         homeserver::{credentials::SignInError, reading},
@@ -39,7 +39,7 @@ pub struct Args {
     pub state: Option<PathBuf>,
 
     /// The homeserver, to read the room from; needs --room and --token-file
-    #[arg(long, value_name = "URL", requires_all = ["room", "token_file"], conflicts_with_all = ["state", "keys_query"])]
+    #[arg(long, value_name = "URL", requires_all = ["room", "token_file"], conflicts_with_all = ["state", "keys_query"], value_parser = url_text)]
     pub url: Option<String>,
 
     /// The room to read (id or alias), in which the token's account is
@@ -79,7 +79,9 @@ pub struct Args {
 const MILLISECONDS: Timestamp = Timestamp::from_millis(31_536_000_000);
 
 fn timestamp(text: &str) -> Result<Timestamp, String> {
-    text.parse().map(Timestamp::from_millis).map_err(|_| "not a whole number of milliseconds".to_owned())
+    text.parse().map(Timestamp::from_millis).map_err(|_| {
+        "is no time in milliseconds since the Unix epoch; write one such as 1764183600000".to_owned()
+    })
 }
 
 /// Judges the files and prints the verdicts.

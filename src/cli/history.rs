@@ -26,11 +26,11 @@ pub struct Args {
     pub csv: bool,
 
     /// From this day on, by UTC
-    #[arg(long, value_name = "YYYY-MM-DD")]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub since: Option<NaiveDate>,
 
     /// To this day and with it, by UTC
-    #[arg(long, value_name = "YYYY-MM-DD")]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub until: Option<NaiveDate>,
 
     /// Only in this room, by its id
@@ -40,6 +40,11 @@ pub struct Args {
     /// Only of this user
     #[arg(long, value_name = "USER", value_parser = user_id_text)]
     pub user: Option<UserId>,
+}
+
+fn day(text: &str) -> Result<NaiveDate, String> {
+    let is_no_day = |_| "is no day; write it as year, month and day, such as 2026-11-25".to_owned();
+    NaiveDate::parse_from_str(text.trim(), "%Y-%m-%d").map_err(is_no_day)
 }
 
 /// Prints the history.

@@ -20,7 +20,7 @@ pub(super) use log_filter::{LOG_FILTER, is_level};
 pub(super) use matrix::{
     DEVICE_ID, ROOM, ROOMS, SERVER_NAME, SERVICE_URLS, SFU_URL, URL, USER_GLOBS, USER_ID, USERS,
 };
-pub(crate) use matrix::{room_text, user_id_text};
+pub(crate) use matrix::{room_text, url_text, user_id_text};
 
 type Parsed<T> = Result<T, String>;
 

@@ -5,12 +5,52 @@ use std::fs;
 use anyhow::Result;
 use rtc_janitor_test_support::{BotSetup, Device, Synapse, unique};
 
-use crate::{PROGRAM, mistake, sentence};
+use crate::{PROGRAM, mistake, run_alone, sentence, text};
 
 /// Signs the watch device in by token, and the chat device by password as before.
 fn sign_in_by_token(setup: &BotSetup<'_>, token: &str, device_id: &str) {
     setup.unset("login.password").set("login.access_token", token).set("login.device_id", device_id);
     setup.set("admin_room.login.password", &setup.account.password);
+}
+
+#[test]
+fn a_value_that_is_not_understood_is_told_with_its_option_and_a_right_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let room = ["--room", "!r:hs", "--token-file", "token"];
+    for (arguments, expected) in [
+        (
+            vec!["history", "--since", "yesterday"],
+            "'yesterday' for '--since <YYYY-MM-DD>': is no day; write it as year, month and day, such as 2026-11-25",
+        ),
+        (
+            vec!["history", "--until", "2026-13-01"],
+            "'2026-13-01' for '--until <YYYY-MM-DD>': is no day; write it as year, month and day, such as 2026-11-25",
+        ),
+        (
+            [&["explain", "--url", "matrix.example.org"], &room[..]].concat(),
+            "'matrix.example.org' for '--url <URL>': is not a full URL; write one such as \
+             \"https://matrix.example.org\"",
+        ),
+        (
+            [&["explain", "--url", "ftp://example.org"], &room[..]].concat(),
+            "'ftp://example.org' for '--url <URL>': must begin with https:// or http://; write one such as \
+             \"https://matrix.example.org\"",
+        ),
+        (
+            vec!["explain", "--url", "https://hs", "--room", "Team Meeting", "--token-file", "token"],
+            "'Team Meeting' for '--room <ROOM>': \"Team Meeting\" is neither a room id (\"!id:example.org\") nor an \
+             alias (\"#name:example.org\")",
+        ),
+        (
+            vec!["explain", "--state", "state.json", "--now", "noon"],
+            "'noon' for '--now <MS>': is no time in milliseconds since the Unix epoch; write one such as 1764183600000",
+        ),
+    ] {
+        let output = run_alone(folder.path(), &arguments);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.starts_with(&format!("error: invalid value {expected}\n")), "{said}");
+    }
 }
 
 #[tokio::test]

@@ -100,6 +100,11 @@ fn a_wrong_value_is_told_what_is_right() {
              (\"#name:example.org\")",
         ),
         (
+            and("[rooms]\nexclude = [\"Team Meeting\", \"#a:hs #b:hs\"]"),
+            "rooms.exclude (config.toml): \"Team Meeting\" is neither a room id (\"!id:example.org\") nor an alias \
+             (\"#name:example.org\"); \"#a:hs #b:hs\" has a space in it; write one entry for each",
+        ),
+        (
             and("[owners]\nexclude = [\"recorder\"]"),
             "owners.exclude (config.toml): \"recorder\" fits no user id; write \"@user:example.org\" or \
              \"*:example.org\"",
@@ -122,7 +127,7 @@ fn the_homeserver_has_one_address_and_a_full_account() {
         ),
         (
             but("homeserver.url", "homeserver.url = \"matrix.example.org\""),
-            "homeserver.url (config.toml): is not a URL (relative URL without a base); write one such as \
+            "homeserver.url (config.toml): is not a full URL; write one such as \
              \"https://matrix.example.org\"",
         ),
         (

@@ -10,7 +10,11 @@ use rtc_janitor_core::{
     rtc::focus,
 };
 
-use super::{How, Parsed, list, shown, stray::stray, text};
+use super::{
+    How, Parsed, list, shown,
+    stray::{is_invisible, stray},
+    text,
+};
 use crate::config::{RoomRef, UserGlobs, table::Kind};
 
 pub(in crate::config) const DEVICE_ID: How<DeviceId> = How::new(Kind::Text, device_id);
@@ -32,6 +36,11 @@ pub(super) fn url(value: &ValueKind) -> Parsed<Url> {
         return Err(format!("must end before /_matrix; {EXAMPLE}"));
     }
     Ok(url)
+}
+
+/// The base of the client API, from the command line.
+pub(crate) fn url_text(text: &str) -> Parsed<String> {
+    url(&ValueKind::String(text.to_owned())).map(|_| text.trim().to_owned())
 }
 
 /// The base of an SFU's API.
@@ -60,7 +69,7 @@ fn address(text: &str, schemes: &[&str], example: &str) -> Parsed<Url> {
     if stray(text).is_some() {
         return Err(format!("must be one address without spaces and commas; {example}"));
     }
-    let url = Url::parse(text).map_err(|error| format!("is not a URL ({error}); {example}"))?;
+    let url = Url::parse(text).map_err(|_| format!("is not a full URL; {example}"))?;
     if !schemes.contains(&url.scheme()) {
         let schemes: Vec<_> = schemes.iter().map(|scheme| format!("{scheme}://")).collect();
         return Err(format!("must begin with {}; {example}", schemes.join(" or ")));
@@ -125,7 +134,9 @@ pub(super) fn room(value: &ValueKind) -> Parsed<RoomRef> {
 /// A room id or alias, from the command line.
 pub(crate) fn room_text(text: &str) -> Parsed<RoomRef> {
     let text = text.trim();
-    if let Some(why) = stray(text) {
+    // A room's name may have spaces and commas in it, and is no list of ids.
+    let begins_as_id = text.trim_start_matches(is_invisible).starts_with(['!', '#']);
+    if let Some(why) = stray(text).filter(|_| begins_as_id) {
         return Err(format!("{text:?} {why}"));
     }
     match text.chars().next() {

@@ -15,7 +15,7 @@ pub(super) fn stray(id: &str) -> Option<String> {
 }
 
 /// Marks of direction and joining, the zero-width space and the byte order mark.
-const fn is_invisible(c: char) -> bool {
+pub(super) const fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
