@@ -92,7 +92,12 @@ fn csv(lines: &[Past]) -> String {
             user.as_str(),
             devices.as_str(),
             write.reason.map_or("on_request", |reason| reason.as_str()),
-            line.outcome.as_deref().unwrap_or("unknown"),
+            match line.outcome.as_deref() {
+                None => "unknown",
+                // As `sweep --json` has it.
+                Some("spared") => "would_clear",
+                Some(outcome) => outcome,
+            },
             line.detail.as_deref().unwrap_or_default(),
             line.asked_by.as_ref().map_or("", UserId::as_str),
         ];
@@ -122,7 +127,7 @@ fn text(lines: &[Past], names: &BTreeMap<RoomId, Option<String>>) -> String {
         let write = &line.write;
         let (user, devices) = owners(line);
         let reason = write.reason.map_or("on request", words::reason);
-        let outcome = line.outcome.as_deref().unwrap_or("unknown");
+        let outcome = words::outcome(line.outcome.as_deref());
         let _ = write!(text, "{}  {outcome:<11} {}", write.intended, harmless(&user));
         let _ = write!(text, " on {}", harmless(&devices.join(", ")));
         let name = names.get(&write.room).and_then(Option::as_deref);
@@ -143,7 +148,52 @@ fn owners(line: &Past) -> (String, Vec<String>) {
 
 #[cfg(test)]
 mod tests {
+    use rtc_janitor_core::{judge::policy::Reason, rtc::membership::Owner};
+
     use super::*;
+    use crate::world::journal::{Owners, Stored, WriteRecord};
+
+    fn past(outcome: Option<&str>) -> Past {
+        let owner = Owner { user: "@alice:hs".into(), device: "PHONE".into() };
+        Past {
+            write: WriteRecord {
+                id: 1,
+                room: "!room:hs".into(),
+                key: "_@alice:hs_PHONE_m.call".into(),
+                event: "$event".into(),
+                owners: Owners::Known(vec![owner]),
+                reason: Some(Reason::Expired),
+                is_reason_unreadable: false,
+                old_content: Stored::Never,
+                route: None,
+                plan: None,
+                intended: Timestamp::from_millis(1_800_000_000_000),
+                finished: None,
+                written: None,
+            },
+            outcome: outcome.map(str::to_owned),
+            detail: None,
+            asked_by: None,
+        }
+    }
+
+    #[test]
+    fn what_became_of_a_key_is_told_in_the_words_of_the_messages() {
+        let names = [("!room:hs".into(), Some("Team".to_owned()))].into();
+        for (outcome, in_words, in_csv) in [
+            (Some("cleared"), "cleared    ", "cleared"),
+            (Some("spared"), "would clear", "would_clear"),
+            (Some("changed"), "not cleared, it had changed", "changed"),
+            (Some("not_written"), "could not clear", "not_written"),
+            (None, "not known yet", "unknown"),
+        ] {
+            let line = [past(outcome)];
+            let told = text(&line, &names);
+            let expected = format!("  {in_words} @alice:hs on PHONE in Team (!room:hs): expired\n");
+            assert!(told.ends_with(&expected), "{told}");
+            assert!(csv(&line).contains(&format!(",expired,{in_csv},,")), "{}", csv(&line));
+        }
+    }
 
     #[test]
     fn a_field_stays_one_field_and_is_no_formula() {

@@ -28,8 +28,8 @@ async fn questions(scene: &Scene<'_>) -> Result<()> {
     }
     has(&scene.ask(&format!("explain stand {local}")).await?, &["👻 stale: expired; due", &host.user_id]);
     has(&scene.ask("explain stand nobody").await?, &["Nobody called @nobody has an open membership there"]);
-    has(&scene.ask(&format!("history {local}")).await?, &["would have cleared", "on DEAD"]);
-    has(&scene.ask(&format!("history @{local}")).await?, &["would have cleared", "on DEAD"]);
+    has(&scene.ask(&format!("history {local}")).await?, &["would clear", "on DEAD"]);
+    has(&scene.ask(&format!("history @{local}")).await?, &["would clear", "on DEAD"]);
     has(&scene.ask("history 2001-01-01").await?, &["No entries."]);
     let explained = scene.ask(&format!("explain stand-up {}", host.user_id)).await?;
     has(
@@ -53,8 +53,8 @@ async fn questions(scene: &Scene<'_>) -> Result<()> {
         ],
     );
     has(&scene.ask("config all").await?, &["`grace.device_gone_unseen = \"75m\"`"]);
-    has(&scene.ask("history").await?, &["would have cleared", "on DEAD", "Stand-up", "expired"]);
-    has(&scene.ask(&format!("history {room} 5")).await?, &["would have cleared"]);
+    has(&scene.ask("history").await?, &["would clear", "on DEAD", "Stand-up", "expired"]);
+    has(&scene.ask(&format!("history {room} 5")).await?, &["would clear"]);
     has(&scene.ask("history @nobody:hs.test").await?, &["No entries."]);
     assert!(scene.is_open(&scene.ghost).await?, "nothing was changed");
     Ok(())

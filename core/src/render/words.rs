@@ -84,6 +84,17 @@ pub fn leave_lags(lags: &LeaveLags) -> Option<String> {
     })
 }
 
+/// What came of an attempt to clear a key, from what the journal keeps of it.
+pub fn outcome(outcome: Option<&str>) -> &'static str {
+    match outcome {
+        Some("cleared") => "cleared",
+        Some("spared") => "would clear",
+        Some("changed") => "not cleared, it had changed",
+        Some(_) => "could not clear",
+        None => "not known yet",
+    }
+}
+
 /// A room with its name, where that is known, for a terminal.
 pub fn room(id: &RoomId, name: Option<&str>) -> String {
     let id = harmless(id.as_str());

@@ -73,13 +73,7 @@ impl History {
     }
 
     fn line(&self, past: &Past) -> Message {
-        let what = match past.outcome.as_deref() {
-            Some("cleared") => "cleared",
-            Some("spared") => "would have cleared",
-            Some("changed") => "not cleared, it had changed:",
-            Some(_) => "could not clear",
-            None => "not known yet whether cleared:",
-        };
+        let what = say::outcome(past.outcome.as_deref());
         let reason = past.reason.map_or("on request", say::reason);
         let detail =
             past.detail.as_deref().map(|d| format!(" ({})", message::harmless(d))).unwrap_or_default();
@@ -87,9 +81,14 @@ impl History {
             Some(user) => join(&[&words(", approved by "), &message::user(user)]),
             None => Message::default(),
         };
-        let head = format!("{}, {}: {what} ", say::instant(past.at), say::ago(past.at, self.now));
         let room = message::room(&past.room, past.room_name.as_deref());
-        let tail = words(&format!(": {reason}{detail}"));
-        join(&[&words(&head), &owners(&past.owners), &words(" in "), &room, &tail, &asked])
+        join(&[
+            &words(&format!("{}: ", say::instant(past.at))),
+            &owners(&past.owners),
+            &words(" in "),
+            &room,
+            &words(&format!(": {what}: {reason}{detail}")),
+            &asked,
+        ])
     }
 }

@@ -144,8 +144,8 @@ impl Status<'_> {
             ));
         }
         lines.extend(say::leave_lags(&self.leave_lags));
-        let verb = if self.mode == Mode::Clean { "cleared" } else { "would have cleared" };
-        lines.push(format!("{verb} in the last hour: {} (limit {}; plans aside)", self.hour.0, self.hour.1));
+        let verb = if self.mode == Mode::Clean { "cleared" } else { "would clear" };
+        lines.push(format!("last hour: {verb} {} (limit {}; plans aside)", self.hour.0, self.hour.1));
         if self.quarantined > 0 {
             lines.push(format!(
                 "{} in quarantine: rejoined after being cleared",

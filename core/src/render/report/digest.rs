@@ -68,7 +68,7 @@ impl Digest {
             return None;
         }
         let mut lines = vec![format!("📅 The last {}:", words::span(self.now.since(self.since)))];
-        for (did, by_reason) in [("Cleared", &self.cleared), ("Would have cleared", &self.would_clear)] {
+        for (did, by_reason) in [("Cleared", &self.cleared), ("Would clear", &self.would_clear)] {
             for (reason, spans) in by_reason {
                 let mut spans = spans.clone();
                 spans.sort_unstable();
