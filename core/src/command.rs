@@ -19,7 +19,7 @@ pub use arguments::{
 };
 pub use help::{Group, Usage, all, usage};
 pub use mistake::{Mistake, Wrong};
-pub use words::{Heard, heard, with_plain_blanks};
+pub use words::{Heard, heard, is_slip, with_plain_blanks};
 
 pub use crate::plan::PlanId;
 use crate::{ids::UserId, judge::policy::Neighbour};

@@ -4,9 +4,9 @@
 //! is it fresh, is its encryption trusted, may its sender give commands? Only then it is carried out.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -17,17 +17,18 @@ use rtc_janitor_core::{
     ids::{EventId, UserId},
     mode::Mode,
     render::{Message, answer},
-    time::Timestamp,
 };
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep, sleep_until},
 };
 
+mod seldom;
 mod under_way;
 mod upgrades;
 
 use self::{
+    seldom::Seldom,
     under_way::UnderWay,
     upgrades::{Follower, Upgrades},
 };
@@ -53,16 +54,15 @@ const SHOWS_WORKING_AFTER: Duration = Duration::from_secs(1);
 /// out meanwhile: nothing is written before that, and `pause` is to come first.
 const FULL_VIEW: Duration = Duration::from_secs(30);
 
-/// How long somebody whose messages cannot be decrypted is not told so again.
-const ASK_AGAIN: Duration = Duration::from_hours(1);
-
 /// The command dispatcher. Cheap to clone.
 #[derive(Clone)]
 pub struct CommandDispatcher {
     context: CommandContext,
     authority: Arc<Authority>,
-    /// Who was told that a message could not be decrypted, and when.
-    asked_again: Arc<Mutex<HashMap<UserId, Timestamp>>>,
+    /// Who was told that a message could not be decrypted: most of those are no commands.
+    asked_again: Arc<Seldom>,
+    /// Who was told what commands begin with: what looks like one may be talk.
+    hinted: Arc<Seldom>,
     /// Which of all was the last that made the janitor do less.
     last_less: Arc<AtomicU64>,
 }
@@ -71,7 +71,13 @@ impl CommandDispatcher {
     /// A dispatcher. `admins` empty: whoever has the power level in the room may give commands.
     pub fn new(context: CommandContext, power_level: i64, admins: impl IntoIterator<Item = UserId>) -> Self {
         let authority = Arc::new(Authority::new(power_level, admins));
-        Self { context, authority, asked_again: Arc::default(), last_less: Arc::default() }
+        Self {
+            context,
+            authority,
+            asked_again: Arc::default(),
+            hinted: Arc::default(),
+            last_less: Arc::default(),
+        }
     }
 
     /// Serves until told to stop.
@@ -200,7 +206,10 @@ impl CommandDispatcher {
 
     async fn is_for_me(&self, heard: &RoomEvent) -> bool {
         match &heard.what {
-            RoomEventKind::Text { .. } => self.command_in(&heard.what).await.is_some(),
+            RoomEventKind::Text { .. } => {
+                self.command_in(&heard.what).await.is_some()
+                    || !heard.is_backlog && self.is_slip(&heard.what).await
+            }
             RoomEventKind::Reaction { key, .. } => is_tick(key),
             RoomEventKind::Undecryptable => !heard.is_backlog,
             RoomEventKind::Upgrade { .. } => true,
@@ -214,6 +223,26 @@ impl CommandDispatcher {
         let CommandContext { prefix, me, .. } = &self.context;
         let listener = command::Heard { prefix, me, display_name: name.as_deref() };
         command::heard(&listener, body, html.as_deref())
+    }
+
+    /// Whether it is no command, and its sender may have meant one.
+    async fn is_slip(&self, what: &RoomEventKind) -> bool {
+        let RoomEventKind::Text { body, html } = what else { return false };
+        command::is_slip(&self.context.prefix, body, html.as_deref()) && self.command_in(what).await.is_none()
+    }
+
+    /// Tells what commands begin with, if a command of its sender would be carried out.
+    async fn hint(&self, heard: &RoomEvent) -> Result<(), Stopped> {
+        let RoomEvent { event, sender, .. } = heard;
+        let now = self.context.clock.now();
+        let is_heeded = now.since(heard.at) <= TOO_OLD
+            && heard.trust == Trust::Enough
+            && self.authority.check(&*self.context.chat, sender, Effect::Any).await.is_ok();
+        if is_heeded && self.hinted.may_tell(sender, now) {
+            self.say(event, answer::begins_with(&self.context.prefix), None).await
+        } else {
+            self.ignore(event).await
+        }
     }
 
     /// Whether it is a command that has to wait until everything was seen.
@@ -234,11 +263,14 @@ impl CommandDispatcher {
         let RoomEvent { event, sender, what, .. } = &heard;
         let age = self.context.clock.now().since(heard.at);
         if matches!(what, RoomEventKind::Undecryptable) {
-            return if age <= TOO_OLD && self.may_ask_again(sender) {
+            return if age <= TOO_OLD && self.asked_again.may_tell(sender, self.context.clock.now()) {
                 self.say(event, answer::undecryptable(sender), None).await
             } else {
                 self.ignore(event).await
             };
+        }
+        if self.is_slip(what).await {
+            return self.hint(&heard).await;
         }
         // A reaction to anything but a plan is not for the bot.
         if let RoomEventKind::Reaction { to, .. } = what {
@@ -361,19 +393,6 @@ impl CommandDispatcher {
             janitor.answer(&event, &message)
         });
         say.await.ok_or(Stopped)
-    }
-
-    /// Whether somebody is told once more that their messages cannot be decrypted: most of them are no
-    /// commands.
-    fn may_ask_again(&self, sender: &UserId) -> bool {
-        let now = self.context.clock.now();
-        let mut asked = self.asked_again.lock().unwrap_or_else(PoisonError::into_inner);
-        asked.retain(|_, at| now.since(*at) < ASK_AGAIN);
-        if asked.contains_key(sender) {
-            return false;
-        }
-        asked.insert(sender.clone(), now);
-        true
     }
 
     /// Nothing is to be said.

@@ -30,6 +30,24 @@ async fn what_is_no_good_gets_one_clear_sentence() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_mistyped_prefix_gets_a_hint_once_from_who_may_give_commands() -> Result<()> {
+    let setup = BotSetup::new(Synapse::shared().await?, PROGRAM).await?;
+    let (boss, guest) = (Talker::new(&setup, 50).await?, Talker::new(&setup, 0).await?);
+    let bot = setup.spawn()?;
+    boss.hears(&bot, "is watching").await?;
+    guest.say("janitor status").await?;
+    let said = boss.ask(&bot, "! janitor status").await?;
+    assert!(said.contains("they begin with `!janitor`"), "{said}");
+    boss.say("janitor status").await?;
+    // It takes the same reads as they do, and begins later.
+    boss.ask(&bot, "!janitor version").await?;
+    let hints = boss.all().await?.into_iter().filter(|read| read.body().contains("they begin with"));
+    assert_eq!(hints.count(), 1, "none to the guest, and no second one");
+    assert!(bot.stop().await?.success());
+    Ok(())
+}
+
+#[tokio::test]
 async fn names_from_outside_do_no_harm_in_answers() -> Result<()> {
     let synapse = Synapse::shared().await?;
     let setup = BotSetup::new(synapse, PROGRAM).await?;

@@ -311,6 +311,29 @@ proptest! {
 }
 
 #[test]
+fn a_prefix_that_is_mistyped_is_told_from_talk() {
+    for (prefix, body, html, expected) in [
+        ("!janitor", "janitor status", None, true),
+        ("!janitor", " Janitor", None, true),
+        ("!janitor", "! janitor status", None, true),
+        ("!janitor", "!\u{a0}janitor", None, true),
+        ("!janitor", "*", Some("<p>janitor status</p>"), true),
+        ("!janitor", "!janitor status", None, false),
+        ("!janitor", "janitors are fine", None, false),
+        ("!janitor", "the janitor", None, false),
+        ("!janitor", "janitor: status", None, false),
+        ("!janitor", "?janitor status", None, false),
+        ("!janitor", "*", Some("<mx-reply>janitor</mx-reply>yes"), false),
+        ("!!j", "!! j", None, true),
+        ("!!j", "! j", None, false),
+        ("janitor", "janitor status", None, false),
+        ("!", "! status", None, false),
+    ] {
+        assert_eq!(is_slip(prefix, body, html), expected, "{prefix:?}: {body:?} {html:?}");
+    }
+}
+
+#[test]
 fn every_help_parses() {
     for usage in all(PREFIX) {
         let asked = format!("help {}", usage.name);

@@ -35,6 +35,20 @@ pub fn heard(listener: &Heard<'_>, body: &str, html: Option<&str>) -> Option<Str
     Some(rest.trim().to_owned())
 }
 
+/// Whether a message that is no command begins with a prefix that was mistyped: without the sigil before its word,
+/// or with a space after that.
+pub fn is_slip(prefix: &str, body: &str, html: Option<&str>) -> bool {
+    let word = prefix.trim_start_matches(|c: char| !c.is_alphanumeric());
+    let sigil = &prefix[..prefix.len() - word.len()];
+    if sigil.is_empty() || word.is_empty() {
+        return false;
+    }
+    let text = html.map_or_else(|| body.to_owned(), text_of);
+    let text = text.trim_start();
+    let behind_sigil = text.strip_prefix(sigil).filter(|rest| rest.starts_with(char::is_whitespace));
+    after(behind_sigil.map_or(text, str::trim_start), word, false).is_some()
+}
+
 /// What follows `name` at the beginning of a text, where `name` is a whole word.
 fn after<'t>(text: &'t str, name: &str, is_mention: bool) -> Option<&'t str> {
     let head = text.get(..name.len()).filter(|head| !head.is_empty())?;

@@ -48,6 +48,11 @@ pub fn not_here() -> Message {
     one("I take commands only from members of this room.")
 }
 
+/// Something that may have been meant as a command.
+pub fn begins_with(prefix: &str) -> Message {
+    one(&format!("If that was a command: they begin with `{prefix}`, as in `{prefix} status`."))
+}
+
 /// A command came in too late.
 pub fn too_old(age: Duration) -> Message {
     one(&format!(

@@ -680,6 +680,7 @@ fn every_short_answer() {
         pause_over(),
         resumed(true, Mode::Clean),
         resumed(false, Mode::Clean),
+        begins_with(PREFIX),
         excluded(&shown, "!b:example.org", true, PREFIX),
         excluded(&shown, "!b:example.org", false, PREFIX),
         left_alone(&shown, "!b:example.org", true, PREFIX),
