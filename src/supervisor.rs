@@ -91,7 +91,7 @@ impl Supervisor {
         .await;
         if rest.is_err() {
             let left: Vec<_> = self.handles.iter().map(|(name, _)| *name).collect();
-            tracing::warn!(?left, "tasks did not end in time; left behind");
+            tracing::warn!(left = left.join(", "), "tasks did not end in time; left behind");
         }
         self.tasks.abort_all();
         match (outcome, rest.unwrap_or(Ok(()))) {

@@ -16,7 +16,7 @@ use rtc_janitor_core::{
     command::{self, Command, ModeChange},
     ids::{EventId, UserId},
     mode::Mode,
-    render::{Message, answer},
+    render::{Message, answer, message::harmless, words},
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -281,7 +281,7 @@ impl CommandDispatcher {
             }
         }
         if age > TOO_OLD {
-            tracing::info!(%sender, ?age, "a command is too old");
+            tracing::info!(%sender, age = words::span(age), "a command is too old");
             // What came before the bot was there waits for no answer.
             if heard.is_backlog {
                 return self.ignore(event).await;
@@ -295,13 +295,14 @@ impl CommandDispatcher {
             Trust::Unattributable => Some(answer::unattributable()),
         };
         if let Some(refusal) = mistrust {
-            tracing::warn!(%sender, trust = ?heard.trust, "a command is refused");
+            tracing::warn!(%sender, "a command is refused: {}", refusal.plain);
             return self.say(event, refusal, None).await;
         }
         let effect = self.effect_of(what).await;
         if let Err(refusal) = self.authority.check(&*self.context.chat, sender, effect).await {
-            tracing::info!(%sender, ?refusal, "a command is refused");
-            return self.say(event, refusal.message(), None).await;
+            let refusal = refusal.message();
+            tracing::info!(%sender, "a command is refused: {}", refusal.plain);
+            return self.say(event, refusal, None).await;
         }
         if let RoomEventKind::Reaction { to, .. } = what {
             if !self.may_still(number, effect, true) {
@@ -312,14 +313,14 @@ impl CommandDispatcher {
         let text = self.command_in(what).await.unwrap_or_default();
         match Command::parse(&text) {
             Ok(command) if !self.may_still(number, effect, can_do_more(&command)) => {
-                tracing::info!(%sender, ?command, "a command was overtaken");
+                tracing::info!(%sender, command = harmless(&text), "a command was overtaken");
                 self.say(event, answer::overtaken(), None).await
             }
             Ok(command) if needs_full_view(&command) && !*full_view.borrow() => {
                 self.say(event, answer::has_not_seen_all(), None).await
             }
             Ok(command) => {
-                tracing::info!(%sender, ?command, "a command");
+                tracing::info!(%sender, command = harmless(&text), "a command");
                 self.carry_out(event, sender, Wanted::Command(command)).await
             }
             Err(mistake) => self.say(event, mistake.message(&self.context.prefix), None).await,

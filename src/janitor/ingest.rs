@@ -9,13 +9,14 @@ use std::collections::{BTreeSet, HashMap};
 use rtc_janitor_core::{
     ids::{RoomId, StateKey},
     judge::evidence::RoomMember,
-    render::report,
+    render::{report, words},
     rtc::{
         membership::FirstSeen,
         state_event::{CALL_MEMBER, StateEvent},
     },
     time::Timestamp,
 };
+use tracing::field::display;
 
 use super::{
     Janitor,
@@ -278,7 +279,8 @@ impl Janitor {
                     self.sweep.power_changed(room);
                 }
                 if let (Some(Ok(())), Some(Err(blocked)), true) = (before, after, is_live) {
-                    tracing::warn!(%room, ?blocked, "lost the power to clear keys");
+                    let why = words::obstacle(Some(blocked));
+                    tracing::warn!(%room, "lost the power to clear keys: {why}");
                     let message = report::lost_power(room, self.name_of(room).as_deref(), blocked);
                     self.alarm(&message, Some(&format!("lost power {}", event.event_id)))?;
                 }
@@ -307,7 +309,7 @@ impl Janitor {
         self.first_views.remove(room);
         self.journal.remove_room(room)?;
         if was_known && left.by.as_ref() != Some(&self.settings.user_id) {
-            tracing::warn!(%room, by = ?left.by, "removed from a room");
+            tracing::warn!(%room, by = left.by.as_ref().map(display), "removed from a room");
             let message =
                 report::removed(room, name.as_deref(), left.by.as_ref(), left.reason.as_deref(), left.banned);
             self.say(&message, None)?;
@@ -321,7 +323,7 @@ impl Janitor {
         let is_welcome =
             inviter.as_ref().is_some_and(|inviter| self.settings.accept_invites_from.matches(inviter));
         if !is_admin_room && !is_welcome {
-            tracing::info!(room = %room_id, ?inviter, "invitation not accepted: see rooms.accept_invites_from");
+            tracing::info!(room = %room_id, inviter = inviter.as_ref().map(display), "invitation not accepted: see rooms.accept_invites_from");
             return;
         }
         let via = inviter.iter().filter_map(|inviter| inviter.server_name().map(str::to_owned)).collect();

@@ -40,7 +40,9 @@ async fn a_mistyped_prefix_gets_a_hint_once_from_who_may_give_commands() -> Resu
     assert!(said.contains("they begin with `!janitor`"), "{said}");
     boss.say("janitor status").await?;
     // It takes the same reads as they do, and begins later.
-    boss.ask(&bot, "!janitor version").await?;
+    boss.ask(&bot, "!janitor History 7").await?;
+    bot.logs(&["INFO", "a command", &format!("sender={}", boss.user.user_id), "command=\"History 7\""])
+        .await?;
     let hints = boss.all().await?.into_iter().filter(|read| read.body().contains("they begin with"));
     assert_eq!(hints.count(), 1, "none to the guest, and no second one");
     assert!(bot.stop().await?.success());

@@ -95,7 +95,8 @@ impl Follower {
             }
             // Who may upgrade a room need not be one of those who may give commands.
             Err(refusal) => {
-                tracing::warn!(%by, %successor, ?refusal, "the upgrade of the admin room is not followed");
+                let why = refusal.message().plain;
+                tracing::warn!(%by, %successor, "the upgrade of the admin room is not followed: {why}");
                 return Ok(None);
             }
         }

@@ -163,11 +163,12 @@ impl Janitor {
         self.journal.save_sightings(&self.sweep.ledger.take_changes())?;
         let owners = judged.iter().map(|judged| (&judged.membership.owner, &judged.judgement));
         for change in self.sweep.breakers.observe_judged(owners, &self.settings.breaker, now) {
-            tracing::warn!(?change, "breaker");
+            let message = report::breaker(&change, &self.settings.command_prefix, now);
+            tracing::warn!("{}", message.plain.replace('\n', " "));
             // What waits was planned while its word was believed.
             self.writes.withdraw(|_, outgoing| outgoing.is_of_sweep());
             self.sweep.mark_all();
-            self.alarm(&report::breaker(&change, &self.settings.command_prefix, now), None)?;
+            self.alarm(&message, None)?;
         }
         Ok(())
     }
