@@ -63,7 +63,10 @@ async fn questions(scene: &Scene<'_>) -> Result<()> {
 /// Overrides, each undone again.
 async fn overrides(scene: &Scene<'_>) -> Result<()> {
     let host = &scene.host.user_id;
-    has(&scene.ask("mode clean").await?, &["Still report mode", "janitor.mode = \"report\""]);
+    has(
+        &scene.ask("mode clean").await?,
+        &["Still report mode", "I keep your `mode clean`", "janitor.mode = \"report\""],
+    );
     has(
         &scene.ask("status").await?,
         &["The config file says report, a command said clean; the stricter of the two applies."],

@@ -204,9 +204,9 @@ pub fn mode(change: ModeChange, holds: Mode, plans_go_on: bool, prefix: &str) ->
              this."
         ),
         (ModeChange::To(Mode::Clean), Mode::Report) => format!(
-            "🔍 Still report mode: the config file says janitor.mode = \"report\", and the stricter of the two \
-             applies. Set it to \"clean\" there and restart me. Until then `{prefix} sweep` proposes what is due as a \
-             plan that you can approve."
+            "🔍 Still report mode: I keep your `mode clean` over restarts, but the config file says janitor.mode = \
+             \"report\", and the stricter of the two applies. Set it to \"clean\" there and restart me; `{prefix} mode \
+             reset` forgets yours. Until then `{prefix} sweep` proposes what is due as a plan that you can approve."
         ),
     };
     if plans_go_on && holds == Mode::Report {
