@@ -160,6 +160,19 @@ fn all_mistakes_are_told_at_once() {
 }
 
 #[test]
+fn nothing_is_said_of_sections_without_keys() {
+    let sections = ["livekit", "grace", "http", "rooms", "owners", "admin_room.login"];
+    let sections: Vec<_> = sections.map(|name| format!("[{name}]\n")).into();
+    let (with, without) = (Home::with(&and(&sections.concat())), Home::with(LEAST));
+    let [with, without] = [with, without].map(|home| {
+        let output = home.run(&["config", "check"], &[]);
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+        text(&output.stdout).replace(home.path().to_str().unwrap(), "HOME")
+    });
+    assert_eq!(with, without);
+}
+
+#[test]
 fn an_empty_file_is_told_what_to_begin_with() {
     let said = Home::with("").mistakes(&[]);
     assert!(said.starts_with("error: homeserver.url is not set; "), "{said}");

@@ -18,7 +18,10 @@ async fn questions(scene: &Scene<'_>) -> Result<()> {
     has(&scene.ask("help clear").await?, &["`!janitor clear <room> [user]`", "rejoin within a second"]);
     has(&scene.ask("version").await?, &[concat!("rtc-janitor ", env!("CARGO_PKG_VERSION"))]);
     let status = scene.ask("status").await?;
-    has(&status, &["Report mode", "2 memberships: 1 active, 1 stale (1 due)", "room state: answers"]);
+    has(
+        &status,
+        &["Report mode", "2 memberships: 1 active, 1 stale (1 due)", "sources that answer: room state"],
+    );
     has(&status, &["device lists: answers", "I cannot see: closed tabs"]);
     has(&scene.ask("calls").await?, &["Stand-up", &host.user_id, "🟢", "👻", "stale: expired, due"]);
     has(&scene.ask("calls Stand-up").await?, &["on DEAD: stale: expired"]);

@@ -189,16 +189,17 @@ fn one_row(row: &Row, now: Timestamp) -> Message {
     let devices = devices(&row.devices);
     let why = message::words(&format!("{reason}, first noticed {since}"));
     let obstacle = row.obstacle.as_deref().map(message::words).unwrap_or_default();
+    // What is to be done about it comes first.
     let has_obstacle = row.obstacle.is_some();
     let (stop, line) = if has_obstacle { (". ", "<br>") } else { ("", "") };
     Message {
         plain: format!(
-            "- {}: {} on {}: {}{stop}{}\n",
-            room.plain, user.plain, devices.plain, why.plain, obstacle.plain
+            "- {}{stop}{}: {} on {}: {}\n",
+            obstacle.plain, room.plain, user.plain, devices.plain, why.plain
         ),
         html: Html::markup(
-            "<li>{}: {} on {}: {}{}{}</li>",
-            &[&room.html, &user.html, &devices.html, &why.html, &Html::markup(line, &[]), &obstacle.html],
+            "<li>{}{}{}: {} on {}: {}</li>",
+            &[&obstacle.html, &Html::markup(line, &[]), &room.html, &user.html, &devices.html, &why.html],
         ),
     }
 }

@@ -68,20 +68,19 @@ pub fn reason(reason: Reason) -> &'static str {
 
 /// How long memberships stood after their device had gone from the call server; `None` where none did.
 pub fn leave_lags(lags: &LeaveLags) -> Option<String> {
-    let by = |leaver| match leaver {
-        Leaver::Owner => "owners",
-        Leaver::Janitor => "me",
-        Leaver::Other => "others",
+    let did = |leaver| match leaver {
+        Leaver::Owner => "people leave the call list",
+        Leaver::Janitor => "I clear who is left there",
+        Leaver::Other => "others clear who is left there",
     };
     let medians: Vec<_> = Leaver::ALL
         .into_iter()
         .filter_map(|leaver| {
-            Some(format!("{} by {} ({})", span(lags.median(leaver)?), by(leaver), lags.count(leaver)))
+            let (median, count) = (span(lags.median(leaver)?), lags.count(leaver));
+            Some(format!("{} {median} after the call (median of {count})", did(leaver)))
         })
         .collect();
-    (!medians.is_empty()).then(|| {
-        format!("leave lag (gone from the call server to gone from the room, median): {}", medians.join(", "))
-    })
+    (!medians.is_empty()).then(|| medians.join("; "))
 }
 
 /// What came of an attempt to clear a key, from what the journal keeps of it.

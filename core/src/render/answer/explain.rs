@@ -4,7 +4,7 @@ use super::{
     beside,
     calls::device,
     held_back,
-    page::{Page, join, words},
+    page::{Page, count, join, words},
 };
 use crate::{
     ids::{RoomId, StateKey, UserId},
@@ -99,6 +99,10 @@ impl Explanation {
                 &words(then),
             ]));
         }
+        if !self.memberships.is_empty() {
+            let number = count(self.memberships.len(), "membership", "memberships");
+            page.paragraph(&join(&[&room, &words(&format!(": {number}"))]));
+        }
         for (at, one) in self.memberships.iter().enumerate() {
             if at == MOST_EXPLAINED {
                 page.say(&format!(
@@ -107,7 +111,7 @@ impl Explanation {
                 ));
                 break;
             }
-            page.list(&self.heading(one, &room), &self.lines(one), "");
+            page.list(&self.heading(one), &self.lines(one), "");
         }
         for sentence in beside(&self.beside) {
             page.paragraph(&sentence);
@@ -126,7 +130,7 @@ impl Explanation {
     }
 
     /// The verdict, what follows from it and when, and whose it is.
-    fn heading(&self, one: &Explained, room: &Message) -> Message {
+    fn heading(&self, one: &Explained) -> Message {
         let verdict = match one.judgement.verdict {
             Verdict::Active => "🟢 active".to_owned(),
             Verdict::Unknown(_) => "❔ unknown, so not touched".to_owned(),
@@ -139,8 +143,6 @@ impl Explanation {
             &message::user(&owner.user),
             &words(" on "),
             &device(owner.device.as_str()),
-            &words(" in "),
-            room,
         ])
     }
 
@@ -230,11 +232,14 @@ impl Explanation {
             let how_long = if held.is_age() { "until then" } else { "then" };
             lines.push(format!("held back {how_long}: {}", held_back(held)));
         }
-        lines.push(match &one.route {
-            Ok("own_power") => "can be cleared: my power level is enough".to_owned(),
-            Ok(route) => format!("can be cleared by {}", route.replace('_', " ")),
-            Err(obstacle) => format!("cannot be cleared: {}", say::within_a_sentence(obstacle)),
-        });
+        match &one.route {
+            Ok("own_power") => lines.push("can be cleared: my power level is enough".to_owned()),
+            Ok(route) => lines.push(format!("can be cleared by {}", route.replace('_', " "))),
+            // What is to be done about it comes first.
+            Err(obstacle) => {
+                lines.insert(0, format!("cannot be cleared: {}", say::within_a_sentence(obstacle)));
+            }
+        }
         lines.push(format!("key {}", harmless(one.key.as_str())));
         lines.iter().filter(|line| !line.is_empty()).map(|line| words(line)).collect()
     }

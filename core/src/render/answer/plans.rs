@@ -104,7 +104,7 @@ impl ShownPlan<'_> {
             .blocked
             .iter()
             .map(|(one, obstacle)| {
-                join(&[&proposal(one, self.now), &words(&format!(". {}", say::capitalised(obstacle)))])
+                join(&[&words(&format!("{}. ", say::capitalised(obstacle))), &proposal(one, self.now)])
             })
             .collect();
         page.list(&words("Left out"), &blocked, "");

@@ -128,8 +128,19 @@ impl Status<'_> {
             None => "no sweep yet since my start".to_owned(),
         });
         let set_up = self.neighbours.iter().filter(|(_, health, _)| *health != NeighbourHealth::NotSetUp);
-        lines.extend(set_up.map(|neighbour| self.neighbour(neighbour)));
-        if self.own_lists != NeighbourHealth::NotSetUp {
+        let is_well = |(_, health, breaker): &&(_, NeighbourHealth, breaker::State)| {
+            *health == NeighbourHealth::Answers && *breaker == breaker::State::Closed
+        };
+        let (well, troubled): (Vec<_>, Vec<_>) = set_up.partition(is_well);
+        let mut names: Vec<_> = well.iter().map(|(neighbour, ..)| report::neighbour(*neighbour)).collect();
+        if self.own_lists == NeighbourHealth::Answers {
+            names.push("this server's own device lists");
+        }
+        if !names.is_empty() {
+            lines.push(format!("sources that answer: {}", names.join(", ")));
+        }
+        lines.extend(troubled.into_iter().map(|neighbour| self.neighbour(neighbour)));
+        if !matches!(self.own_lists, NeighbourHealth::NotSetUp | NeighbourHealth::Answers) {
             lines.push(format!("this server's own device lists: {}", self.health(&self.own_lists)));
         }
         if self.times_limited > 0 {

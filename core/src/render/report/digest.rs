@@ -7,7 +7,7 @@ use crate::{
     judge::policy::Reason,
     leave_lag::LeaveLags,
     render::{
-        Message,
+        Html, Message,
         answer::Rooms,
         message::{sentences, together},
         words,
@@ -67,7 +67,7 @@ impl Digest {
         if is_quiet && self.by_plan + self.blocked == 0 && !has_problems {
             return None;
         }
-        let mut lines = vec![format!("📅 The last {}:", words::span(self.now.since(self.since)))];
+        let mut lines = Vec::new();
         for (did, by_reason) in [("Cleared", &self.cleared), ("Would clear", &self.would_clear)] {
             for (reason, spans) in by_reason {
                 let mut spans = spans.clone();
@@ -83,16 +83,23 @@ impl Digest {
             }
         }
         if self.by_plan > 0 {
-            lines.push(format!("Cleared {} by approved plans.", memberships(self.by_plan)));
+            lines.push(format!("Cleared {} by approved plans", memberships(self.by_plan)));
         }
         if self.blocked > 0 {
-            lines.push(format!("Could not clear {}.", memberships(self.blocked)));
+            lines.push(format!("Could not clear {}", memberships(self.blocked)));
         }
         if let Some(lags) = words::leave_lags(&self.leave_lags) {
-            lines.push(format!("The {lags}."));
+            lines.push(words::capitalised(&lags));
         }
-        let lines: Vec<_> = lines.iter().map(String::as_str).collect();
-        let text = sentences(&lines);
+        let mut text = sentences(&[&format!("📅 The last {}:", words::span(self.now.since(self.since)))]);
+        text.html.push_markup("<ul>");
+        for line in lines {
+            text.push(&Message {
+                plain: format!("\n- {line}"),
+                html: Html::markup("<li>{}</li>", &[&Html::sentence(&line)]),
+            });
+        }
+        text.html.push_markup("</ul>");
         let problems = self.problems.message(prefix);
         Some(if has_problems { together(&[&text, &problems]).0 } else { text })
     }
