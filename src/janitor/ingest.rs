@@ -16,7 +16,6 @@ use rtc_janitor_core::{
     },
     time::Timestamp,
 };
-use tracing::field::display;
 
 use super::{
     Janitor,
@@ -309,7 +308,7 @@ impl Janitor {
         self.first_views.remove(room);
         self.journal.remove_room(room)?;
         if was_known && left.by.as_ref() != Some(&self.settings.user_id) {
-            tracing::warn!(%room, by = left.by.as_ref().map(display), "removed from a room");
+            tracing::warn!(%room, by = left.by.as_ref().map(tracing::field::display), "removed from a room");
             let message =
                 report::removed(room, name.as_deref(), left.by.as_ref(), left.reason.as_deref(), left.banned);
             self.say(&message, None)?;
@@ -323,7 +322,7 @@ impl Janitor {
         let is_welcome =
             inviter.as_ref().is_some_and(|inviter| self.settings.accept_invites_from.matches(inviter));
         if !is_admin_room && !is_welcome {
-            tracing::info!(room = %room_id, inviter = inviter.as_ref().map(display), "invitation not accepted: see rooms.accept_invites_from");
+            tracing::info!(room = %room_id, inviter = inviter.as_ref().map(tracing::field::display), "invitation not accepted: see rooms.accept_invites_from");
             return;
         }
         let via = inviter.iter().filter_map(|inviter| inviter.server_name().map(str::to_owned)).collect();

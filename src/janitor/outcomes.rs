@@ -8,7 +8,6 @@ use rtc_janitor_core::{
     rtc::membership::FirstSeen,
     time::Timestamp,
 };
-use tracing::field::display;
 
 use super::{
     Janitor,
@@ -376,11 +375,11 @@ impl Janitor {
         let Some(reason) = self.joins.done(room, error, now) else { return Ok(()) };
         match (&reason, why_not) {
             (JoinFor::Invitation(inviter), None) => {
-                tracing::info!(%room, inviter = inviter.as_ref().map(display), "invitation accepted");
+                tracing::info!(%room, inviter = inviter.as_ref().map(tracing::field::display), "invitation accepted");
                 Ok(())
             }
             (JoinFor::Invitation(inviter), Some(error)) => {
-                tracing::warn!(%room, inviter = inviter.as_ref().map(display), "cannot accept the invitation, will try again: {error}");
+                tracing::warn!(%room, inviter = inviter.as_ref().map(tracing::field::display), "cannot accept the invitation, will try again: {error}");
                 Ok(())
             }
             (JoinFor::UpgradeOf(old), None) => self.say_upgraded(old, room, true),
