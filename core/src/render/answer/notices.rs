@@ -1,10 +1,8 @@
-//! Short answers.
-
-use std::time::Duration;
+//! Short answers: what a command has done.
 
 use super::page::{Page, join, words};
 use crate::{
-    command::{GraceKey, ModeChange, PlanId, RoomName, UserName},
+    command::{GraceKey, ModeChange, PlanId},
     ids::{RoomId, UserId},
     judge::policy::{Grace, Neighbour},
     mode::Mode,
@@ -16,12 +14,12 @@ use crate::{
     time::Timestamp,
 };
 
-fn one(text: &str) -> Message {
+pub(super) fn one(text: &str) -> Message {
     sentences(&[text])
 }
 
 /// Parts in one paragraph.
-fn paragraph(parts: &[&Message]) -> Message {
+pub(super) fn paragraph(parts: &[&Message]) -> Message {
     Page::default().paragraph(&join(parts)).done()
 }
 
@@ -32,159 +30,9 @@ pub fn version(version: &str, commit: Option<&str>, config_file: Option<&str>, s
     one(&format!("rtc-janitor {version}{commit}; config file: {file}; store: {}", harmless(store)))
 }
 
-/// Somebody without authority asked for something.
-pub fn no_say(has: Option<i64>, needs: i64) -> Message {
-    one(&match has {
-        Some(has) => format!(
-            "I take commands here from power level {needs} up, and yours is {has}. Somebody with more can raise \
-             it in the room's settings."
-        ),
-        None => "I take commands only from the users in admin_room.admins in my config file.".to_owned(),
-    })
-}
-
-/// The sender is not in the room.
-pub fn not_here() -> Message {
-    one("I take commands only from members of this room.")
-}
-
-/// Something that may have been meant as a command.
-pub fn begins_with(prefix: &str) -> Message {
-    one(&format!("If that was a command: they begin with `{prefix}`, as in `{prefix} status`."))
-}
-
-/// A command came in too late.
-pub fn too_old(age: Duration) -> Message {
-    one(&format!(
-        "That reached me {} late, and things may have changed. Say it again if it still holds. If that does not \
-         help, my clock and the homeserver's differ.",
-        say::span(age)
-    ))
-}
-
-/// While it was looked at who gives a command, a later one made the janitor do less.
-pub fn overtaken() -> Message {
-    one("Not done: while I checked who you are, somebody told me to do less. Say it again if it still holds.")
-}
-
-/// The sender's identity has changed since it was verified.
-pub fn identity_violated(user: &UserId) -> Message {
-    let user = message::user(user);
-    let text = words(
-        " was verified and now has another identity, so I take no commands from it. Verify again, or withdraw the \
-         old verification.",
-    );
-    paragraph(&[&user, &text])
-}
-
-/// Nobody can tell who sent a command.
-pub fn unattributable() -> Message {
-    one(
-        "I cannot tell which device that came from, so I do not act on it. Send it again from a client that is signed in \
-         to your account.",
-    )
-}
-
-/// A command in the clear where everything is encrypted.
-pub fn in_the_clear() -> Message {
-    one(
-        "This room is encrypted, and that command was not; anybody on the way could have written it. Send it from a \
-         client that encrypts.",
-    )
-}
-
-/// A message that cannot be decrypted.
-pub fn undecryptable(user: &UserId) -> Message {
-    let text = words(
-        " I could not decrypt: I never got its key. If it was a command, say it again; if that does not help, leave \
-         the room and come back, so that your client sees my device.",
-    );
-    paragraph(&[&words("A message of "), &message::user(user), &text])
-}
-
-/// A command that the last run did not finish.
-pub fn interrupted(prefix: &str) -> Message {
-    one(&format!(
-        "I was restarted in the middle of that and do not know how far it got. Look with `{prefix} status` or \
-         `{prefix} config`, and say it again if it still holds."
-    ))
-}
-
-/// It is being worked on.
-pub fn working() -> Message {
-    one("⏳ Working on it …")
-}
-
-/// What was asked for cannot be told yet.
-pub fn has_not_seen_all() -> Message {
-    one("⏳ I have not read all rooms since my start, and cannot do that before. Ask again in a minute.")
-}
-
 /// A plan was approved, and says itself what comes of it.
 pub fn under_way() -> Message {
     one("👍 Started. The plan's own message shows how far it is.")
-}
-
-/// Something failed that is not the asker's fault.
-pub fn failed(why: &str) -> Message {
-    one(&format!(
-        "That did not work: {}. Try again; my log has the details.",
-        message::harmless_sentence(why)
-    ))
-}
-
-/// A room that is not known by that name.
-pub fn no_such_room(name: &RoomName, similar: &[(RoomId, Option<String>)], prefix: &str) -> Message {
-    let named = harmless(&name.to_string());
-    let first = match name {
-        RoomName::Id(_) | RoomName::Alias(_) => {
-            format!("I am not in {named}. Invite me there, or say `{prefix} join {named}`.")
-        }
-        RoomName::Name(_) if similar.is_empty() => {
-            format!("I am in no room called “{named}”. `{prefix} rooms` lists where I am.")
-        }
-        RoomName::Name(_) => {
-            if let [(id, name)] = similar {
-                let room = message::room(id, name.as_deref());
-                let before = format!("I am in no room called “{named}”. Did you mean ");
-                return paragraph(&[&words(&before), &room, &words("?")]);
-            }
-            format!("I am in no room called “{named}”. Did you mean one of these?")
-        }
-    };
-    list(&first, similar)
-}
-
-/// A user who is in no call that is known, by that name.
-pub fn no_such_user(name: &UserName) -> Message {
-    one(&format!("Nobody called {} has an open membership there.", harmless(&name.to_string())))
-}
-
-/// A name that several users have.
-pub fn several_users(name: &UserName, users: &[UserId]) -> Message {
-    let users: Vec<_> = users.iter().map(message::user).collect();
-    let mut page = Page::default();
-    page.say(&format!("“{}” fits several users; name one in full:", harmless(&name.to_string())));
-    page.list(&Message::default(), &users, "");
-    page.done()
-}
-
-/// A name that several rooms have.
-pub fn several_rooms(name: &RoomName, rooms: &[(RoomId, Option<String>)]) -> Message {
-    list(&format!("Several rooms go by “{}”; name one by its id:", harmless(&name.to_string())), rooms)
-}
-
-fn list(first: &str, rooms: &[(RoomId, Option<String>)]) -> Message {
-    let rooms: Vec<_> = rooms.iter().map(|(id, name)| message::room_and_id(id, name.as_deref())).collect();
-    let mut page = Page::default();
-    page.say(first);
-    page.list(&Message::default(), &rooms, "");
-    page.done()
-}
-
-/// An alias that leads nowhere.
-pub fn no_such_alias(alias: &str) -> Message {
-    one(&format!("The homeserver knows no room {}.", harmless(alias)))
 }
 
 /// `mode`: what holds now. A plan under way asks for no mode: `plans_go_on`.
@@ -361,14 +209,6 @@ pub fn left(room: &Message, prefix: &str) -> Message {
              somebody has to invite me."
         )),
     ])
-}
-
-/// `clear` of a room's name and something that is no full user id.
-pub fn clear_needs_full_id(user: &str) -> Message {
-    one(&format!(
-        "To clear the memberships of one user, give the full id in place of “{}”, such as @name:example.org.",
-        harmless(user)
-    ))
 }
 
 /// `leave` asks before it acts.
