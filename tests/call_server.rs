@@ -204,23 +204,7 @@ impl Scene<'_> {
 
     /// What the bot answers to a command.
     async fn ask(&self, command: &str) -> Result<String> {
-        let Self { synapse, setup, .. } = self;
-        let command =
-            synapse.send_text(&setup.admin, &setup.admin_room, &format!("!janitor {command}")).await?;
-        wait_until("the bot to answer", LIMIT, async || {
-            // One that takes long is told of first, and edited when it is there.
-            let mut about = vec![command.clone()];
-            let mut answer = None;
-            for message in setup.said().await? {
-                let content = message.content.to_string();
-                if about.iter().any(|event| content.contains(event)) {
-                    about.push(message.event_id);
-                    answer = Some(message.body).filter(|body| !body.contains("Working on it"));
-                }
-            }
-            anyhow::Ok(answer)
-        })
-        .await
+        self.setup.ask(command, LIMIT).await
     }
 }
 

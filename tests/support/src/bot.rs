@@ -1,6 +1,7 @@
 //! The real program, run beside the server as an admin would run it.
 
 use std::{
+    ops::Deref,
     path::{Path, PathBuf},
     process::Output,
     time::Duration,
@@ -10,8 +11,8 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use crate::{
-    Bot, CALL_MEMBER, Device, FaultProxy, Message, RoomOptions, Synapse, User, call_key, program::Program,
-    wait_until,
+    Bot, CALL_MEMBER, Device, FaultProxy, Homeserver, Message, RoomOptions, Synapse, User, call_key,
+    program::Program, wait_until,
 };
 
 /// How long the bot has for what it does within a second or two on an idle machine.
@@ -19,9 +20,9 @@ pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A bot's account, admin room, settings and store; the program can be started on them again and again.
 #[derive(Debug)]
-pub struct BotSetup<'a> {
+pub struct BotSetup<'a, S = Synapse> {
     /// The server.
-    pub synapse: &'a Synapse,
+    pub synapse: &'a S,
     /// The bot's account.
     pub account: User,
     /// The person who made the admin room and reads there.
@@ -31,14 +32,14 @@ pub struct BotSetup<'a> {
     program: Program,
 }
 
-impl<'a> BotSetup<'a> {
+impl<'a, S: Deref<Target = Homeserver>> BotSetup<'a, S> {
     /// An account and an admin room for the program at `program`, with short graces, in mode `clean`.
-    pub async fn new(synapse: &'a Synapse, program: &str) -> Result<Self> {
+    pub async fn new(synapse: &'a S, program: &str) -> Result<Self> {
         Self::with_admin_room(synapse, program, RoomOptions::new().name("Janitor")).await
     }
 
     /// The same with an admin room of one's own making; the bot is invited to it.
-    pub async fn with_admin_room(synapse: &'a Synapse, program: &str, room: RoomOptions) -> Result<Self> {
+    pub async fn with_admin_room(synapse: &'a S, program: &str, room: RoomOptions) -> Result<Self> {
         let account = synapse.register("janitor").await?;
         let admin = synapse.sign_in_new("admin").await?;
         let admin_room = synapse.create_room(&admin, room.invite(&account.user_id)).await?;
@@ -130,6 +131,26 @@ impl<'a> BotSetup<'a> {
             Ok::<_, anyhow::Error>(
                 self.said().await?.into_iter().find(|message| message.body.contains(words)),
             )
+        })
+        .await
+    }
+
+    /// Gives a command in the admin room and waits for its answer, in its last form.
+    pub async fn ask(&self, command: &str, limit: Duration) -> Result<String> {
+        let said = format!("!janitor {command}");
+        let command = self.synapse.send_text(&self.admin, &self.admin_room, &said).await?;
+        wait_until(&format!("the bot to answer {said:?}"), limit, async || {
+            // One that takes long is told of first, and edited when it is there.
+            let mut about = vec![command.clone()];
+            let mut answer = None;
+            for message in self.said().await? {
+                let content = message.content.to_string();
+                if about.iter().any(|event| content.contains(event)) {
+                    about.push(message.event_id);
+                    answer = Some(message.body).filter(|body| !body.contains("Working on it"));
+                }
+            }
+            anyhow::Ok(answer)
         })
         .await
     }

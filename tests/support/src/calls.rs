@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
+    homeserver::Homeserver,
     http::text,
     membership::{CALL_MEMBER, DEFAULT_EXPIRES, Membership, call_key},
     server::Synapse,
@@ -25,40 +26,12 @@ pub struct DelayedLeave {
     pub delay_id: String,
 }
 
-impl Synapse {
+impl Homeserver {
     /// Joins the room's call the way Element Call does, and answers the event id. The key is [`call_key`]'s.
     pub async fn join_call(&self, device: &Device, room: &str) -> Result<String> {
         let membership = Membership::of(device);
         let content = membership.content(room);
         self.put_state(device, room, CALL_MEMBER, &membership.state_key(), content).await
-    }
-
-    /// Writes any membership as its user, with the time it asks for, and answers the event id.
-    ///
-    /// This goes through the appservice, so the user needs no device; it must be in the room and have the power.
-    ///
-    /// # Errors
-    /// Also if the key already holds just this content of this user: Synapse then answers the old event and writes none,
-    /// so a membership cannot be aged after the fact. Write another key or content, or leave first.
-    pub async fn write_membership(&self, room: &str, membership: Membership) -> Result<String> {
-        let key = membership.state_key();
-        let before = self.call_member(room, &key).await?;
-        let path = ["rooms", room, "state", CALL_MEMBER, &key];
-        let mut put = self
-            .client_request(Method::PUT, &path)
-            .token(&self.appservice().token)
-            .query("user_id", &membership.user_id)
-            .body(membership.content(room));
-        if !membership.age.is_zero() {
-            let sent = membership.sent_at().timestamp_millis();
-            put = put.query("ts", &sent.to_string());
-        }
-        let event_id = text(&put.send().await?, "event_id")?;
-        ensure!(
-            before.is_none_or(|before| before["event_id"] != event_id.as_str()),
-            "{key} already holds just this content, so nothing was written"
-        );
-        Ok(event_id)
     }
 
     /// Sends the membership again as clients do every hour: `created_ts` is the first event's time, and `expires` grows by
@@ -125,6 +98,36 @@ impl Synapse {
         let path = [&DELAYED_EVENTS[..], &[&leave.delay_id, action]].concat();
         let manage = self.request(Method::POST, &path).body(json!({}));
         manage.send().await.map(drop)
+    }
+}
+
+impl Synapse {
+    /// Writes any membership as its user, with the time it asks for, and answers the event id.
+    ///
+    /// This goes through the appservice, so the user needs no device; it must be in the room and have the power.
+    ///
+    /// # Errors
+    /// Also if the key already holds just this content of this user: Synapse then answers the old event and writes none,
+    /// so a membership cannot be aged after the fact. Write another key or content, or leave first.
+    pub async fn write_membership(&self, room: &str, membership: Membership) -> Result<String> {
+        let key = membership.state_key();
+        let before = self.call_member(room, &key).await?;
+        let path = ["rooms", room, "state", CALL_MEMBER, &key];
+        let mut put = self
+            .client_request(Method::PUT, &path)
+            .token(&self.appservice().token)
+            .query("user_id", &membership.user_id)
+            .body(membership.content(room));
+        if !membership.age.is_zero() {
+            let sent = membership.sent_at().timestamp_millis();
+            put = put.query("ts", &sent.to_string());
+        }
+        let event_id = text(&put.send().await?, "event_id")?;
+        ensure!(
+            before.is_none_or(|before| before["event_id"] != event_id.as_str()),
+            "{key} already holds just this content, so nothing was written"
+        );
+        Ok(event_id)
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use reqwest::{Method, Url};
 use serde_json::Value;
 
-use crate::server::Synapse;
+use crate::{homeserver::Homeserver, server::Synapse};
 
 /// The server said no. Tests that expect one take it out of the error with `error.downcast_ref::<Refusal>()`.
 #[derive(Debug, Clone)]
@@ -30,11 +30,11 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// A request to be sent; see [`Synapse::request`].
+/// A request to be sent; see [`Homeserver::request`].
 #[derive(Debug)]
 #[must_use = "it is not sent before `send` is called"]
 pub struct Request<'a> {
-    synapse: &'a Synapse,
+    homeserver: &'a Homeserver,
     method: Method,
     path: Vec<String>,
     query: Vec<(String, String)>,
@@ -42,11 +42,11 @@ pub struct Request<'a> {
     body: Option<Value>,
 }
 
-impl Synapse {
+impl Homeserver {
     /// Any request: the parts of the path are joined and escaped here, so `["_matrix", "client", "v3", "rooms", room]`.
     pub fn request(&self, method: Method, path: &[&str]) -> Request<'_> {
         Request {
-            synapse: self,
+            homeserver: self,
             method,
             path: path.iter().map(ToString::to_string).collect(),
             query: Vec::new(),
@@ -59,7 +59,9 @@ impl Synapse {
     pub fn client_request(&self, method: Method, path: &[&str]) -> Request<'_> {
         self.request(method, &[&["_matrix", "client", "v3"], path].concat())
     }
+}
 
+impl Synapse {
     /// A request below `/_synapse/admin`, as the server's own administrator.
     pub fn admin_request(&self, method: Method, path: &[&str]) -> Request<'_> {
         self.request(method, &[&["_synapse", "admin"], path].concat()).token(self.admin_token())
@@ -90,13 +92,13 @@ impl Request<'_> {
     /// # Errors
     /// [`Refusal`] for any status but 2xx.
     pub async fn send(self) -> Result<Value> {
-        let mut url = Url::parse(self.synapse.url())?;
+        let mut url = Url::parse(self.homeserver.url())?;
         url.path_segments_mut().ok().context("the server's URL takes a path")?.extend(&self.path);
         if !self.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&self.query);
         }
         let request = format!("{} {}", self.method, url.path());
-        let mut sending = self.synapse.http().request(self.method, url);
+        let mut sending = self.homeserver.http().request(self.method, url);
         if let Some(token) = &self.token {
             sending = sending.bearer_auth(token);
         }

@@ -3,7 +3,8 @@
 //! [`Synapse`] installs a pinned Matrix homeserver on first use and runs it on loopback; its methods are what people and
 //! their clients do there: register, log in, make rooms, join calls, crash. [`FaultProxy`] stands between the server and
 //! the bot and counts, holds, answers or changes requests. [`LiveKit`] is a real SFU, where `tests/livekit/build` has built
-//! one, with [`Participant`]s and [`RealClient`]s in its rooms. [`wait_until`] is the only way to wait.
+//! one, with [`Participant`]s and [`RealClient`]s in its rooms. [`Dendrite`] is a second make of homeserver, where
+//! `tests/dendrite/build` has built one. [`wait_until`] is the only way to wait.
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
@@ -24,7 +25,9 @@ mod bot;
 mod calls;
 mod clock;
 mod config;
+mod dendrite;
 mod fake_homeserver;
+mod homeserver;
 mod http;
 mod install;
 mod livekit;
@@ -50,7 +53,9 @@ mod watchdog;
 
 pub use bot::{BotSetup, PATIENCE};
 pub use calls::{DelayedLeave, leave_content};
+pub use dendrite::Dendrite;
 pub use fake_homeserver::{Arrival, Caller, FakeHomeserver, Place, Population, Post, Said};
+pub use homeserver::Homeserver;
 pub use http::{Refusal, Request};
 pub use livekit::{
     AuthorisationService, LiveKit, LiveKitOptions, Participant, RealClient, Recipe, Webhook, WebhookSink,

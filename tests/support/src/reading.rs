@@ -1,4 +1,5 @@
-//! What the server holds, read with an administrator's eyes: no test user needs to be in a room to look into it.
+//! What the server holds. On a Synapse it is read with an administrator's eyes: no test user needs to be in a room to
+//! look into it. Elsewhere whoever made the room looks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +9,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    http::{Refusal, text},
+    homeserver::Homeserver,
+    http::{Refusal, Request, text},
     membership::CALL_MEMBER,
     server::Synapse,
     users::Device,
@@ -45,11 +47,12 @@ pub fn is_open_content(content: &Value) -> bool {
     content.keys().any(|key| key != "leave_reason")
 }
 
-impl Synapse {
+impl Homeserver {
     /// The whole state of a room: full events.
     pub async fn state(&self, room: &str) -> Result<Vec<Value>> {
-        let mut answer = self.admin_request(Method::GET, &["v1", "rooms", room, "state"]).send().await?;
-        serde_json::from_value(answer["state"].take()).context("the state of a room is a list")
+        let answer = self.look(room, "state").send().await?;
+        let state = answer.get("state").unwrap_or(&answer);
+        serde_json::from_value(state.clone()).context("the state of a room is a list")
     }
 
     /// One full state event, whoever may read it.
@@ -104,21 +107,24 @@ impl Synapse {
 
     /// Every event of a room, oldest first, state changes and redactions included.
     pub async fn timeline(&self, room: &str) -> Result<Vec<Value>> {
+        // Forwards, Dendrite wants to be told where to begin.
+        let direction = if self.maker_of(room).is_some() { "b" } else { "f" };
         let mut events = Vec::new();
         let mut from: Option<String> = None;
         loop {
-            let mut page = self
-                .admin_request(Method::GET, &["v1", "rooms", room, "messages"])
-                .query("dir", "f")
-                .query("limit", "100");
+            let mut page = self.look(room, "messages").query("dir", direction).query("limit", "100");
             if let Some(from) = &from {
                 page = page.query("from", from);
             }
             let mut answer = page.send().await?;
             let chunk: Vec<Value> = serde_json::from_value(answer["chunk"].take())?;
-            let next = answer["end"].as_str().map(ToOwned::to_owned);
+            // Dendrite says by an empty one that there is no more.
+            let next = answer["end"].as_str().filter(|end| !end.is_empty()).map(ToOwned::to_owned);
             if chunk.is_empty() || next.is_none() {
                 events.extend(chunk);
+                if direction == "b" {
+                    events.reverse();
+                }
                 return Ok(events);
             }
             events.extend(chunk);
@@ -147,7 +153,7 @@ impl Synapse {
     pub async fn keys_query(&self, user_id: &str) -> Result<BTreeSet<String>> {
         let answer = self
             .client_request(Method::POST, &["keys", "query"])
-            .token(self.admin_token())
+            .token(self.own_token())
             .body(json!({"device_keys": {user_id: []}}))
             .send()
             .await?;
@@ -155,6 +161,18 @@ impl Synapse {
         Ok(devices.map(|devices| devices.keys().cloned().collect()).unwrap_or_default())
     }
 
+    /// Asks for the `state` or the `messages` of a room.
+    fn look(&self, room: &str, what: &str) -> Request<'_> {
+        match self.maker_of(room) {
+            Some(token) => self.client_request(Method::GET, &["rooms", room, what]).token(&token),
+            None => self
+                .request(Method::GET, &["_synapse", "admin", "v1", "rooms", room, what])
+                .token(self.own_token()),
+        }
+    }
+}
+
+impl Synapse {
     /// The ids of all devices of a user, with keys or without.
     pub async fn devices(&self, user_id: &str) -> Result<BTreeSet<String>> {
         let answer = self.admin_request(Method::GET, &["v2", "users", user_id, "devices"]).send().await?;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     clock,
+    homeserver::Homeserver,
     http::{Request, text},
     membership::CALL_MEMBER,
     names::unique,
@@ -149,11 +150,13 @@ impl RoomOptions {
     }
 }
 
-impl Synapse {
+impl Homeserver {
     /// Makes a room and answers its id.
     pub async fn create_room(&self, device: &Device, options: RoomOptions) -> Result<String> {
         let create = self.as_device(device, Method::POST, &["createRoom"]);
-        text(&create.body(options.body()).send().await?, "room_id")
+        let room = text(&create.body(options.body()).send().await?, "room_id")?;
+        self.was_made(&room, &device.access_token);
+        Ok(room)
     }
 
     /// Joins by room id or alias.
@@ -218,32 +221,15 @@ impl Synapse {
     pub async fn upgrade(&self, device: &Device, room: &str, version: &str) -> Result<String> {
         let upgrade = self.as_device(device, Method::POST, &["rooms", room, "upgrade"]);
         let answer = upgrade.body(json!({"new_version": version})).send().await?;
-        text(&answer, "replacement_room")
+        let successor = text(&answer, "replacement_room")?;
+        self.was_made(&successor, &device.access_token);
+        Ok(successor)
     }
 
     /// Sends a plain text message and answers its event id.
     pub async fn send_text(&self, device: &Device, room: &str, body: &str) -> Result<String> {
         let content = json!({"msgtype": "m.text", "body": body});
         self.send_event(device, room, "m.room.message", content).await
-    }
-
-    /// Sends a plain text message that was on its way for `age`, as one from a server that was cut off
-    /// is; answers its event id. The user must be in the room.
-    pub async fn send_late_text(
-        &self,
-        user_id: &str,
-        room: &str,
-        body: &str,
-        age: Duration,
-    ) -> Result<String> {
-        let at = clock::now() - age;
-        let request = self
-            .client_request(Method::PUT, &["rooms", room, "send", "m.room.message", &unique("txn")])
-            .token(&self.appservice().token)
-            .query("user_id", user_id)
-            .query("ts", &at.timestamp_millis().to_string())
-            .body(json!({"msgtype": "m.text", "body": body}));
-        text(&request.send().await?, "event_id")
     }
 
     /// Sends `count` plain text messages, to fill a timeline.
@@ -296,5 +282,26 @@ impl Synapse {
     async fn act(&self, device: &Device, path: &[&str], body: Value) -> Result<()> {
         let request = self.as_device(device, Method::POST, path).body(body);
         request.send().await.map(drop)
+    }
+}
+
+impl Synapse {
+    /// Sends a plain text message that was on its way for `age`, as one from a server that was cut off
+    /// is; answers its event id. The user must be in the room.
+    pub async fn send_late_text(
+        &self,
+        user_id: &str,
+        room: &str,
+        body: &str,
+        age: Duration,
+    ) -> Result<String> {
+        let at = clock::now() - age;
+        let request = self
+            .client_request(Method::PUT, &["rooms", room, "send", "m.room.message", &unique("txn")])
+            .token(&self.appservice().token)
+            .query("user_id", user_id)
+            .query("ts", &at.timestamp_millis().to_string())
+            .body(json!({"msgtype": "m.text", "body": body}));
+        text(&request.send().await?, "event_id")
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     ffi::OsStr,
     fs::{self, File},
+    ops::Deref,
     path::{Path, PathBuf},
     process::Command,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -16,6 +17,7 @@ use tokio::sync::OnceCell;
 use crate::{
     clock,
     config::{self, Ports},
+    homeserver::{Eyes, Homeserver},
     install::{self, Installed},
     options::{Appservice, Database, SynapseOptions},
     ports,
@@ -30,19 +32,23 @@ const START_LIMIT: Duration = Duration::from_secs(90);
 /// A running homeserver with a database of its own. Dropping it ends it and removes its data.
 #[derive(Debug)]
 pub struct Synapse {
-    url: String,
+    homeserver: Homeserver,
     port: u16,
     options: SynapseOptions,
     appservice: Appservice,
     data: PathBuf,
     installed: Installed,
-    /// Keeps no connection open, because a connection belongs to the runtime of the test that opened it.
-    http: reqwest::Client,
-    /// Set once the server has answered for the first time.
-    admin_token: String,
     running: Mutex<Option<Watchdog>>,
     /// Its own database server, unless it keeps a file. It stays up while Synapse is down.
     postgres: Option<Postgres>,
+}
+
+impl Deref for Synapse {
+    type Target = Homeserver;
+
+    fn deref(&self) -> &Homeserver {
+        &self.homeserver
+    }
 }
 
 impl Synapse {
@@ -84,19 +90,18 @@ impl Synapse {
         let ports = Ports { client: port, federation };
         config::write_files(&options, &appservice, ports, postgres.as_ref(), &data)?;
         let mut synapse = Self {
-            url: format!("http://127.0.0.1:{port}"),
+            homeserver: Homeserver::at(format!("http://127.0.0.1:{port}"))?,
             port,
             options,
             appservice,
             data,
             installed,
-            http: reqwest::Client::builder().pool_max_idle_per_host(0).no_proxy().build()?,
-            admin_token: String::new(),
             running: Mutex::new(None),
             postgres,
         };
         synapse.start_again().await?;
-        synapse.admin_token = users::register_server_admin(&synapse).await?;
+        let admin = users::register_server_admin(&synapse).await?;
+        synapse.homeserver.look_with(Eyes::Admin(admin));
         Ok(synapse)
     }
 
@@ -145,11 +150,6 @@ impl Synapse {
         self.start_again().await
     }
 
-    /// Where it listens, such as `http://127.0.0.1:41234`, without a slash at the end.
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
     /// The port it listens on.
     pub fn port(&self) -> u16 {
         self.port
@@ -172,7 +172,7 @@ impl Synapse {
 
     /// The access token of a server administrator that belongs to no test.
     pub fn admin_token(&self) -> &str {
-        &self.admin_token
+        self.own_token()
     }
 
     /// Where it keeps its database and its log.
@@ -195,17 +195,6 @@ impl Synapse {
     /// The Python that Synapse runs on, and how it names its database.
     pub(crate) fn database_access(&self) -> Result<(Command, Value)> {
         Ok((self.installed.python(), config::read(&self.data)?["database"].take()))
-    }
-
-    /// An HTTP client that keeps nothing open.
-    pub(crate) fn http(&self) -> &reqwest::Client {
-        &self.http
-    }
-
-    async fn is_up(&self) -> bool {
-        let versions = format!("{}/_matrix/client/versions", self.url);
-        let answer = self.http.get(versions).send().await;
-        answer.is_ok_and(|answer| answer.status().is_success())
     }
 
     async fn end(&self, word: &str) -> Result<()> {

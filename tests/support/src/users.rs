@@ -11,9 +11,9 @@ use sha1::Sha1;
 
 use crate::{
     config::REGISTRATION_SECRET,
+    homeserver::Homeserver,
     http::text,
     names::{random_key, unique},
-    server::Synapse,
     wait::wait_until,
 };
 
@@ -34,7 +34,7 @@ impl User {
     }
 }
 
-/// A logged-in device. It has no encryption keys until [`Synapse::upload_keys`].
+/// A logged-in device. It has no encryption keys until [`Homeserver::upload_keys`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
     /// Whose it is.
@@ -45,7 +45,7 @@ pub struct Device {
     pub access_token: String,
 }
 
-impl Synapse {
+impl Homeserver {
     /// A new user without any device, called `stem` with a unique ending.
     pub async fn register(&self, stem: &str) -> Result<User> {
         self.register_exactly(&unique(stem), false).await
@@ -167,7 +167,7 @@ impl Synapse {
 }
 
 /// The administrator that reads the server on behalf of the tests.
-pub(crate) async fn register_server_admin(synapse: &Synapse) -> Result<String> {
-    let admin = synapse.register_exactly("server-admin", true).await?;
-    Ok(synapse.login(&admin).await?.access_token)
+pub(crate) async fn register_server_admin(homeserver: &Homeserver) -> Result<String> {
+    let admin = homeserver.register_exactly("server-admin", true).await?;
+    Ok(homeserver.login(&admin).await?.access_token)
 }
