@@ -155,6 +155,7 @@ async fn it_goes_on_when_the_server_was_killed_and_is_back() -> Result<()> {
     let live = scene.member("live").await?;
     scene.bot.knows(&live).await?;
     let before = scene.fading("before").await?;
+    scene.bot.knows(&before).await?;
 
     dendrite.kill().await?;
     scene.bot.logs(&["the homeserver does not answer"]).await?;

@@ -144,7 +144,7 @@ fn config(data: &Path) -> Value {
             "server_name": "dendrite.test",
             "private_key": path("matrix_key.pem"),
             "disable_federation": true,
-            "jetstream": {"storage_path": path("jetstream"), "in_memory": true},
+            "jetstream": {"storage_path": path("jetstream"), "in_memory": false},
             "report_stats": {"enabled": false},
             "presence": {"enable_inbound": false, "enable_outbound": false},
             "trusted_third_party_id_servers": [],
