@@ -14,6 +14,7 @@
 //! | `joins`, `reads`, `background`, `pace` | what is wanted of the homeserver, what is under way, how fast |
 //! | `lookups` | commands that wait for a fresh view |
 //! | `left_behind` | who is gone from the SFU and not from the room |
+//! | `server` | what the homeserver can and cannot do |
 //! | `presence` | whether somebody can be told |
 //! | `overrides` | what was set by command |
 //!
@@ -64,6 +65,7 @@ pub(crate) mod queries;
 mod reads;
 mod requests;
 mod run;
+mod server;
 pub mod settings;
 mod start;
 mod sweep;
@@ -105,6 +107,7 @@ use overrides::Overrides;
 use plans::Plans;
 use presence::Presence;
 use reads::Reads;
+use server::Server;
 use sweep::{Aftermath, Gate, Sweep, Writes};
 use voice::Voice;
 
@@ -138,6 +141,7 @@ pub struct Janitor {
     journal: Journal,
     memory: Memory,
     evidence: Evidence,
+    server: Server,
     sweep: Sweep,
     aftermath: Aftermath,
     writes: Writes,

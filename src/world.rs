@@ -14,6 +14,7 @@ use rtc_janitor_core::{
     time::Timestamp,
 };
 
+pub mod abilities;
 pub(crate) mod backoff;
 pub mod chat;
 pub mod chat_events;
@@ -29,6 +30,7 @@ pub mod store;
 pub mod synapse_admin;
 pub mod sync;
 
+pub use abilities::ServerAbilities;
 pub use chat_events::{EventBatch, Post, RoomEvent, RoomEventKind, Standing, Trust};
 pub use error::NeighbourError;
 pub use room_view::RoomView;

@@ -113,7 +113,8 @@ async fn dead_calls_are_cleared_and_told_and_a_living_one_is_left_alone() -> Res
 async fn what_may_not_be_cleared_is_told_as_blocked() -> Result<()> {
     let Some(dendrite) = shared().await? else { return Ok(()) };
     let scene = Scene::set(dendrite).await?;
-    let levels = json!({"users": {&scene.host.user_id: 100}, "users_default": 0, "events": {CALL_MEMBER: 50}});
+    let levels =
+        json!({"users": {&scene.host.user_id: 100}, "users_default": 0, "events": {CALL_MEMBER: 50}});
     let options = RoomOptions::new().power_levels(levels);
     let strict = scene.setup.watched_room(&scene.host, options).await?;
 

@@ -23,7 +23,9 @@ use super::{
     memory::{OpenEvent, Told, is_empty},
     reads::{Read, Urgency},
 };
-use crate::world::{Invite, LeftRoom, RoomUpdate, RoomView, SyncBatch, journal::JournalError};
+use crate::world::{
+    Invite, LeftRoom, RoomUpdate, RoomView, ServerAbilities, SyncBatch, journal::JournalError,
+};
 
 /// The event that makes a room.
 const CREATE: &str = "m.room.create";
@@ -42,12 +44,13 @@ pub(super) struct Ingest {
     left: Vec<LeftRoom>,
     invited: Vec<Invite>,
     next_batch: String,
+    abilities: Option<ServerAbilities>,
 }
 
 impl Ingest {
     /// `live` is false for what had happened before the janitor looked: nobody knows then when it arrived.
     pub(super) fn new(batch: SyncBatch, live: bool, now: Timestamp) -> Self {
-        let SyncBatch { full, is_current, joined, invited, left, next_batch } = batch;
+        let SyncBatch { full, is_current, joined, invited, left, next_batch, abilities } = batch;
         Self {
             named: if full { joined.ids().cloned().collect() } else { BTreeSet::new() },
             joined: joined.into_iter(),
@@ -57,6 +60,7 @@ impl Ingest {
             left,
             invited,
             next_batch,
+            abilities,
         }
     }
 }
@@ -95,6 +99,9 @@ impl Janitor {
         for invite in ingest.invited.drain(..) {
             self.consider(invite, now);
         }
+        if let Some(abilities) = ingest.abilities.take() {
+            self.server.says(abilities);
+        }
         self.journal.set_since(&ingest.next_batch)
     }
 
@@ -120,6 +127,10 @@ impl Janitor {
                 self.close_key(&room, &key)?;
             }
         }
+        let is_in_order = !ingest.is_full && !limited && !is_new;
+        if !is_in_order {
+            self.lose_track(&room)?;
+        }
         // Power rests on how the room was made, which need not come first.
         for event in events.iter().filter(|event| event.event_type == CREATE) {
             self.take_in_info(&room, event, ingest.is_current, seen.live)?;
@@ -131,7 +142,12 @@ impl Janitor {
                 CALL_MEMBER if ingest.is_full && newest.get(&event.state_key) != Some(&place) => {
                     self.verify(&room, event)?;
                 }
-                CALL_MEMBER => self.take_in_membership(&room, event, seen)?,
+                CALL_MEMBER => {
+                    if is_in_order {
+                        self.pass(&room, event);
+                    }
+                    self.take_in_membership(&room, event, seen)?;
+                }
                 "m.room.member" => self.take_in_member(&room, event),
                 _ => self.take_in_info(&room, event, ingest.is_current, seen.live)?,
             }

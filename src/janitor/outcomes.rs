@@ -4,8 +4,9 @@ use rtc_janitor_core::{
     finding::Row,
     ids::{EventId, RoomId, UserId},
     judge::evidence::{ListKind, RoomMember},
+    plan::PlannedWrite,
     render::{message::harmless, report},
-    rtc::membership::FirstSeen,
+    rtc::{membership::FirstSeen, state_event::StateEvent},
     time::Timestamp,
 };
 
@@ -254,10 +255,11 @@ impl Janitor {
                 self.note_leave(room, key, &me)?;
                 self.ports.metrics.cleared(write.reason(), write.route().as_str());
                 self.end_event(room, key, event, now)?;
+                let has_come = self.aftermath.await_event(room, key, &written);
                 self.notice_quick_return(room, key)?;
                 self.plans.dealt_with(&trigger, event, PlanOutcome::Cleared);
-                if let Some(early) = self.aftermath.await_event(&written) {
-                    self.verify(room, &early)?;
+                if has_come {
+                    self.verify_early(room, &written)?;
                 }
             }
             Attempt::Written(Written::Nothing) => {
@@ -270,26 +272,11 @@ impl Janitor {
                 self.voice.has_more_to_say(finding.is_some());
                 self.sweep.is_dealt_with(event, FindingKind::WouldClear);
             }
-            Attempt::Replaced(current) => {
-                tracing::info!("changed since it was judged: left alone");
-                self.journal.finish(id, &WriteOutcome::Changed, None, now)?;
-                let is_gone = current.as_ref().is_none_or(is_empty);
-                self.plans.dealt_with(
-                    &trigger,
-                    event,
-                    if is_gone { PlanOutcome::Gone } else { PlanOutcome::Changed },
-                );
-                if let Some(empty) = current.as_ref().filter(|current| is_empty(current)) {
-                    self.note_leave(room, key, &empty.sender)?;
-                }
-                // Sync may be late with it, or never say so, and may be wrong about the rest of the room.
-                self.end_event(room, key, event, now)?;
-                if let Some(current) = current.filter(|_| self.memory.get(room, key).is_none()) {
-                    self.take_in_membership(room, &current, FirstSeen { at: now, live: true })?;
-                }
-                self.memory.doubt(room);
-                self.want_view(room);
+            Attempt::AnothersEvent(current) => {
+                self.server.answers_with_others();
+                self.changed_by_others(id, &write, &trigger, Some(current))?;
             }
+            Attempt::Replaced(current) => self.changed_by_others(id, &write, &trigger, current)?,
             Attempt::OwnerIsBack => {
                 tracing::info!("its owner is back in the room: left alone");
                 self.journal.finish(id, &WriteOutcome::Changed, None, now)?;
@@ -310,11 +297,38 @@ impl Janitor {
         Ok(())
     }
 
+    /// The key holds something else than what was judged, so nothing was written.
+    fn changed_by_others(
+        &mut self,
+        id: i64,
+        write: &PlannedWrite,
+        trigger: &Trigger,
+        current: Option<StateEvent>,
+    ) -> Result<(), JournalError> {
+        let now = self.now();
+        let (room, key, event) = (write.room(), write.key(), write.event());
+        tracing::info!("changed since it was judged: left alone");
+        self.journal.finish(id, &WriteOutcome::Changed, None, now)?;
+        let is_gone = current.as_ref().is_none_or(is_empty);
+        self.plans.dealt_with(trigger, event, if is_gone { PlanOutcome::Gone } else { PlanOutcome::Changed });
+        if let Some(empty) = current.as_ref().filter(|current| is_empty(current)) {
+            self.note_leave(room, key, &empty.sender)?;
+        }
+        // Sync may be late with it, or never say so, and may be wrong about the rest of the room.
+        self.end_event(room, key, event, now)?;
+        if let Some(current) = current.filter(|_| self.memory.get(room, key).is_none()) {
+            self.take_in_membership(room, &current, FirstSeen { at: now, live: true })?;
+        }
+        self.memory.doubt(room);
+        self.want_view(room);
+        Ok(())
+    }
+
     /// A write failed, or (`was_sent` is false) was not reached.
     fn not_written(
         &mut self,
         id: i64,
-        write: &rtc_janitor_core::plan::PlannedWrite,
+        write: &PlannedWrite,
         trigger: &Trigger,
         error: &NeighbourError,
         was_sent: bool,

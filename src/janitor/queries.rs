@@ -108,6 +108,7 @@ impl Janitor {
             own_lists: self.own_lists_health(),
             times_limited: self.ports.metrics.times_limited(),
             lifts_limit: self.sight().has_survey.then(|| self.lifts_limit()),
+            server: self.server.for_people(),
             leave_lags: self.leave_lags()?,
             hour: (self.in_last_hour()?, self.settings.limits.per_hour),
             quarantined: self.sweep.quarantine.count(now),

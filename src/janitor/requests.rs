@@ -208,9 +208,11 @@ impl Janitor {
             Trigger::Sweep { .. } => (Arc::new(DryRun), None),
         };
         let (rooms, write) = (Arc::clone(&self.ports.rooms), outgoing.write.clone());
+        self.aftermath.begin(write.room(), write.key());
         self.writes.begin(outgoing, id, self.now());
+        let me = self.server.is_write_read_back().then(|| self.settings.user_id.clone());
         self.background.start(async move {
-            let attempt = super::sweep::clear(&*rooms, &*port, gate.as_ref(), &write).await;
+            let attempt = super::sweep::clear(&*rooms, &*port, gate.as_ref(), &write, me.as_ref()).await;
             Outcome::Written(write.event().clone(), attempt)
         });
     }

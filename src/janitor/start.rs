@@ -16,6 +16,7 @@ use super::{
     plans::Plans,
     presence::Presence,
     reads::Reads,
+    server::Server,
     sweep::{Aftermath, Gate, Sweep, Writes},
     voice::{self, Voice},
 };
@@ -60,6 +61,7 @@ impl Janitor {
                 breakers(&journal, &settings, now)?,
                 journal.quarantine()?,
             ),
+            server: Server::default(),
             aftermath: Aftermath::new(journal.awaited()?),
             memory: Memory::new(journal.rooms()?),
             evidence: Evidence::new(journal.devices()?, own_lists, sfu),

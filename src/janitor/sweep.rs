@@ -9,6 +9,7 @@ mod candidates;
 mod clear;
 mod judged;
 mod look;
+mod passing;
 mod tally;
 mod writes;
 

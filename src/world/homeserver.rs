@@ -9,6 +9,7 @@ use std::sync::Arc;
 use matrix_sdk::{Client, reqwest::Url};
 use rtc_janitor_core::ids::{DeviceId, UserId};
 
+mod abilities;
 pub(crate) mod connect;
 pub(crate) mod credentials;
 mod devices;

@@ -8,6 +8,8 @@ use rtc_janitor_core::{
     rtc::{state_event::StateEvent, sticky::StickyEvent},
 };
 
+use super::ServerAbilities;
+
 /// What one answer says, reduced to what the janitor watches.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SyncBatch {
@@ -24,6 +26,8 @@ pub struct SyncBatch {
     pub left: Vec<LeftRoom>,
     /// Where the next request goes on.
     pub next_batch: String,
+    /// What the server can do; comes with a view of everything.
+    pub abilities: Option<ServerAbilities>,
 }
 
 /// What came for one joined room.

@@ -15,6 +15,7 @@ mod page;
 mod plans;
 mod refusals;
 mod rooms;
+mod server;
 mod settings;
 mod status;
 
@@ -28,6 +29,7 @@ pub use notices::*;
 pub use plans::{Outcome, Progress, ShownPlan, held_back, unsettled};
 pub use refusals::*;
 pub use rooms::{Problem, Room, Rooms};
+pub use server::{Lack, Server};
 pub use settings::{Setting, Settings};
 pub use status::{NeighbourHealth, Status};
 

@@ -1,8 +1,9 @@
 //! Own writes seen again, writes of which nobody saw the end, and memberships that come back.
 //!
 //! There is no compare-and-set in Matrix: a write can overwrite what came in the instant before it. So
-//! each write is looked at again when its event comes by sync, where the server says what it replaced. It
-//! is known by its event id, and not by its sender: a key may be written on behalf of its owner.
+//! each write is looked at again when its event comes by sync, where the server says what it replaced, or the
+//! order of events does (`passing`). It is known by its event id, and not by its sender: a key may be written on
+//! behalf of its owner.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -22,7 +23,7 @@ use rtc_janitor_core::{
     time::Timestamp,
 };
 
-use super::MOST_SKEW;
+use super::{MOST_SKEW, passing::Passing};
 use crate::{
     janitor::{
         Janitor,
@@ -48,8 +49,11 @@ const EARLY: usize = 64;
 pub(in crate::janitor) struct Aftermath {
     /// The events of writes that were not seen again so far.
     awaited: HashSet<EventId>,
-    /// What came by sync before the answer that says whether it is ours.
-    early: BTreeMap<EventId, StateEvent>,
+    /// What came by sync before the answer that says whether it is ours, and what it replaced by the order of
+    /// events.
+    early: BTreeMap<EventId, (StateEvent, Option<EventId>)>,
+    /// What else comes by sync under keys that are being written.
+    passing: Passing,
     /// Whose memberships have come back, since the start: each is counted once.
     returned: HashSet<i64>,
 }
@@ -57,20 +61,29 @@ pub(in crate::janitor) struct Aftermath {
 impl Aftermath {
     /// `written` are the events of earlier writes that were not seen again.
     pub(in crate::janitor) fn new(written: impl IntoIterator<Item = EventId>) -> Self {
-        Self { awaited: written.into_iter().collect(), early: BTreeMap::new(), returned: HashSet::new() }
+        Self { awaited: written.into_iter().collect(), ..Self::default() }
     }
 
-    /// A write was answered. Returns its event where sync was quicker.
-    pub(in crate::janitor) fn await_event(&mut self, event: &EventId) -> Option<StateEvent> {
-        self.awaited.insert(event.clone());
-        self.early.remove(event)
+    /// A write begins under a key.
+    pub(in crate::janitor) fn begin(&mut self, room: &RoomId, key: &StateKey) {
+        self.passing.begin(room, key);
     }
 
-    fn keep(&mut self, event: &StateEvent) {
+    /// A write was answered with this event. Returns whether it has come by sync before.
+    pub(in crate::janitor) fn await_event(&mut self, room: &RoomId, key: &StateKey, event: &EventId) -> bool {
+        let has_come = self.early.contains_key(event);
+        if !has_come {
+            self.awaited.insert(event.clone());
+        }
+        self.passing.answer(room, key, event, has_come);
+        has_come
+    }
+
+    fn keep(&mut self, event: &StateEvent, replaced: Option<EventId>) {
         if self.early.len() >= EARLY {
             self.early.pop_first();
         }
-        self.early.insert(event.event_id.clone(), event.clone());
+        self.early.insert(event.event_id.clone(), (event.clone(), replaced));
     }
 }
 
@@ -86,31 +99,85 @@ impl Janitor {
                 return Ok(());
             }
             if self.writes.is_under_way(room, &event.state_key) {
-                self.aftermath.keep(event);
+                let replaced = self.aftermath.passing.own(room, &event.state_key);
+                self.aftermath.keep(event, replaced);
             }
             return self.settle_by_sync(room, event);
         }
         self.aftermath.awaited.remove(&event.event_id);
+        let replaced = self.aftermath.passing.own(room, &event.state_key);
         let Some(write) = self.journal.unverified(room, &event.event_id)? else { return Ok(()) };
-        self.verified(&write, event)
+        self.verified(&write, event, replaced)
     }
 
-    fn verified(&mut self, write: &WriteRecord, event: &StateEvent) -> Result<(), JournalError> {
-        self.journal.verified(write.id)?;
-        let is_another = event.replaces_state.as_ref().is_some_and(|replaced| *replaced != write.event);
-        // Somebody who left the call in that instant lost nothing.
-        if is_another && !event.replaces_leave {
-            tracing::warn!(room = %write.room, key = %write.key, "a write overwrote a newer membership");
-            self.ports.metrics.overwrote();
-            if let Some(reason) = write.reason {
-                self.was_alive(write, reason, |whose, _, _| report::overwrote(whose, true))?;
-            } else {
-                // A person wanted it cleared, so no reason was wrong; what was shown was another one.
-                let message = report::overwrote(&self.whose(write), false);
-                self.say(&message, Some(&subject(write)))?;
+    /// The event of a write that was answered just now has come by sync before.
+    pub(in crate::janitor) fn verify_early(
+        &mut self,
+        room: &RoomId,
+        written: &EventId,
+    ) -> Result<(), JournalError> {
+        let Some((event, replaced)) = self.aftermath.early.remove(written) else { return Ok(()) };
+        let Some(write) = self.journal.unverified(room, written)? else { return Ok(()) };
+        self.verified(&write, &event, replaced)
+    }
+
+    /// An event of a membership comes by a sync that leaves nothing out.
+    pub(in crate::janitor) fn pass(&mut self, room: &RoomId, event: &StateEvent) {
+        let key = &event.state_key;
+        let is_ours = event.sender == self.settings.user_id;
+        let is_own = self.aftermath.awaited.contains(&event.event_id);
+        // Something stood there before: it is known, or was emptied by this.
+        let is_another = |open: &OpenEvent| open.event_id != event.event_id;
+        if (is_own && is_ours) || self.memory.get(room, key).is_some_and(is_another) {
+            self.server.tells_replaced(event.replaces_state.is_some());
+        }
+        let is_under_way = self.writes.is_under_way(room, key);
+        if !is_own && !(is_under_way && is_ours) {
+            self.aftermath.passing.pass(room, key, &event.event_id, !is_empty(event), is_under_way);
+        }
+    }
+
+    /// Sync has left something out of a room. What is known by then to have been overwritten is told.
+    pub(in crate::janitor) fn lose_track(&mut self, room: &RoomId) -> Result<(), JournalError> {
+        for (written, _) in self.aftermath.passing.lose_track(room) {
+            if let Some(write) = self.journal.unverified(room, &written)? {
+                self.journal.verified(write.id)?;
+                self.overwrote(&write)?;
             }
         }
         Ok(())
+    }
+
+    /// `replaced` is what the event replaced by the order of events, where that is newer than what was judged: it
+    /// counts where the server does not tell.
+    fn verified(
+        &mut self,
+        write: &WriteRecord,
+        event: &StateEvent,
+        replaced: Option<EventId>,
+    ) -> Result<(), JournalError> {
+        self.journal.verified(write.id)?;
+        if write.route == Some(Route::OwnPower) && event.sender != self.settings.user_id {
+            // It was empty before we wrote, and the server made no event of that. Writes are read back from now on.
+            tracing::warn!(room = %write.room, key = %write.key, "the answer to a write named another's event");
+            self.server.answers_with_others();
+            return Ok(());
+        }
+        let replaced = event.replaces_state.as_ref().or(replaced.as_ref());
+        let is_another = replaced.is_some_and(|replaced| *replaced != write.event);
+        // Somebody who left the call in that instant lost nothing.
+        if is_another && !event.replaces_leave { self.overwrote(write) } else { Ok(()) }
+    }
+
+    fn overwrote(&mut self, write: &WriteRecord) -> Result<(), JournalError> {
+        tracing::warn!(room = %write.room, key = %write.key, "a write overwrote a newer membership");
+        self.ports.metrics.overwrote();
+        if let Some(reason) = write.reason {
+            return self.was_alive(write, reason, |whose, _, _| report::overwrote(whose, true));
+        }
+        // A person wanted it cleared, so no reason was wrong; what was shown was another one.
+        let message = report::overwrote(&self.whose(write), false);
+        self.say(&message, Some(&subject(write)))
     }
 
     /// A write whose answer was lost shows by sync: then this is how its outcome is known.
@@ -142,6 +209,7 @@ impl Janitor {
             write.event != open.event_id
                 // What replaced the judged event itself came before the write, which overwrote it.
                 && open.replaces.as_ref() != Some(&write.event)
+                && !self.is_before(write, open)
                 && is_same_owner(write)
         });
         // A device that writes is there, however late it does, and whatever a list says.
@@ -186,6 +254,14 @@ impl Janitor {
         self.was_alive(&write, reason, |whose, until, now| {
             report::came_back(whose, reason, until, lost_sfu, now)
         })
+    }
+
+    /// Whether an event came before the own one that emptied its key, where the server does not tell.
+    fn is_before(&self, write: &WriteRecord, open: &OpenEvent) -> bool {
+        open.replaces.is_none()
+            && write.written.as_ref().is_some_and(|written| {
+                self.aftermath.passing.is_before(&write.room, &write.key, &open.event_id, written)
+            })
     }
 
     /// A key was cleared, and by the time that was known somebody stood there again.
@@ -287,7 +363,8 @@ impl Janitor {
             self.end_event(&write.room, &write.key, &write.event, now)?;
             self.plans.cleared(&write.event, write.plan.as_ref());
             if let Some(event) = current {
-                self.verified(write, event)?;
+                let replaced = self.aftermath.passing.own(&write.room, &write.key);
+                self.verified(write, event, replaced)?;
             }
         }
         Ok(())

@@ -37,8 +37,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::Homeserver;
-use crate::world::{NeighbourError, SyncBatch, Watch};
+use super::{Homeserver, abilities};
+use crate::world::{NeighbourError, ServerAbilities, SyncBatch, Watch};
 
 /// How long an answer may be on its way once the long poll is over.
 const GRACE_FOR_AN_ANSWER: Duration = Duration::from_secs(15);
@@ -51,14 +51,14 @@ const PATIENCE_FOR_A_FULL_VIEW: Duration = Duration::from_mins(10);
 #[derive(Debug)]
 pub struct HomeserverWatch {
     homeserver: Homeserver,
-    /// What the server says that it has; `None` before it was asked.
-    offer: Option<sliding::Offer>,
+    /// What the server says that it can do; `None` before it was asked.
+    abilities: Option<ServerAbilities>,
 }
 
 impl Homeserver {
     /// The stream of changes that this connection sees.
     pub fn watch(&self) -> HomeserverWatch {
-        HomeserverWatch { homeserver: self.clone(), offer: None }
+        HomeserverWatch { homeserver: self.clone(), abilities: None }
     }
 }
 
@@ -74,30 +74,38 @@ impl Watch for HomeserverWatch {
 
 impl HomeserverWatch {
     async fn everything(&mut self) -> Result<SyncBatch, NeighbourError> {
-        let offer = match self.offer {
+        let mut known = match self.abilities.take() {
             Some(known) => known,
-            None => sliding::offer(&self.homeserver).await?,
+            None => abilities::ask(&self.homeserver).await?,
         };
-        let go_on_with = |sliding_sync| Some(sliding::Offer { sliding_sync, ..offer });
-        self.offer = Some(offer);
-        if offer.sliding_sync {
-            let next_batch = v2::token(&self.homeserver).await?;
-            match sliding::everything(&self.homeserver, offer).await {
-                Ok(Some(view)) => return Ok(SyncBatch { next_batch, ..view }),
+        let view = self.view_by(&mut known).await;
+        self.abilities = Some(known.clone());
+        Ok(SyncBatch { abilities: Some(known), ..view? })
+    }
+
+    /// A view of everything by the best that the server has; what it turns out not to have is taken back.
+    async fn view_by(&self, known: &mut ServerAbilities) -> Result<SyncBatch, NeighbourError> {
+        if known.sliding_sync {
+            let position = v2::position(&self.homeserver).await?;
+            known.takes_wildcards = Some(position.takes_wildcards());
+            match sliding::everything(&self.homeserver, known.sticky_events).await {
+                Ok(Some(view)) => return Ok(SyncBatch { next_batch: position.next_batch, ..view }),
                 Ok(None) => {
                     tracing::warn!(
                         "the server's sliding sync does not tell of all rooms: going on without it"
                     );
-                    self.offer = go_on_with(false);
+                    known.sliding_sync = false;
                 }
                 Err(NeighbourError::Refused { status, errcode, message }) => {
                     tracing::warn!("the server refuses sliding sync with {status} {errcode}: {message}");
                     // It may have been switched off; anything else is tried again with the next full view.
-                    self.offer = go_on_with(status != 404 && errcode != "M_UNRECOGNIZED");
+                    known.sliding_sync = status != 404 && errcode != "M_UNRECOGNIZED";
                 }
                 Err(other) => return Err(other),
             }
         }
-        v2::everything(&self.homeserver).await
+        let (view, takes_wildcards) = v2::everything(&self.homeserver).await?;
+        known.takes_wildcards = Some(takes_wildcards);
+        Ok(view)
     }
 }

@@ -1,6 +1,9 @@
 //! `status`: how things stand.
 
-use super::page::{Page, count, words};
+use super::{
+    Server,
+    page::{Page, count, words},
+};
 use crate::{
     guard::breaker,
     judge::policy::Neighbour,
@@ -66,6 +69,8 @@ pub struct Status<'a> {
     pub times_limited: u64,
     /// The call that lifts its limits, where an admin of the server can make it.
     pub lifts_limit: Option<String>,
+    /// What the homeserver cannot do.
+    pub server: Server,
     /// How long memberships stood in the last day after their device had gone from the SFU.
     pub leave_lags: LeaveLags,
     /// How many keys were cleared, or would have been, in the last hour, and how many may be.
@@ -154,6 +159,7 @@ impl Status<'_> {
                 self.times_limited
             ));
         }
+        lines.extend(self.server.line());
         lines.extend(say::leave_lags(&self.leave_lags));
         let verb = if self.mode == Mode::Clean { "cleared" } else { "would clear" };
         lines.push(format!("last hour: {verb} {} (limit {}; plans aside)", self.hour.0, self.hour.1));

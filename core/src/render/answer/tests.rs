@@ -78,6 +78,7 @@ fn status<'a>() -> Status<'a> {
         own_lists: NeighbourHealth::NotSetUp,
         times_limited: 0,
         lifts_limit: None,
+        server: Server::default(),
         leave_lags: [
             (Leaver::Owner, Duration::ZERO),
             (Leaver::Owner, Duration::from_secs(21)),
@@ -141,6 +142,10 @@ fn status_says_how_things_stand() {
         times_limited: 12,
         lifts_limit: Some("curl -d '{\"burst_count\":0}' 'https://hs/override_ratelimit'".into()),
         sight: Sight { has_sfu: true, has_own_lists: true, has_survey: true, ..status().sight },
+        server: Server {
+            name: Some("Dendrite 0.13.8".into()),
+            lacks: vec![Lack::SlidingSync, Lack::RoomVersion(11), Lack::Replaced],
+        },
         quarantined: 1,
         excluded: (1, 2),
         ..status()

@@ -22,11 +22,8 @@ use super::{
 };
 use crate::world::{
     JoinedRooms, NeighbourError, RoomUpdate, SyncBatch,
-    homeserver::{Homeserver, request::JsonRequest},
+    homeserver::{Homeserver, abilities::SLIDING_SYNC, request::JsonRequest},
 };
-
-/// Its name among the unstable features, and in its path.
-const FEATURE: &str = "org.matrix.simplified_msc3575";
 
 /// The server forgets what it knew of a connection when one of the same name begins anew.
 const CONNECTION: &str = "rtc-janitor";
@@ -34,30 +31,10 @@ const CONNECTION: &str = "rtc-janitor";
 /// More rooms than anybody is in.
 const LAST_ROOM: u32 = 9_999_999;
 
-/// The feature that sticky events belong to (MSC4354).
-const STICKY_FEATURE: &str = "org.matrix.msc4354";
-
-/// What the server says that it has.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Offer {
-    /// Sliding sync at all.
-    pub(super) sliding_sync: bool,
-    /// Sticky events.
-    pub(super) sticky_events: bool,
-}
-
-/// What the server says that it has.
-pub(super) async fn offer(homeserver: &Homeserver) -> Result<Offer, NeighbourError> {
-    let request = JsonRequest::get(&["_matrix", "client", "versions"]);
-    let versions: Versions = request.send(homeserver.transport()).await?.json("the server's versions")?;
-    let has = |feature| versions.unstable_features.get(feature) == Some(&Value::Bool(true));
-    Ok(Offer { sliding_sync: has(FEATURE), sticky_events: has(STICKY_FEATURE) })
-}
-
 /// Everything, with no token to go on from; `None` where the answer is not of everything after all.
 pub(super) async fn everything(
     homeserver: &Homeserver,
-    offer: Offer,
+    sticky_events: bool,
 ) -> Result<Option<SyncBatch>, NeighbourError> {
     let required_state = json!([
         [CALL_MEMBER, "*"],
@@ -70,7 +47,7 @@ pub(super) async fn everything(
         ["org.matrix.msc4143.rtc.slot", "*"],
         ["m.rtc.slot", "*"],
     ]);
-    let extensions = if offer.sticky_events { sticky::extension(None) } else { json!({}) };
+    let extensions = if sticky_events { sticky::extension(None) } else { json!({}) };
     let answer = request(&required_state, &extensions).send(homeserver.transport()).await?;
     let sticky = sticky::all(homeserver, answer.body()).await;
     read(answer.body(), homeserver.user_id(), sticky)
@@ -84,16 +61,10 @@ fn request(required_state: &Value, extensions: &Value) -> JsonRequest {
         "required_state": required_state,
     });
     let body = json!({"conn_id": CONNECTION, "lists": {"all": list}, "extensions": extensions});
-    JsonRequest::post(&["_matrix", "client", "unstable", FEATURE, "sync"], &body)
+    JsonRequest::post(&["_matrix", "client", "unstable", SLIDING_SYNC, "sync"], &body)
         .query("timeout", "0")
         .query("set_presence", "offline")
         .patience(PATIENCE_FOR_A_FULL_VIEW)
-}
-
-#[derive(Deserialize)]
-struct Versions {
-    #[serde(default)]
-    unstable_features: BTreeMap<String, Value>,
 }
 
 #[derive(Deserialize)]

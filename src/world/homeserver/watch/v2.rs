@@ -7,7 +7,7 @@ use rtc_janitor_core::{
     ids::{RoomId, UserId},
     rtc::state_event::CALL_MEMBER,
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
@@ -57,22 +57,25 @@ pub(super) async fn changes(
     read(answer.body(), false, homeserver.user_id())
 }
 
-/// Everything, as far as `/sync` v2 knows it.
-pub(super) async fn everything(homeserver: &Homeserver) -> Result<SyncBatch, NeighbourError> {
+/// Everything, as far as `/sync` v2 knows it; and whether wildcards mean something to the server.
+pub(super) async fn everything(homeserver: &Homeserver) -> Result<(SyncBatch, bool), NeighbourError> {
     let request = request(&never_cached(filter(TIMELINE_OF_A_FULL_VIEW)))
         .query("timeout", "0")
         .patience(PATIENCE_FOR_A_FULL_VIEW);
     let answer = request.send(homeserver.transport()).await?;
-    read(answer.body(), true, homeserver.user_id())
+    let view = read(answer.body(), true, homeserver.user_id())?;
+    let takes_wildcards =
+        answer.json("the answer to sync").map_or(true, |position: Position| position.takes_wildcards());
+    Ok((view, takes_wildcards))
 }
 
 /// Where the stream of changes stands now, and nothing of what came before.
-pub(super) async fn token(homeserver: &Homeserver) -> Result<String, NeighbourError> {
+pub(super) async fn position(homeserver: &Homeserver) -> Result<Position, NeighbourError> {
     let mut filter = filter(TIMELINE_OF_A_FULL_VIEW);
     filter["room"]["rooms"] = json!([]);
     let request = request(&never_cached(filter)).query("timeout", "0").patience(PATIENCE_FOR_A_FULL_VIEW);
     let answer = request.send(homeserver.transport()).await?;
-    Ok(answer.json::<Position>("the answer to sync")?.next_batch)
+    answer.json("the answer to sync")
 }
 
 fn request(filter: &Value) -> JsonRequest {
@@ -83,7 +86,8 @@ fn request(filter: &Value) -> JsonRequest {
 }
 
 fn filter(timeline_limit: u32) -> Value {
-    // An empty list of types means all of them, so nothing is asked for by `not_types`.
+    // An empty list of types means all of them, so nothing is asked for by `not_types`. That spares what a server
+    // without wildcards (Dendrite) sends all the same, and nobody reads: the types that matter are named one by one.
     let nothing = json!({"not_types": ["*"]});
     json!({
         "room": {
@@ -104,9 +108,27 @@ fn never_cached(mut filter: Value) -> Value {
     filter
 }
 
+/// Where the stream of changes stands, and what shows whether the filter was understood.
 #[derive(Deserialize)]
-struct Position {
-    next_batch: String,
+pub(super) struct Position {
+    pub(super) next_batch: String,
+    #[serde(default)]
+    account_data: Unasked,
+}
+
+/// What the filter asks not to be sent.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Unasked {
+    events: Vec<IgnoredAny>,
+}
+
+impl Position {
+    /// Whether wildcards mean something to the server. Every account has push rules in its account data, and a first
+    /// answer brings them unless `not_types: ["*"]` is understood.
+    pub(super) fn takes_wildcards(&self) -> bool {
+        self.account_data.events.is_empty()
+    }
 }
 
 #[derive(Deserialize)]
@@ -189,6 +211,7 @@ fn read(body: &Bytes, full: bool, me: &UserId) -> Result<SyncBatch, NeighbourErr
         invited,
         left,
         next_batch: answer.next_batch,
+        abilities: None,
     })
 }
 
@@ -314,6 +337,32 @@ mod tests {
                 r#"{{"next_batch":"s","rooms":{{"join":{{"!a":{{"{section}":{{"events":[7,{sticky}]}}}}}}}}}}"#
             ));
             assert_eq!(first(&batch).sticky.len(), 1, "{section}");
+        }
+    }
+
+    #[test]
+    fn what_comes_unasked_tells_that_wildcards_mean_nothing_and_is_not_read() {
+        let unasked =
+            r#""account_data":{"events":[{"type":"m.push_rules","content":{}}]},"presence":{"events":[{}]}"#;
+        let body = format!(r#"{{"next_batch":"s",{unasked},"rooms":{{"join":{{"!a":{{{unasked}}}}}}}}}"#);
+        let position: Position = serde_json::from_str(&body).unwrap();
+        assert!(!position.takes_wildcards());
+        assert_eq!(first(&reduce(&body)), RoomUpdate::new("!a".into(), Vec::new()));
+
+        let position: Position = serde_json::from_str(r#"{"next_batch":"s"}"#).unwrap();
+        assert!(position.takes_wildcards());
+    }
+
+    #[test]
+    fn the_types_that_matter_are_asked_for_without_wildcards() {
+        let filter = filter(1);
+        for section in ["state", "timeline"] {
+            let types = filter["room"][section]["types"].as_array().unwrap();
+            assert!(
+                types.iter().all(|kind| kind.as_str().is_some_and(|kind| !kind.contains('*'))),
+                "{section}"
+            );
+            assert!(types.contains(&CALL_MEMBER.into()), "{section}");
         }
     }
 
