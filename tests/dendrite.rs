@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use rtc_janitor_test_support::{
-    Bot, BotSetup, CALL_MEMBER, Dendrite, Device, Membership, PATIENCE, RoomOptions, call_key,
+    Bot, BotSetup, CALL_MEMBER, Dendrite, Device, FaultProxy, Membership, PATIENCE, RoomOptions, call_key,
+    matching,
 };
 use serde_json::json;
 use tokio::sync::OnceCell;
@@ -28,6 +29,17 @@ struct Scene<'a> {
 impl<'a> Scene<'a> {
     async fn set(dendrite: &'a Dendrite) -> Result<Self> {
         let setup = BotSetup::new(dendrite, PROGRAM).await?;
+        Self::begin(dendrite, setup).await
+    }
+
+    /// The same with a proxy between the bot and the server.
+    async fn proxied(dendrite: &'a Dendrite) -> Result<(Self, FaultProxy)> {
+        let setup = BotSetup::new(dendrite, PROGRAM).await?;
+        let proxy = setup.proxied()?;
+        Ok((Self::begin(dendrite, setup).await?, proxy))
+    }
+
+    async fn begin(dendrite: &'a Dendrite, setup: BotSetup<'a, Dendrite>) -> Result<Self> {
         let bot = setup.start().await.with_context(|| dendrite.log_tail())?;
         let host = dendrite.sign_in_new("host").await?;
         let room = setup.watched_room(&host, RoomOptions::new()).await?;
@@ -106,6 +118,51 @@ async fn dead_calls_are_cleared_and_told_and_a_living_one_is_left_alone() -> Res
     scene.was_left_alone(&live).await?;
     let status = scene.setup.ask("status", PATIENCE).await?;
     ensure!(status.contains("Clean mode") && status.contains("1 active, 0 stale"), "{status}");
+    // Without federation it does not say what it is.
+    let limits = "homeserver limits: no sliding sync, no wildcards in filters, no room version above 11, does not tell \
+                  what a write replaced\n";
+    ensure!(status.contains(limits), "{status}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_in_the_instant_of_the_write_has_left_and_was_not_cleared() -> Result<()> {
+    let Some(dendrite) = shared().await? else { return Ok(()) };
+    let (scene, proxy) = Scene::proxied(dendrite).await?;
+    let leaver = scene.newcomer("leaver").await?;
+    let write = proxy.hold(matching("PUT", &call_key(&leaver)));
+    scene.fade(&scene.room, &leaver).await?;
+
+    write.first(PATIENCE).await?;
+    dendrite.leave_call(&leaver, &scene.room).await?;
+    write.lift();
+
+    let later = scene.fading("later").await?;
+    scene.cleared(&later).await?;
+    scene.hears(&later.user_id).await?;
+    ensure!(scene.setup.times_emptied(&scene.room, &leaver).await? == 0, "{}", scene.bot.log());
+    ensure!(scene.setup.times_said(&leaver.user_id).await? == 0, "it says that it cleared who had left");
+    let history = scene.setup.ask(&format!("history {}", leaver.user_id), PATIENCE).await?;
+    ensure!(history.contains("not cleared, it had changed"), "{history}");
+    let status = scene.setup.ask("status", PATIENCE).await?;
+    ensure!(status.contains("answers a write with another's event of the same content"), "{status}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_rejoins_in_the_instant_of_the_write_is_noticed_though_the_server_does_not_tell() -> Result<()> {
+    let Some(dendrite) = shared().await? else { return Ok(()) };
+    let (scene, proxy) = Scene::proxied(dendrite).await?;
+    let back = scene.newcomer("back").await?;
+    let write = proxy.hold(matching("PUT", &call_key(&back)));
+    scene.fade(&scene.room, &back).await?;
+
+    write.first(PATIENCE).await?;
+    dendrite.refresh_call(&back, &scene.room).await?;
+    write.lift();
+
+    scene.hears("had rejoined in the instant between my last read and my write").await?;
+    ensure!(scene.setup.times_said("rejoined the call").await? == 0, "{}", scene.bot.log());
     Ok(())
 }
 

@@ -9,7 +9,6 @@ mod candidates;
 mod clear;
 mod judged;
 mod look;
-mod passing;
 mod tally;
 mod writes;
 

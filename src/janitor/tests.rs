@@ -7,6 +7,7 @@ mod fakes;
 mod faults;
 mod forgotten;
 mod metrics;
+mod other_servers;
 mod own_lists;
 mod plans;
 mod restarts;

@@ -5,6 +5,9 @@
 //! order of events does (`passing`). It is known by its event id, and not by its sender: a key may be written on
 //! behalf of its owner.
 
+mod order;
+mod passing;
+
 use std::{
     collections::{BTreeMap, HashSet},
     time::Duration,
@@ -23,7 +26,7 @@ use rtc_janitor_core::{
     time::Timestamp,
 };
 
-use super::{MOST_SKEW, passing::Passing};
+use super::MOST_SKEW;
 use crate::{
     janitor::{
         Janitor,
@@ -36,6 +39,8 @@ use crate::{
         journal::{Finding, FindingKind, JournalError, Stored, WriteOutcome, WriteRecord},
     },
 };
+
+use passing::Passing;
 
 /// How long after a clear it is still noticed that somebody came back right after it: sync may have been
 /// down, or the janitor.
@@ -107,7 +112,7 @@ impl Janitor {
         self.aftermath.awaited.remove(&event.event_id);
         let replaced = self.aftermath.passing.own(room, &event.state_key);
         let Some(write) = self.journal.unverified(room, &event.event_id)? else { return Ok(()) };
-        self.verified(&write, event, replaced)
+        self.verified(&write, event, replaced.as_ref())
     }
 
     /// The event of a write that was answered just now has come by sync before.
@@ -118,34 +123,7 @@ impl Janitor {
     ) -> Result<(), JournalError> {
         let Some((event, replaced)) = self.aftermath.early.remove(written) else { return Ok(()) };
         let Some(write) = self.journal.unverified(room, written)? else { return Ok(()) };
-        self.verified(&write, &event, replaced)
-    }
-
-    /// An event of a membership comes by a sync that leaves nothing out.
-    pub(in crate::janitor) fn pass(&mut self, room: &RoomId, event: &StateEvent) {
-        let key = &event.state_key;
-        let is_ours = event.sender == self.settings.user_id;
-        let is_own = self.aftermath.awaited.contains(&event.event_id);
-        // Something stood there before: it is known, or was emptied by this.
-        let is_another = |open: &OpenEvent| open.event_id != event.event_id;
-        if (is_own && is_ours) || self.memory.get(room, key).is_some_and(is_another) {
-            self.server.tells_replaced(event.replaces_state.is_some());
-        }
-        let is_under_way = self.writes.is_under_way(room, key);
-        if !is_own && !(is_under_way && is_ours) {
-            self.aftermath.passing.pass(room, key, &event.event_id, !is_empty(event), is_under_way);
-        }
-    }
-
-    /// Sync has left something out of a room. What is known by then to have been overwritten is told.
-    pub(in crate::janitor) fn lose_track(&mut self, room: &RoomId) -> Result<(), JournalError> {
-        for (written, _) in self.aftermath.passing.lose_track(room) {
-            if let Some(write) = self.journal.unverified(room, &written)? {
-                self.journal.verified(write.id)?;
-                self.overwrote(&write)?;
-            }
-        }
-        Ok(())
+        self.verified(&write, &event, replaced.as_ref())
     }
 
     /// `replaced` is what the event replaced by the order of events, where that is newer than what was judged: it
@@ -154,7 +132,7 @@ impl Janitor {
         &mut self,
         write: &WriteRecord,
         event: &StateEvent,
-        replaced: Option<EventId>,
+        replaced: Option<&EventId>,
     ) -> Result<(), JournalError> {
         self.journal.verified(write.id)?;
         if write.route == Some(Route::OwnPower) && event.sender != self.settings.user_id {
@@ -163,7 +141,7 @@ impl Janitor {
             self.server.answers_with_others();
             return Ok(());
         }
-        let replaced = event.replaces_state.as_ref().or(replaced.as_ref());
+        let replaced = event.replaces_state.as_ref().or(replaced);
         let is_another = replaced.is_some_and(|replaced| *replaced != write.event);
         // Somebody who left the call in that instant lost nothing.
         if is_another && !event.replaces_leave { self.overwrote(write) } else { Ok(()) }
@@ -364,7 +342,7 @@ impl Janitor {
             self.plans.cleared(&write.event, write.plan.as_ref());
             if let Some(event) = current {
                 let replaced = self.aftermath.passing.own(&write.room, &write.key);
-                self.verified(write, event, replaced)?;
+                self.verified(write, event, replaced.as_ref())?;
             }
         }
         Ok(())

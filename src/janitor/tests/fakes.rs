@@ -49,6 +49,13 @@ pub(super) enum Fate {
     Down,
 }
 
+/// What happens in the instant between the last read of a key and its write.
+#[derive(Clone, Debug)]
+pub(super) enum Meanwhile {
+    Writes(&'static str, Value),
+    Redacts,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct State {
     now: i64,
@@ -62,6 +69,12 @@ pub(super) struct State {
     pub(super) device_queries: usize,
     /// What is put in place right before a write: somebody was quicker.
     pub(super) before_read: Option<StateEvent>,
+    /// What somebody else does with a key in the instant before it is emptied.
+    pub(super) before_write: Option<Meanwhile>,
+    /// Whether a server makes no event of a content that stands there already, whoever wrote it.
+    pub(super) makes_no_equal_events: bool,
+    /// Whether events say nothing of what they replaced.
+    pub(super) tells_nothing_replaced: bool,
     pub(super) clock_ahead: Duration,
     /// Somebody who is back in the room when that is read for the so manyeth time.
     pub(super) comes_back: Option<(String, u32)>,
@@ -135,6 +148,7 @@ impl World {
         let mut state = self.lock();
         state.count += 1;
         let place = (RoomId::from(room), kind.to_owned(), key.to_owned());
+        let before = state.events.get(&place).filter(|_| !state.tells_nothing_replaced);
         let event = StateEvent {
             event_type: kind.to_owned(),
             state_key: key.into(),
@@ -143,11 +157,20 @@ impl World {
             origin_server_ts: Timestamp::from_millis(state.now),
             content,
             redacted: false,
-            replaces_state: state.events.get(&place).map(|event| event.event_id.clone()),
-            replaces_leave: state.events.get(&place).is_some_and(|event| event.content == json!({})),
+            replaces_state: before.map(|event| event.event_id.clone()),
+            replaces_leave: before.is_some_and(|event| event.content == json!({})),
         };
         state.events.insert(place, event.clone());
         event
+    }
+
+    /// What comes of a write of the bot.
+    fn empty(&self, room: &RoomId, key: &StateKey) -> StateEvent {
+        let makes_no_equal_events = self.lock().makes_no_equal_events;
+        if makes_no_equal_events && self.current(key.as_str()).content == json!({}) {
+            return self.current(key.as_str());
+        }
+        self.put(room.as_str(), CALL_MEMBER, key.as_str(), BOT, json!({}))
     }
 
     pub(super) fn current(&self, key: &str) -> StateEvent {
@@ -308,7 +331,18 @@ impl StateWriter for World {
         if let Some(Fate::Fails(error)) = fate {
             return Err(error);
         }
-        let event = self.put(room.as_str(), CALL_MEMBER, key.as_str(), BOT, json!({}));
+        let before = self.lock().before_write.take();
+        match before {
+            Some(Meanwhile::Writes(sender, content)) => {
+                self.put(room.as_str(), CALL_MEMBER, key.as_str(), sender, content);
+            }
+            Some(Meanwhile::Redacts) => {
+                let place = (room.clone(), CALL_MEMBER.to_owned(), key.as_str().to_owned());
+                self.lock().events.get_mut(&place).expect("it is there").content = json!({});
+            }
+            None => {}
+        }
+        let event = self.empty(room, key);
         self.lock().writes.push((room.clone(), key.clone()));
         match fate {
             Some(Fate::Down) => {

@@ -63,7 +63,10 @@ fn newest_stable(capabilities: &Value) -> Option<u32> {
 /// Its make and version. Nothing may rest on it: it is for other servers to read, and many a proxy leads nowhere there.
 async fn name(homeserver: &Homeserver) -> Option<String> {
     let request = JsonRequest::get(&["_matrix", "federation", "v1", "version"]).patience(PATIENCE);
-    let answer: Value = request.send(homeserver.transport()).await.ok()?.json("the server's name").ok()?;
+    named(&request.send(homeserver.transport()).await.ok()?.json("the server's name").ok()?)
+}
+
+fn named(answer: &Value) -> Option<String> {
     let part = |name: &str| answer["server"][name].as_str().map(str::trim).filter(|part| !part.is_empty());
     let name = part("name")?;
     Some(part("version").map_or_else(|| name.to_owned(), |version| format!("{name} {version}")))
@@ -74,6 +77,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_server_is_named_with_its_version_where_it_has_one() {
+        let of = |server| named(&json!({"server": server}));
+        assert_eq!(of(json!({"name": "Dendrite", "version": "0.13.8"})).as_deref(), Some("Dendrite 0.13.8"));
+        assert_eq!(of(json!({"name": "Dendrite", "version": ""})).as_deref(), Some("Dendrite"));
+        assert_eq!(of(json!({"version": "0.13.8"})), None);
+        assert_eq!(named(&json!([])), None);
+    }
 
     #[test]
     fn the_newest_room_version_is_the_highest_number_that_is_stable() {

@@ -50,7 +50,7 @@ impl Server {
         }
         let name = self.name.as_deref().map(|name| format!(" ({})", harmless_sentence(name)));
         let lacks: Vec<_> = self.lacks.iter().map(|lack| lack.words()).collect();
-        Some(format!("server{}: {}", name.unwrap_or_default(), lacks.join(", ")))
+        Some(format!("homeserver limits{}: {}", name.unwrap_or_default(), lacks.join(", ")))
     }
 }
 
@@ -72,12 +72,12 @@ mod tests {
             Lack::AdminApi,
         ];
         assert_eq!(line(Some("Synapse 1.163.2"), &[]), None);
-        assert_eq!(line(None, &[Lack::AdminApi]).as_deref(), Some("server: no admin API"));
+        assert_eq!(line(None, &[Lack::AdminApi]).as_deref(), Some("homeserver limits: no admin API"));
         assert_eq!(
             line(Some("Dendrite 0.13.8"), &all).as_deref(),
             Some(
-                "server (Dendrite 0.13.8): no sliding sync, no wildcards in filters, no room version above 11, does not \
-                 tell what a write replaced, answers a write with another's event of the same content, no admin API"
+                "homeserver limits (Dendrite 0.13.8): no sliding sync, no wildcards in filters, no room version above \
+                 11, does not tell what a write replaced, answers a write with another's event of the same content, no admin API"
             )
         );
         assert!(!line(Some("a\nb"), &all).unwrap_or_default().contains('\n'), "one line");
