@@ -54,7 +54,7 @@ impl History {
             page.say("No entries.");
             return page.done();
         }
-        let entries: Vec<_> = self.lines.iter().map(|line| self.line(line)).collect();
+        let entries: Vec<_> = self.lines.iter().map(Self::line).collect();
         let rest = "Ask about one room or user to see more.";
         page.list(&words("What I did, the newest first"), &entries, rest);
         let (shown, most) = (self.lines.len(), self.total.min(MOST_ENTRIES));
@@ -72,7 +72,7 @@ impl History {
         page.done()
     }
 
-    fn line(&self, past: &Past) -> Message {
+    fn line(past: &Past) -> Message {
         let what = say::outcome(past.outcome.as_deref());
         let reason = past.reason.map_or("on request", say::reason);
         let detail =
