@@ -1,0 +1,301 @@
+//! What an admin of the server lets the janitor see: the real program with a real admin token beside a real Synapse.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use chrono::Utc;
+use rtc_janitor_test_support::{
+    Appservice, BotSetup, Device, FaultProxy, Membership, RoomOptions, Rule, Scene, Synapse, SynapseOptions,
+    below, call_key,
+};
+use serde_json::json;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_rtc-janitor");
+
+/// Every request for an account or its devices.
+const USERS: &str = "/_synapse/admin/v2/users/";
+
+/// How long an answer may take.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// For how long nothing may have happened, in looks of the bot.
+const LOOKS: usize = 4;
+
+fn with_admin_token(setup: &BotSetup<'_>) {
+    setup.set("synapse_admin.access_token", setup.synapse.admin_token());
+}
+
+/// The bot has an admin's token, and a device that was never seen in a list gets no more time than others.
+async fn scene() -> Result<Scene> {
+    Scene::with(PROGRAM, |setup| {
+        with_admin_token(setup);
+        setup.set("grace.device_gone_unseen", "2s");
+    })
+    .await
+}
+
+/// The same, with a proxy before the admin API alone.
+async fn scene_with_proxy() -> Result<(Scene, FaultProxy)> {
+    let synapse = Synapse::shared().await?;
+    let proxy = FaultProxy::start(synapse.url())?;
+    let scene = Scene::with(PROGRAM, |setup| {
+        with_admin_token(setup);
+        setup.set("synapse_admin.url", proxy.url());
+    })
+    .await?;
+    Ok((scene, proxy))
+}
+
+/// Somebody in the room whose device has no encryption keys, in a call.
+async fn keyless_caller(scene: &Scene, stem: &str) -> Result<Device> {
+    let user = scene.synapse.register(stem).await?;
+    let device = scene.synapse.login(&user).await?;
+    scene.synapse.bring_in(&scene.host, &scene.room, &device).await?;
+    scene.synapse.join_call(&device, &scene.room).await?;
+    Ok(device)
+}
+
+/// The bot has looked at everything a few times.
+async fn looks(scene: &Scene) -> Result<()> {
+    for _ in 0..LOOKS {
+        scene.bot.sweeps_again().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_keyless_device_that_signs_out_is_known_at_once_and_one_that_stays_is_never_touched() -> Result<()>
+{
+    let scene = scene().await?;
+    let alive = keyless_caller(&scene, "alive").await?;
+    let gone = keyless_caller(&scene, "gone").await?;
+    scene.bot.knows(&alive).await?;
+    scene.bot.knows(&gone).await?;
+
+    scene.synapse.logout(&gone).await?;
+    scene.setup.wait_until_cleared(&scene.room, &call_key(&gone)).await?;
+    looks(&scene).await?;
+
+    ensure!(scene.synapse.is_open(&scene.room, &call_key(&alive)).await?);
+    let report = scene.setup.hear(&gone.device_id).await?;
+    ensure!(report.body.contains("device gone"), "{}", report.body);
+    let explained = scene.setup.ask(&format!("explain {} {}", scene.room, alive.user_id), LIMIT).await?;
+    ensure!(explained.contains("device list: listed"), "{explained}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_admins_own_account_needs_no_other_token() -> Result<()> {
+    let synapse = Synapse::shared().await?;
+    let setup = BotSetup::new(synapse, PROGRAM).await?;
+    synapse.set_admin(&setup.account.user_id, true).await?;
+    let bot = setup.start().await?;
+    let host = synapse.sign_in_new("host").await?;
+    let room = setup.watched_room(&host, RoomOptions::new()).await?;
+    let user = synapse.register("keyless").await?;
+    let device = synapse.login(&user).await?;
+    synapse.bring_in(&host, &room, &device).await?;
+    synapse.join_call(&device, &room).await?;
+    bot.knows(&device).await?;
+    synapse.logout(&device).await?;
+    setup.wait_until_cleared(&room, &call_key(&device)).await?;
+    let status = setup.ask("status", LIMIT).await?;
+    ensure!(status.contains("all devices of this server's users"), "{status}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_device_that_the_server_has_not_seen_for_long_is_idle_and_one_seen_a_moment_ago_is_not()
+-> Result<()> {
+    let Scene { synapse, setup, bot, host, room } = scene().await?;
+    let minutes = |number: u64| Duration::from_secs(60 * number);
+    // What arrives while the bot looks is no older than its arrival: these are there when it comes back.
+    bot.stop().await?;
+    let mut devices = Vec::new();
+    for stem in ["idle", "seen"] {
+        let user = synapse.register(stem).await?;
+        let device = synapse.login(&user).await?;
+        synapse.bring_in(&host, &room, &device).await?;
+        let seen = if stem == "idle" { Utc::now() - minutes(77) } else { Utc::now() };
+        synapse.set_last_seen(&device.user_id, &device.device_id, Some(seen)).await?;
+        synapse.write_membership(&room, Membership::of(&device).aged(minutes(79))).await?;
+        devices.push(device);
+    }
+    let bot = setup.start().await?;
+    let [idle, seen] = &devices[..] else { unreachable!("two were made") };
+    setup.wait_until_cleared(&room, &call_key(idle)).await?;
+    for _ in 0..LOOKS {
+        bot.sweeps_again().await?;
+    }
+    ensure!(synapse.is_open(&room, &call_key(seen)).await?);
+    let report = setup.hear(&idle.device_id).await?;
+    ensure!(report.body.contains("idle"), "{}", report.body);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_bridges_invented_device_is_never_gone_and_is_cleared_when_it_has_expired() -> Result<()> {
+    // Synapse names an account's appservice only where nobody else may make such users.
+    let bridge = Appservice { exclusive: true, namespace: "@bridged-.*".into(), ..Appservice::new("bridge") };
+    let synapse =
+        Synapse::start(SynapseOptions { appservices: vec![bridge.clone()], ..Default::default() }).await?;
+    let setup = BotSetup::new(&synapse, PROGRAM).await?;
+    with_admin_token(&setup);
+    let bot = setup.set("grace.device_gone_unseen", "2s").start().await?;
+    let host = synapse.sign_in_new("host").await?;
+    let room = &setup.watched_room(&host, RoomOptions::new()).await?;
+    let bridged = synapse.register_bridged(&bridge, "bridged").await?;
+    synapse.bring_in(&host, room, &bridged).await?;
+    let invented = |id: &str| Membership::session(&bridged.user_id, id);
+    let living = invented("TEAMSCALL");
+    let living_key = living.state_key();
+    synapse.write_membership(room, living).await?;
+    // A control: the same of somebody who is no bridge's.
+    let forged = Membership::session(&host.user_id, "NOWHERE");
+    let forged_key = forged.state_key();
+    synapse.write_membership(room, forged).await?;
+
+    setup.wait_until_cleared(room, &forged_key).await?;
+    for _ in 0..LOOKS {
+        bot.sweeps_again().await?;
+    }
+    ensure!(synapse.is_open(room, &living_key).await?);
+    let explained = setup.ask(&format!("explain {room} {}", bridged.user_id), LIMIT).await?;
+    ensure!(explained.contains("belongs to the appservice"), "{explained}");
+
+    let over = invented("TEAMSCALL").aged(Duration::from_secs(3600)).expires(Duration::from_secs(600));
+    synapse.write_membership(room, over).await?;
+    setup.wait_until_cleared(room, &living_key).await
+}
+
+#[tokio::test]
+async fn owners_whose_accounts_changed_are_judged_by_their_devices_alone() -> Result<()> {
+    let scene = scene().await?;
+    let (synapse, room) = (scene.synapse, &scene.room);
+    let renamed = keyless_caller(&scene, "renamed").await?;
+    let shadowed = keyless_caller(&scene, "shadowed").await?;
+    let guest = synapse.register_guest().await?;
+    let erased = keyless_caller(&scene, "erased").await?;
+    let deactivated = keyless_caller(&scene, "deactivated").await?;
+    let many = keyless_caller(&scene, "many").await?;
+    for device in [&renamed, &shadowed, &erased, &deactivated, &many] {
+        scene.bot.knows(device).await?;
+    }
+    // A guest that nobody let in has nothing open; its account is one all the same.
+    ensure!(synapse.account(&guest.user_id).await?["is_guest"] == json!(true));
+    synapse.rename_device(&renamed, "another name").await?;
+    synapse.shadow_ban(&shadowed.user_id).await?;
+    let user = synapse.register("crowd").await?;
+    let mut last = synapse.login(&user).await?;
+    for _ in 0..30 {
+        last = synapse.login(&user).await?;
+    }
+    synapse.bring_in(&scene.host, room, &last).await?;
+    synapse.join_call(&last, room).await?;
+    scene.bot.knows(&last).await?;
+
+    // One after the other: all at once would open the breaker.
+    for gone in [&erased, &deactivated] {
+        if gone.user_id == erased.user_id {
+            synapse.erase(&gone.user_id).await?;
+        } else {
+            synapse.deactivate(&gone.user_id).await?;
+        }
+        scene.setup.wait_until_cleared(room, &call_key(gone)).await?;
+    }
+    looks(&scene).await?;
+    for alive in [&renamed, &shadowed, &many, &last] {
+        ensure!(synapse.is_open(room, &call_key(alive)).await?, "{}", alive.user_id);
+    }
+    Ok(())
+}
+
+/// While the admin API fails in this way a keyless device signs out: nobody knows, and it is cleared afterwards.
+async fn nobody_is_cleared_while(scene: &Scene, stem: &str, fail: impl FnOnce() -> Rule) -> Result<()> {
+    let gone = keyless_caller(scene, stem).await?;
+    scene.bot.knows(&gone).await?;
+    let failing = fail();
+    scene.synapse.logout(&gone).await?;
+    failing.first(LIMIT).await?;
+    looks(scene).await?;
+    ensure!(scene.synapse.is_open(&scene.room, &call_key(&gone)).await?, "{stem}");
+    failing.lift();
+    scene.setup.wait_until_cleared(&scene.room, &call_key(&gone)).await
+}
+
+#[tokio::test]
+async fn an_admin_api_that_refuses_makes_absence_unknown_and_that_is_said_once_each_time() -> Result<()> {
+    let (scene, proxy) = scene_with_proxy().await?;
+    let refusals = [(401, "M_UNKNOWN_TOKEN"), (403, "M_FORBIDDEN"), (404, "M_UNRECOGNIZED")];
+    for (before, (status, errcode)) in refusals.into_iter().enumerate() {
+        let body = json!({"errcode": errcode, "error": "no"});
+        let refuse = || proxy.answer(status, body, below("GET", USERS));
+        nobody_is_cleared_while(&scene, &format!("refused{status}"), refuse).await?;
+        let times = scene.setup.times_said("cannot read the homeserver's own device lists").await?;
+        ensure!(times == before + 1, "said {times} times after {status}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_admin_api_that_stumbles_makes_absence_unknown_and_costs_nothing_else() -> Result<()> {
+    let (scene, proxy) = scene_with_proxy().await?;
+    let users = below("GET", USERS);
+    let limited = json!({"errcode": "M_LIMIT_EXCEEDED", "error": "slow down", "retry_after_ms": 500});
+    nobody_is_cleared_while(&scene, "limited", || proxy.answer(429, limited, users.clone())).await?;
+    nobody_is_cleared_while(&scene, "badgateway", || proxy.answer(502, json!({}), users.clone())).await?;
+    nobody_is_cleared_while(&scene, "cut", || proxy.cut(users.clone())).await?;
+
+    // It hangs: somebody who leaves the room is cleared all the same.
+    let leaver = keyless_caller(&scene, "leaver").await?;
+    let gone = keyless_caller(&scene, "hanging").await?;
+    scene.bot.knows(&leaver).await?;
+    scene.bot.knows(&gone).await?;
+    let hanging = proxy.hold(users);
+    scene.synapse.logout(&gone).await?;
+    hanging.first(LIMIT).await?;
+    scene.synapse.leave(&leaver, &scene.room).await?;
+    scene.setup.wait_until_cleared(&scene.room, &call_key(&leaver)).await?;
+    ensure!(scene.synapse.is_open(&scene.room, &call_key(&gone)).await?);
+    hanging.lift();
+    scene.setup.wait_until_cleared(&scene.room, &call_key(&gone)).await
+}
+
+#[tokio::test]
+async fn a_slow_admin_api_is_waited_for() -> Result<()> {
+    let (scene, proxy) = scene_with_proxy().await?;
+    let alive = keyless_caller(&scene, "alive").await?;
+    let gone = keyless_caller(&scene, "gone").await?;
+    scene.bot.knows(&gone).await?;
+    let _slow = proxy.delay_answers(Duration::from_secs(5), below("GET", USERS));
+    scene.synapse.logout(&gone).await?;
+    scene.setup.wait_until_cleared(&scene.room, &call_key(&gone)).await?;
+    ensure!(scene.synapse.is_open(&scene.room, &call_key(&alive)).await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn requests_are_in_proportion_to_owners() -> Result<()> {
+    let (scene, proxy) = scene_with_proxy().await?;
+    let mut callers = Vec::new();
+    for number in 0..5 {
+        callers.push(keyless_caller(&scene, &format!("caller{number}")).await?);
+    }
+    for caller in &callers {
+        scene.bot.knows(caller).await?;
+    }
+    looks(&scene).await?;
+    let asked_for = |user: &str| {
+        let path = format!("{USERS}{user}/devices");
+        proxy.count(|request| urlencoded(&request.path) == path || request.path == path)
+    };
+    for caller in &callers {
+        ensure!(asked_for(&caller.user_id) > 0, "{}", caller.user_id);
+    }
+    ensure!(asked_for(&scene.host.user_id) == 0, "the host is in no call");
+    Ok(())
+}
+
+fn urlencoded(path: &str) -> String {
+    path.replace("%40", "@").replace("%3A", ":")
+}
