@@ -23,6 +23,7 @@
 //! | `apply_overrides` | what was set by command takes effect |
 //! | `start` | puts the parts together, as the journal says they stood |
 //! | `run` | the loop: one input, one step, one commit |
+//! | `step` | does what is to be done now |
 //! | `ingest`, `outcomes` | take in what sync and requests bring |
 //! | `keys` | opens and closes keys in all parts |
 //! | `requests` | starts reads, writes and joins |
@@ -68,6 +69,7 @@ mod run;
 mod server;
 pub mod settings;
 mod start;
+mod step;
 mod sweep;
 mod voice;
 pub mod watcher;

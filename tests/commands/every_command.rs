@@ -20,9 +20,13 @@ async fn questions(scene: &Scene<'_>) -> Result<()> {
     let status = scene.ask("status").await?;
     has(
         &status,
-        &["Report mode", "2 memberships: 1 active, 1 stale (1 due)", "sources that answer: room state"],
+        &[
+            "Report mode",
+            "2 memberships: 1 active, 1 stale (1 due)",
+            "sources that answer: room state, device lists",
+        ],
     );
-    has(&status, &["device lists: answers", "I cannot see: closed tabs"]);
+    has(&status, &["I cannot see: closed tabs"]);
     has(&scene.ask("calls").await?, &["Stand-up", &host.user_id, "🟢", "👻", "stale: expired, due"]);
     has(&scene.ask("calls Stand-up").await?, &["on DEAD: stale: expired"]);
     let (local, _) = host.user_id[1..].split_once(':').context("a user id")?;
