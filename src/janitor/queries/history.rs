@@ -40,12 +40,7 @@ impl Janitor {
             detail: past.detail,
             asked_by: past.asked_by,
         });
-        Ok(History {
-            lines: lines.collect(),
-            total,
-            prefix: self.settings.command_prefix.clone(),
-            now: self.now(),
-        })
+        Ok(History { lines: lines.collect(), total, prefix: self.settings.command_prefix.clone() })
     }
 
     /// The users of the history that a name fits.

@@ -42,8 +42,6 @@ pub struct History {
     pub total: usize,
     /// What the commands begin with.
     pub prefix: String,
-    /// Now.
-    pub now: Timestamp,
 }
 
 impl History {

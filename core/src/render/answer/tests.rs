@@ -570,7 +570,7 @@ fn history_rooms_settings_and_help() {
         past(Some("not_written"), Some(Reason::Expired), None),
         past(None, Some(Reason::Expired), None),
     ];
-    let history = History { lines, total: 200, prefix: PREFIX.into(), now: NOW };
+    let history = History { lines, total: 200, prefix: PREFIX.into() };
     let nothing = History { lines: Vec::new(), ..history.clone() };
     let many = history.lines.iter().cycle().take(50).cloned().collect();
     let newest = History { lines: many, ..history.clone() };
