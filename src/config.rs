@@ -25,13 +25,13 @@ pub(crate) mod warnings;
 
 pub(crate) use parse::{room_text, url_text, user_id_text};
 
-pub use checked::{Homeserver, HomeserverAddress, LiveKit, SynapseAdmin};
+pub use checked::{Appservice, Homeserver, HomeserverAddress, LiveKit, SynapseAdmin};
 pub use error::{ConfigError, Origin};
 pub use example::example;
 pub use keys::{AdminRoom, Breaker, Graces, Http, Janitor, Limits, Log, Owners, Rooms, Rules, Store};
 pub use rtc_janitor_core::{judge::policy::Grace, mode::Mode};
 pub use sign_in::{Chat, Login};
-pub use types::{LogFormat, RoomRef, UserGlobs};
+pub use types::{LogFormat, Namespace, RoomRef, UserGlobs};
 
 use reader::Reader;
 use source::Settings;
@@ -70,6 +70,8 @@ pub struct Config {
     pub synapse_admin: Option<SynapseAdmin>,
     /// `[livekit]`: the call server, where one is set up.
     pub livekit: Option<LiveKit>,
+    /// `[appservice]`: as whom it may write, where one is set up.
+    pub appservice: Option<Appservice>,
     /// `[http]`: what other programs may ask.
     pub http: Http,
     /// `[log]`: what goes to stderr.

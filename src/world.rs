@@ -9,12 +9,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rtc_janitor_core::{
     ids::{EventId, RoomId, StateKey, UserId},
-    plan::Route,
-    rtc::state_event::{CALL_MEMBER, StateEvent},
+    rtc::{
+        membership::Remainder,
+        state_event::{CALL_MEMBER, StateEvent},
+    },
     time::Timestamp,
 };
 
 pub mod abilities;
+pub mod appservice;
 pub(crate) mod backoff;
 pub mod chat;
 pub mod chat_events;
@@ -85,23 +88,39 @@ pub trait Rooms: Send + Sync {
     async fn leave(&self, room: &RoomId) -> Result<(), NeighbourError>;
 }
 
-/// A key that is to be emptied, and how.
+/// A key that is to be cleared, and how.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyWrite<'a> {
     /// The room.
     pub room: &'a RoomId,
     /// The key.
     pub key: &'a StateKey,
-    /// By which route.
-    pub route: Route,
-    /// Whom the key belongs to, where the route writes on their behalf.
-    pub owner: Option<&'a UserId>,
+    /// By which route, with what that takes.
+    pub how: How<'a>,
+}
+
+/// A route, with what it takes to go by it.
+#[derive(Clone, Copy, Debug)]
+pub enum How<'a> {
+    /// With the bot's own power: the key is emptied.
+    OwnPower,
+    /// As the owner of the key.
+    AsOwner {
+        /// The owner.
+        owner: &'a UserId,
+        /// What is left of the event.
+        rest: &'a Remainder,
+        /// The time that the event says it was sent: by it a write is known again whose answer was lost.
+        sent: Timestamp,
+    },
+    /// By a redaction of the event that stands there.
+    Redaction(&'a EventId),
 }
 
 /// What became of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Written {
-    /// It was emptied, by this event.
+    /// It was cleared, by this event: the one that stands there now, or the redaction.
     Event(EventId),
     /// It was spared: this was a dry run.
     Nothing,
@@ -110,7 +129,7 @@ pub enum Written {
 /// The one place that changes other people's state.
 #[async_trait]
 pub trait StateWriter: Send + Sync {
-    /// Empties a membership.
+    /// Clears a membership.
     ///
     /// # Errors
     ///

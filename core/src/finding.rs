@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ids::{RoomId, UserId},
     judge::policy::Reason,
+    plan::Route,
     time::Timestamp,
 };
 
@@ -41,6 +42,9 @@ pub struct Row {
     pub is_shown: bool,
     /// What kept it from being cleared, and what would help.
     pub obstacle: Option<String>,
+    /// By which route it was cleared, or would be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<Route>,
     /// How often it was found.
     #[serde(default = "once")]
     pub times: u32,

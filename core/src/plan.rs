@@ -79,18 +79,34 @@ pub struct Candidate {
     pub ends_call: bool,
     /// Whether the room or an owner is excluded by the configuration.
     pub is_excluded: bool,
+    /// Whether its entries can be taken out one by one, where a route writes what is left.
+    pub is_divisible: bool,
     /// How it can be cleared; `None` when that could not be read.
     pub route: Option<Result<Route, Blocked>>,
 }
 
-/// A key that is to be emptied. It can only be made from a candidate that passed, or from what a person
-/// has approved.
+impl Candidate {
+    /// The places of the entries with something due, where they are not all.
+    pub fn due_part(&self) -> Option<Vec<u32>> {
+        let due: Vec<_> = self.entries.iter().flatten().filter(|entry| !entry.due.is_empty()).collect();
+        (due.len() < self.entries.len()).then(|| due.iter().map(|entry| entry.index).collect())
+    }
+
+    /// Whether what is stale of it can be cleared by itself, by the route that was found.
+    fn may_be_divided(&self) -> bool {
+        self.is_divisible && self.route == Some(Ok(Route::Appservice))
+    }
+}
+
+/// A key that is to be emptied, or an event some of whose entries are to be taken out. It can only be made
+/// from a candidate that passed, or from what a person has approved.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedWrite {
     room: RoomId,
     key: StateKey,
     event: EventId,
     owners: Vec<Owner>,
+    part: Option<Vec<u32>>,
     reason: Option<Reason>,
     since: Timestamp,
     route: Route,
@@ -111,9 +127,17 @@ impl PlannedWrite {
     pub fn event(&self) -> &EventId {
         &self.event
     }
-    /// Whom the event speaks for.
+    /// Whose memberships are cleared: all that the event speaks for, unless only a part of it goes.
     pub fn owners(&self) -> &[Owner] {
         &self.owners
+    }
+    /// The places of the entries that are taken out, where others stay; `None`: nothing is left.
+    pub fn part(&self) -> Option<&[u32]> {
+        self.part.as_deref()
+    }
+    /// Whether the entry at this place is cleared.
+    pub fn clears(&self, entry: u32) -> bool {
+        self.part.as_ref().is_none_or(|part| part.contains(&entry))
     }
     /// The reason that it is cleared for; `None` when a person wants it, whatever is known about it.
     pub fn reason(&self) -> Option<Reason> {
@@ -241,6 +265,7 @@ fn rank(candidate: &Candidate) -> (bool, bool) {
 struct Passed {
     due: Due,
     owners: Vec<Owner>,
+    part: Option<Vec<u32>>,
     probes: Vec<Neighbour>,
 }
 
@@ -257,6 +282,7 @@ impl Passed {
             key: candidate.key.clone(),
             event: candidate.event.clone(),
             owners: self.owners,
+            part: self.part,
             reason: Some(self.due.reason),
             since: self.due.first,
             route,
@@ -272,20 +298,26 @@ fn pass(
     circumstances: &Circumstances<'_>,
     probed: &[Neighbour],
 ) -> Result<Passed, HeldBack> {
-    let Circumstances { now, .. } = *circumstances;
     refuse_if(circumstances.is_paused, HeldBack::Paused)?;
     refuse_if(circumstances.exclusion_is_unknown, HeldBack::ExclusionUnknown)?;
     refuse_if(candidate.is_excluded, HeldBack::Excluded)?;
     refuse_if(!circumstances.first_sync_is_over, HeldBack::FirstSync)?;
     let is_due = |entry: &Option<Entry>| entry.as_ref().is_some_and(|entry| !entry.due.is_empty());
-    refuse_if(!candidate.entries.iter().all(is_due), HeldBack::OthersInEvent)?;
+    let may_be_divided = candidate.may_be_divided();
+    refuse_if(!may_be_divided && !candidate.entries.iter().all(is_due), HeldBack::OthersInEvent)?;
     let mut chosen: Option<Due> = None;
-    let mut tests = Vec::new();
-    let mut owners = Vec::new();
-    for entry in candidate.entries.iter().flatten() {
-        refuse_if(now.since(entry.last_sign) < circumstances.minimum_age, HeldBack::TooYoung)?;
-        refuse_if(now.since(entry.expires) > LONG_EXPIRED, HeldBack::LongExpired)?;
-        let (due, probe) = believable(candidate, entry, circumstances, probed)?;
+    let (mut tests, mut owners, mut places) = (Vec::new(), Vec::new(), Vec::new());
+    let mut first_refusal = None;
+    for entry in candidate.entries.iter().flatten().filter(|entry| !entry.due.is_empty()) {
+        let (due, probe) = match pass_entry(candidate, entry, circumstances, probed) {
+            Ok(passed) => passed,
+            // The others need not wait for it.
+            Err(why) if may_be_divided => {
+                first_refusal = first_refusal.or(Some(why));
+                continue;
+            }
+            Err(why) => return Err(why),
+        };
         // Should it come back, it is the word of a neighbour that was wrong, if one was needed.
         let rank = |due: Due| (due.reason.neighbour().is_none(), due.reason);
         if chosen.is_none_or(|other| rank(due) < rank(other)) {
@@ -293,9 +325,24 @@ fn pass(
         }
         tests.extend(probe.filter(|probe| !tests.contains(probe)));
         owners.push(entry.owner.clone());
+        places.push(entry.index);
     }
-    let due = chosen.ok_or(HeldBack::OthersInEvent)?;
-    Ok(Passed { due, owners, probes: tests })
+    let due = chosen.ok_or(first_refusal.unwrap_or(HeldBack::OthersInEvent))?;
+    let part = (places.len() < candidate.entries.len()).then_some(places);
+    Ok(Passed { due, owners, part, probes: tests })
+}
+
+/// The conditions on one entry; which of its reasons is acted on.
+fn pass_entry(
+    candidate: &Candidate,
+    entry: &Entry,
+    circumstances: &Circumstances<'_>,
+    probed: &[Neighbour],
+) -> Result<(Due, Option<Neighbour>), HeldBack> {
+    let Circumstances { now, .. } = *circumstances;
+    refuse_if(now.since(entry.last_sign) < circumstances.minimum_age, HeldBack::TooYoung)?;
+    refuse_if(now.since(entry.expires) > LONG_EXPIRED, HeldBack::LongExpired)?;
+    believable(candidate, entry, circumstances, probed)
 }
 
 /// The strongest due reason that may be acted on; else what holds the strongest one back.

@@ -21,7 +21,7 @@ use rtc_janitor_core::{
         verdict::{Finding, Verdict, judge},
     },
     ledger::{Due, Ledger, ObservedAt, ReasonClock, Subject},
-    plan::{Candidate, Circumstances, LONG_EXPIRED, Plan},
+    plan::{Candidate, Circumstances, LONG_EXPIRED, Plan, Route},
     render::{Html, message, words},
     rtc::{
         membership::{Content, FirstSeen, Membership, read},
@@ -572,7 +572,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_plan_writes_only_what_is_due_in_every_entry_and_loses_nothing(
+    fn a_plan_clears_only_entries_that_are_due_and_loses_nothing(
         mut candidates in prop::collection::vec(candidate(), 0..12),
         limits in limits(),
         (in_last_hour, in_interval, in_a) in (0..12_u32, 0..4_u32, 0..4_u32),
@@ -602,7 +602,7 @@ proptest! {
 
         let unread: Vec<_> = candidates.iter().map(|c| Candidate { route: None, ..c.clone() }).collect();
         let rooms = Plan::rooms_to_read(&unread, circumstances, Budget::new(limits, used.clone()));
-        let own = Some(Ok(rtc_janitor_core::plan::Route::OwnPower));
+        let own = Some(Ok(Route::OwnPower));
         let read = unread.into_iter().map(|c| Candidate { route: own, ..c }).collect();
         let writes = Plan::make(read, circumstances, Budget::new(limits, used)).writes;
         prop_assert_eq!(writes.iter().map(|write| write.room().clone()).collect::<BTreeSet<_>>(), rooms);
@@ -614,12 +614,18 @@ proptest! {
             let candidate = candidates.iter().find(|c| (&c.room, &c.key) == (write.room(), write.key()));
             let candidate = candidate.expect("it was a candidate");
             prop_assert!(!candidate.is_excluded && matches!(candidate.route, Some(Ok(_))));
-            prop_assert_eq!(write.owners().len(), candidate.entries.len());
-            for (index, entry) in candidate.entries.iter().enumerate() {
-                let entry = entry.as_ref().expect("no entry that no client shows");
+            let is_cleared = |index: &usize| write.clears(u32::try_from(*index).expect("few"));
+            let cleared: Vec<_> = (0..candidate.entries.len()).filter(is_cleared).collect();
+            prop_assert_eq!(write.owners().len(), cleared.len());
+            prop_assert!(!cleared.is_empty());
+            let is_whole = cleared.len() == candidate.entries.len();
+            prop_assert_eq!(write.part().is_none(), is_whole);
+            prop_assert!(is_whole || (candidate.is_divisible && write.route() == Route::Appservice));
+            for index in cleared {
+                let entry = candidate.entries[index].as_ref().expect("no entry that no client shows");
                 prop_assert!(
                     entry.due.iter().any(|due| may_rest_on(due, candidate, index, remote_device_lists)),
-                    "every entry is due by a reason that may be used: {entry:?}"
+                    "every cleared entry is due by a reason that may be used: {entry:?}"
                 );
                 prop_assert!(NOW.since(entry.last_sign) >= minimum_age);
                 prop_assert!(NOW.since(entry.expires) <= LONG_EXPIRED);

@@ -191,6 +191,7 @@ fn candidate(key: &str, entries: Vec<Option<Entry>>) -> Candidate {
         is_shown: true,
         ends_call: false,
         is_excluded: false,
+        is_divisible: false,
         route: Some(Ok(Route::OwnPower)),
     }
 }

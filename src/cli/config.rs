@@ -77,6 +77,7 @@ fn way(login: &Login) -> &'static str {
     match login {
         Login::Password(_) => "password",
         Login::AccessToken { .. } => "access token",
+        Login::Appservice(_) => "appservice",
     }
 }
 

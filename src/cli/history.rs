@@ -166,6 +166,7 @@ mod tests {
                 is_reason_unreadable: false,
                 old_content: Stored::Never,
                 route: None,
+                mark: None,
                 plan: None,
                 intended: Timestamp::from_millis(1_800_000_000_000),
                 finished: None,

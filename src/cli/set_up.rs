@@ -21,6 +21,7 @@ use crate::{
     shutdown::Shutdown,
     world::{
         NeighbourError, Rooms,
+        appservice::Appservice,
         backoff::Backoff,
         chat::{self, ChatConnection, ChatSettings},
         clock::{Clock as _, SystemClock},
@@ -30,6 +31,7 @@ use crate::{
             credentials::{Address, Method, SignIn, SignInError},
             sign_in,
             transport::WithToken,
+            write::Writer,
         },
         journal::{Journal, JournalError},
         livekit::{ApiKey, CallServer, LiveKit},
@@ -229,6 +231,7 @@ fn method(login: &Login) -> Method {
         Login::AccessToken { token, device_id } => {
             Method::Token { access_token: token.clone(), device_id: device_id.as_str().to_owned() }
         }
+        Login::Appservice(as_token) => Method::Appservice(as_token.clone()),
     }
 }
 
@@ -276,9 +279,13 @@ pub(super) async fn ports(
             Some(Arc::new(livekit) as Arc<dyn CallServer>)
         }
     };
+    let appservice = config.appservice.as_ref().map(|appservice| {
+        let config::Appservice { as_token, namespace } = appservice.clone();
+        Appservice::new(homeserver.clone(), as_token, namespace)
+    });
     Ok(Ports {
         rooms: Arc::new(homeserver.clone()),
-        writer: Arc::new(homeserver.clone()),
+        writer: Arc::new(Writer::new(homeserver.clone(), appservice)),
         device_lists: Arc::new(KeysQuery::new(homeserver.clone())),
         own_lists: admin.map(|admin| Arc::new(admin) as Arc<dyn OwnLists>),
         call_server,

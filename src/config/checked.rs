@@ -7,10 +7,10 @@ use rtc_janitor_core::ids::UserId;
 use secrecy::SecretString;
 
 use super::{
-    Config,
+    Config, Namespace,
     keys::{
-        AdminRoom, Breaker, ChatLoginKeys, Graces, HomeserverKeys, Http, Janitor, Limits, LiveKitKeys, Log,
-        LoginKeys, Owners, Rooms, Rules, Store, SynapseAdminKeys,
+        AdminRoom, AppserviceKeys, Breaker, ChatLoginKeys, Graces, HomeserverKeys, Http, Janitor, Limits,
+        LiveKitKeys, Log, LoginKeys, Owners, Rooms, Rules, Store, SynapseAdminKeys,
     },
     reader::{Noted, Reader},
     sign_in,
@@ -60,6 +60,15 @@ pub struct LiveKit {
     pub webhook: bool,
 }
 
+/// `[appservice]`
+#[derive(Clone, Debug)]
+pub struct Appservice {
+    /// The token of its registration.
+    pub as_token: SecretString,
+    /// As whom it may write.
+    pub namespace: Namespace,
+}
+
 impl fmt::Display for HomeserverAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -72,7 +81,10 @@ impl fmt::Display for HomeserverAddress {
 /// Reads every section before it gives up, so that every problem is found in one go.
 pub(super) fn config(reader: &mut Reader, file: Option<&Path>) -> Result<Config, Noted> {
     let homeserver = homeserver(reader);
-    let login = LoginKeys::read(reader).and_then(|keys| sign_in::main(reader, keys));
+    let appservice =
+        AppserviceKeys::read(reader).and_then(|keys| appservice(reader, keys, homeserver.as_ref()));
+    let login = LoginKeys::read(reader)
+        .and_then(|keys| sign_in::main(reader, keys, homeserver.as_ref(), appservice.as_ref()));
     let store = Store::read(reader);
     let janitor = Janitor::read(reader);
     let grace = Graces::read(reader);
@@ -103,6 +115,7 @@ pub(super) fn config(reader: &mut Reader, file: Option<&Path>) -> Result<Config,
         chat: chat?,
         synapse_admin: synapse_admin?,
         livekit: livekit?,
+        appservice: appservice?,
         http: http?,
         log: log?,
         file: file.map(Path::to_owned),
@@ -125,6 +138,36 @@ fn synapse_admin(reader: &mut Reader, keys: SynapseAdminKeys) -> Result<Option<S
             )))
         }
     }
+}
+
+/// The token and whom it may write as, or nothing.
+fn appservice(
+    reader: &mut Reader,
+    keys: AppserviceKeys,
+    homeserver: Result<&Homeserver, &Noted>,
+) -> Result<Option<Appservice>, Noted> {
+    let AppserviceKeys { as_token, user_id, namespace } = keys;
+    let janitor = &homeserver.map_err(|noted| *noted)?.user_id;
+    if let Some(user_id) = user_id.as_ref().filter(|user_id| *user_id != janitor) {
+        let (own, account) = (reader.place("appservice.user_id"), reader.place("homeserver.user_id"));
+        return Err(reader.note(format!(
+            "{own} is {user_id}, but {account} is {janitor}; write the same in both, or leave appservice.user_id out"
+        )));
+    }
+    let Some(as_token) = as_token else {
+        let set = [("appservice.user_id", user_id.is_some()), ("appservice.namespace", namespace.is_some())];
+        let Some((key, _)) = set.into_iter().find(|(_, is_set)| *is_set) else { return Ok(None) };
+        let place = reader.place(key);
+        return Err(reader.note(format!(
+            "{place} is set without a token; write appservice.as_token_file, with the as_token of the registration"
+        )));
+    };
+    let server = janitor.server_name().unwrap_or_default();
+    let expression =
+        namespace.map_or_else(|| Namespace::of_server(server), |regex| regex.as_str().to_owned());
+    let namespace = Namespace::new(&expression, server)
+        .map_err(|error| reader.note(format!("appservice.namespace cannot be used: {error}")))?;
+    Ok(Some(Appservice { as_token, namespace }))
 }
 
 /// All three of what it takes, or nothing.

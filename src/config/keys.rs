@@ -7,6 +7,7 @@
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use matrix_sdk::reqwest::Url;
+use regex::Regex;
 use rtc_janitor_core::{
     ids::{DeviceId, UserId},
     time::TimeOfDay,
@@ -57,6 +58,9 @@ sections! {
         /// Whether a membership of a user on another server may be cleared because its device is gone.
         /// Other servers' lists can be late; without this it is only reported.
         remote_device_lists: bool = or_default(FLAG, "false");
+        /// Whether a membership that only its owner may write may be cleared by a redaction, where the janitor may redact.
+        /// Clients that keep the old event in their memory show it until they are reloaded.
+        allow_redaction: bool = or_default(FLAG, "false");
         /// How often the state of all rooms is read anew from the server, beside what changes, which comes at once.
         reread_interval: Duration = or_default(DURATION, "6h");
     }
@@ -189,6 +193,18 @@ sections! {
         poll_interval: Duration = or_default(DURATION, "20s");
         /// Whether it may tell at once who has left a call, at http.listen and /livekit/webhook. docs/livekit.md has the lines for its settings.
         webhook: bool = or_default(FLAG, "true");
+    }
+
+    /// Lets the janitor write as users of its own server: it clears what only its owner may write, and takes what is stale
+    /// out of an event that speaks for others, too. `rtc-janitor appservice-registration` writes the file for the
+    /// homeserver. Without login, the janitor signs in by it.
+    ["appservice"] pub(super) struct AppserviceKeys {
+        /// The as_token of the registration.
+        as_token: Option<SecretString> = optional(SECRET, "/run/secrets/as_token");
+        /// The account that signs in by it: homeserver.user_id, and never the registration's sender_localpart.
+        user_id: Option<UserId> = optional(USER_ID, "@rtc-janitor:example.org");
+        /// Which user ids the registration has: its regular expression. Left out: all of the janitor's own server.
+        namespace: Option<Regex> = optional(REGEX, "@.*:example\\.org");
     }
 
     /// What other programs may ask of a running janitor: /live and /ready for containers, /metrics for Prometheus.

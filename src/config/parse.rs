@@ -6,6 +6,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use ::config::ValueKind;
+use regex::Regex;
 use secrecy::SecretString;
 
 use super::{LogFormat, Mode, table::Kind};
@@ -44,6 +45,7 @@ pub(super) const LISTEN: How<Option<SocketAddr>> = How::new(Kind::Text, listen);
 pub(super) const LOG_FORMAT: How<LogFormat> = How::new(Kind::Text, log_format);
 pub(super) const MODE: How<Mode> = How::new(Kind::Text, mode);
 pub(super) const PATH: How<PathBuf> = How::new(Kind::Path, path);
+pub(super) const REGEX: How<Regex> = How::new(Kind::Text, regex);
 pub(super) const SECRET: How<SecretString> = How::new(Kind::Secret, secret);
 
 /// A value as it would stand in the file.
@@ -104,6 +106,17 @@ fn command_prefix(value: &ValueKind) -> Parsed<String> {
         return Err(format!("{} has a space in it; write one word, such as \"!janitor\"", shown(value)));
     }
     Ok(text.to_owned())
+}
+
+/// A regular expression.
+fn regex(value: &ValueKind) -> Parsed<Regex> {
+    let text = text(value)?;
+    Regex::new(text).map_err(|error| {
+        // The last line of it says what is wrong; those before show where.
+        let error = error.to_string();
+        let why = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
+        format!("{} is not a regular expression: {why}", shown(value))
+    })
 }
 
 /// Text that may hold anything, and is not shown.

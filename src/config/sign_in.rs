@@ -1,13 +1,13 @@
 //! Signing in: one way only in each section, and two devices in all.
 //!
 //! The janitor has a device that watches and one that chats. A password makes as many as are needed;
-//! an access token is one device, so with a token the other one has to come from somewhere.
+//! and so does an appservice; an access token is one device, so the other one has to come from somewhere.
 
 use rtc_janitor_core::ids::{DeviceId, UserId};
 use secrecy::SecretString;
 
 use super::{
-    checked::Homeserver,
+    checked::{Appservice, Homeserver},
     keys::{ChatLoginKeys, LoginKeys},
     reader::{Noted, Reader},
 };
@@ -24,6 +24,8 @@ pub enum Login {
         /// The device the token belongs to.
         device_id: DeviceId,
     },
+    /// By the token of the appservice in whose namespace the account is; as many devices as are needed.
+    Appservice(SecretString),
 }
 
 /// Who chats in the admin room.
@@ -35,15 +37,32 @@ pub struct Chat {
     pub login: Login,
 }
 
-/// `[login]`, which has to be there.
-pub(super) fn main(reader: &mut Reader, keys: LoginKeys) -> Result<Login, Noted> {
+/// `[login]`, or `[appservice]` where that is left out.
+pub(super) fn main(
+    reader: &mut Reader,
+    keys: LoginKeys,
+    homeserver: Result<&Homeserver, &Noted>,
+    appservice: Result<&Option<Appservice>, &Noted>,
+) -> Result<Login, Noted> {
     let LoginKeys { password, access_token, device_id } = keys;
-    one_way(reader, "login", (password, access_token, device_id))?.ok_or_else(|| {
-        reader.note(
-            "no way to sign in is set; write login.password_file (or login.password), or \
-             login.access_token_file with login.device_id",
-        )
-    })
+    if let Some(login) = one_way(reader, "login", (password, access_token, device_id))? {
+        return Ok(login);
+    }
+    let Some(Appservice { as_token, namespace }) = appservice.map_err(|noted| *noted)? else {
+        return Err(reader.note(
+            "no way to sign in is set; write login.password_file (or login.password), login.access_token_file \
+             with login.device_id, or appservice.as_token_file",
+        ));
+    };
+    let janitor = &homeserver.map_err(|noted| *noted)?.user_id;
+    if !namespace.has(janitor) {
+        let (place, account) = (reader.place("appservice.namespace"), reader.place("homeserver.user_id"));
+        return Err(reader.note(format!(
+            "{place} does not have {account}, {janitor}, so the appservice cannot sign it in; widen the \
+             namespace, here and in the registration, or write [login]"
+        )));
+    }
+    Ok(Login::Appservice(as_token.clone()))
 }
 
 /// `[admin_room.login]`: the chat account and how it signs in, by default as in `[login]`.
@@ -67,7 +86,9 @@ pub(super) fn chat(
                      admin_room.login.device_id"
                 )))
             }
-            (Login::Password(_), None) => Ok(Chat { user_id: janitor.clone(), login: main.clone() }),
+            (Login::Password(_) | Login::Appservice(_), None) => {
+                Ok(Chat { user_id: janitor.clone(), login: main.clone() })
+            }
             (Login::AccessToken { .. }, None) => {
                 let place = reader.place_of_secret("login.access_token");
                 Err(reader.note(format!(

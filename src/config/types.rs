@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use regex::Regex;
 use rtc_janitor_core::ids::{RoomId, UserId};
 use wildmatch::WildMatch;
 
@@ -48,6 +49,37 @@ impl UserGlobs {
     }
 }
 
+/// Users of the janitor's own server as whom its appservice may write.
+#[derive(Clone, Debug)]
+pub struct Namespace {
+    /// Fits at the beginning of the whole id, as Synapse has it.
+    regex: Regex,
+    server: String,
+}
+
+impl Namespace {
+    /// Those of a server whom the regular expression of a registration fits.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the expression.
+    pub fn new(expression: &str, server: &str) -> Result<Self, regex::Error> {
+        // By itself first: a parenthesis of its own must not end the group.
+        Regex::new(expression)?;
+        Ok(Self { regex: Regex::new(&format!("^(?:{expression})"))?, server: server.to_owned() })
+    }
+
+    /// The expression that fits all users of a server.
+    pub fn of_server(server: &str) -> String {
+        format!("@.*:{}", regex::escape(server))
+    }
+
+    /// Whether it may write as this user.
+    pub fn has(&self, user: &UserId) -> bool {
+        user.server_name() == Some(self.server.as_str()) && self.regex.is_match(user.as_str())
+    }
+}
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -60,6 +92,22 @@ pub enum LogFormat {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_namespace_has_users_of_its_own_server_from_the_beginning_of_their_ids() {
+        let namespace = |expression: &str| Namespace::new(expression, "a-b.org").unwrap();
+        let all = namespace(&Namespace::of_server("a-b.org"));
+        assert!(all.has(&UserId::from("@alice:a-b.org")));
+        for other in
+            ["@alice:axb.org", "@alice:a-b.org.evil.net", "@alice:a-b.org:8448", "x@alice:a-b.org", "@"]
+        {
+            assert!(!all.has(&UserId::from(other)), "{other}");
+        }
+        let some = namespace("@bridge_|@call");
+        assert!(some.has(&UserId::from("@bridge_x:a-b.org")) && some.has(&UserId::from("@caller:a-b.org")));
+        assert!(!some.has(&UserId::from("@x@call:a-b.org")) && !some.has(&UserId::from("@call:b.org")));
+        assert!(Namespace::new("a)|(.*", "a-b.org").is_err());
+    }
 
     #[test]
     fn a_glob_fits_whole_ids_only() {

@@ -144,7 +144,7 @@ impl Janitor {
                 }
                 CALL_MEMBER => {
                     if is_in_order {
-                        self.pass(&room, event);
+                        self.pass(&room, event)?;
                     }
                     self.take_in_membership(&room, event, seen)?;
                 }
@@ -194,7 +194,6 @@ impl Janitor {
             return Ok(());
         }
         let now = self.now();
-        let me = self.settings.user_id.clone();
         let (first, rest): (Vec<_>, Vec<_>) =
             view.events.iter().partition(|event| event.event_type == CREATE);
         let mut has_levels = false;
@@ -205,7 +204,7 @@ impl Janitor {
             }
         }
         if let Some(info) = self.memory.info_mut(room).filter(|_| !has_levels) {
-            info.take_in_power(None, &me, true, now);
+            info.take_in_power(None, &self.settings.writers(), true, now);
         }
         let named = memberships(&view.events).map(|(_, event)| &event.state_key).collect();
         for key in self.memory.not_named(room, &named) {
@@ -253,14 +252,20 @@ impl Janitor {
             return Ok(());
         }
         // Whether it counts as seen to arrive is settled the first time.
+        let is_ours = self.is_own_write(room, event)?;
         let Some(open) = OpenEvent::read(event, seen) else {
-            self.note_leave(room, key, &event.sender)?;
+            let by = if is_ours { self.settings.user_id.clone() } else { event.sender.clone() };
+            self.note_leave(room, key, &by)?;
             return self.close_key(room, key);
         };
+        // Who is left in an event of ours has given no sign of life by it.
+        let seen = FirstSeen { live: seen.live && !is_ours, ..seen };
         let first_seen = self.journal.see_event(room, key, &event.event_id, event.origin_server_ts, seen)?;
         let open = if first_seen == seen { Some(open) } else { OpenEvent::read(event, first_seen) };
         let Some(open) = open else { return Ok(()) };
-        self.notice_return(room, key, Some(event), &open)?;
+        if !is_ours {
+            self.notice_return(room, key, Some(event), &open)?;
+        }
         self.open_key(room, event, open, seen.live)
     }
 
@@ -286,7 +291,7 @@ impl Janitor {
         let me = self.settings.user_id.clone();
         let Some(info) = self.memory.info_mut(room) else { return Ok(()) };
         let before = info.may_clear(&me);
-        match info.take_in(event, &me, is_current, now) {
+        match info.take_in(event, &self.settings.writers(), is_current, now) {
             Told::Nothing => {}
             Told::Power => {
                 let after = info.may_clear(&me);

@@ -11,14 +11,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use rtc_janitor_core::{
     ids::{EventId, RoomId, StateKey, UserId},
     rtc::{
-        membership::{Content, FirstSeen, Malformed, Membership, read},
+        membership::{Content, FirstSeen, Form, Malformed, Membership, read},
         state_event::StateEvent,
     },
     time::Timestamp,
 };
 use serde_json::Value;
 
-pub(in crate::janitor) use room_info::{RoomInfo, Told};
+pub(in crate::janitor) use room_info::{RoomInfo, Told, Writers};
 
 /// Rooms with more members than this are read key by key: the state of a room with 20,000 members is
 /// 10 MB and more.
@@ -30,6 +30,8 @@ pub(in crate::janitor) struct OpenEvent {
     pub(in crate::janitor) event_id: EventId,
     /// Its entries, in order; those that no client shows are named, and nothing more is kept of them.
     pub(in crate::janitor) entries: Vec<Result<Membership, Malformed>>,
+    /// When its server says that it was sent.
+    pub(in crate::janitor) sent: Timestamp,
     /// The content, for the record of a clear: there is no undo.
     content: Box<str>,
     /// The event that it replaced, where the server says so.
@@ -45,6 +47,7 @@ impl OpenEvent {
             Content::Entries(entries) if entries.iter().any(Result::is_ok) => Some(Self {
                 event_id: event.event_id.clone(),
                 entries,
+                sent: event.origin_server_ts,
                 content: event.content.to_string().into(),
                 replaces: event.replaces_state.clone(),
                 seen: seen.at,
@@ -55,6 +58,11 @@ impl OpenEvent {
 
     pub(in crate::janitor) fn memberships(&self) -> impl Iterator<Item = &Membership> {
         self.entries.iter().flatten()
+    }
+
+    /// Whether each entry can be taken out by itself: the session form is one piece.
+    pub(in crate::janitor) fn is_divisible(&self) -> bool {
+        self.memberships().all(|membership| membership.form != Form::Session)
     }
 
     /// The content as JSON.

@@ -9,6 +9,7 @@ use rtc_janitor_core::{
     export::Explained,
     ids::{EventId, RoomId},
     judge::verdict::Verdict,
+    ledger::Subject,
     plan::{HeldBack, Route},
     render::{
         Message,
@@ -250,7 +251,7 @@ impl Janitor {
             }
             let (room, key) = (&judged.subject.room, &judged.subject.key);
             let route = if outcome == Some(FindingKind::Cleared) {
-                self.journal.route_of_clear(room, key, event)?.map(Route::as_str)
+                self.journal.clear_of(room, key, event)?.and_then(|clear| clear.route).map(Route::as_str)
             } else {
                 match self.route(room, key) {
                     Some(Ok(route)) => Some(route.as_str()),
@@ -337,7 +338,11 @@ impl Janitor {
         let is_open: BTreeSet<_> = after.iter().map(|judged| judged.subject.event.clone()).collect();
         let mut judged = Vec::new();
         for before in self.sweep.take_kept(|event| is_open.contains(event)) {
-            if self.journal.was_found(&before.subject.event, FindingKind::Cleared)? {
+            // Others may have been left in the event.
+            let Subject { room, key, event, .. } = &before.subject;
+            let clear = self.journal.clear_of(room, key, event)?;
+            let is_it = clear.is_some_and(|clear| clear.owners.may_include(&before.membership.owner));
+            if is_it && self.journal.was_found(event, FindingKind::Cleared)? {
                 judged.push(before);
             }
         }

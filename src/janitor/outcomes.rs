@@ -4,7 +4,7 @@ use rtc_janitor_core::{
     finding::Row,
     ids::{EventId, RoomId, UserId},
     judge::evidence::{ListKind, RoomMember},
-    plan::PlannedWrite,
+    plan::{PlannedWrite, Route},
     render::{message::harmless, report},
     rtc::{membership::FirstSeen, state_event::StateEvent},
     time::Timestamp,
@@ -122,16 +122,16 @@ impl Janitor {
         let now = self.now();
         self.read_is_done(Read::Power(room.clone()), read.as_ref().err());
         let Ok(PowerRead { create, levels }) = read else { return };
-        let me = self.settings.user_id.clone();
+        let who = self.settings.writers();
         let Some(info) = self.memory.info_mut(room) else { return };
         if let Some(create) = create {
-            info.take_in(&create, &me, true, now);
+            info.take_in(&create, &who, true, now);
         }
         if !info.knows_creation() {
             tracing::warn!(%room, "the room has no create event");
         }
         let is_known = info.knows_creation();
-        info.take_in_power(levels.as_ref(), &me, true, now);
+        info.take_in_power(levels.as_ref(), &who, true, now);
         if is_known {
             self.sweep.mark(room);
         }
@@ -248,6 +248,10 @@ impl Janitor {
                 let finding = finding(FindingKind::Cleared, None);
                 self.journal.finish(id, &WriteOutcome::Cleared(written.clone()), finding.as_ref(), now)?;
                 self.voice.has_more_to_say(finding.is_some());
+                if write.part().is_some() {
+                    // Who is left in it stands there by another event now.
+                    self.want_view(room);
+                }
                 for source in write.probes() {
                     self.sweep.breakers.probed(*source, room, key, &self.settings.breaker, now);
                 }
@@ -255,10 +259,14 @@ impl Janitor {
                 self.note_leave(room, key, &me)?;
                 self.ports.metrics.cleared(write.reason(), write.route().as_str());
                 self.end_event(room, key, event, now)?;
-                let has_come = self.aftermath.await_event(room, key, &written);
+                // A redaction was looked at right afterwards, and could overwrite nothing.
+                let is_redaction = write.route() == Route::Redaction;
+                let has_come = !is_redaction && self.aftermath.await_event(room, key, &written);
                 self.notice_quick_return(room, key)?;
                 self.plans.dealt_with(&trigger, event, PlanOutcome::Cleared);
-                if has_come {
+                if is_redaction {
+                    self.journal.verified(id)?;
+                } else if has_come {
                     self.verify_early(room, &written)?;
                 }
             }
@@ -340,11 +348,19 @@ impl Janitor {
         if was_sent {
             self.ports.metrics.clear_failed(error.errcode());
         }
-        self.writes.slow_down(error, now);
+        let is_as_owner = was_sent && write.route() == Route::Appservice;
+        if !is_as_owner {
+            self.writes.slow_down(error, now);
+        } else if matches!(error, NeighbourError::RateLimited { .. } | NeighbourError::Unreachable(_)) {
+            // The owner is to wait, or the appservice's requests go astray: that is nothing to the other routes.
+            self.sweep.refused(room, key, error, now);
+        }
         match error {
             // Nobody knows whether it was written: the intent stays open until the key is read.
             NeighbourError::Unreachable(_) if was_sent => {
-                self.source_failed();
+                if !is_as_owner {
+                    self.source_failed();
+                }
                 if let Some(intent) = self.journal.open_intents_of(room, key)?.pop() {
                     self.reads.want(Read::Intent(intent.id), Urgency::Due);
                     self.unsettled.insert((room.clone(), key.clone()), intent);

@@ -76,14 +76,14 @@ impl Janitor {
         circumstances.is_paused = false;
         circumstances.exclusion_is_unknown = false;
         let plan = Plan::make(candidates.clone(), circumstances, Budget::new(no_limit, 0));
-        let shown = |candidate: &Candidate| self.proposal(candidate, &index, true);
+        let shown = |candidate: &Candidate, part| self.proposal(candidate, &index, true, part);
         let by_event: HashMap<_, _> =
             candidates.iter().map(|candidate| ((&candidate.room, &candidate.event), candidate)).collect();
         let mut proposals: Vec<_> = plan
             .writes
             .iter()
-            .filter_map(|write| by_event.get(&(write.room(), write.event())))
-            .map(|candidate| shown(candidate))
+            .filter_map(|write| Some((by_event.get(&(write.room(), write.event()))?, write.part())))
+            .map(|(candidate, part)| shown(candidate, part.map(<[_]>::to_vec)))
             .collect();
         let mut blocked = Vec::new();
         for (candidate, why) in &plan.held {
@@ -102,10 +102,11 @@ impl Janitor {
             // The rest is for a person to decide, where it can be written at all.
             match candidate.route {
                 Some(Ok(_)) => {
-                    proposals.push(Proposal { reservation: Some(held_back(*why)), ..shown(candidate) });
+                    let due = shown(candidate, candidate.due_part());
+                    proposals.push(Proposal { reservation: Some(held_back(*why)), ..due });
                 }
-                Some(Err(why)) => blocked.push((shown(candidate), report::obstacle(why))),
-                None => blocked.push((shown(candidate), held_back(HeldBack::RouteUnknown))),
+                Some(Err(why)) => blocked.push((shown(candidate, None), report::obstacle(why))),
+                None => blocked.push((shown(candidate, None), held_back(HeldBack::RouteUnknown))),
             }
         }
         let dealt: BTreeSet<_> =
@@ -136,7 +137,7 @@ impl Janitor {
         self.add_routes(&mut candidates);
         let (mut proposals, mut blocked) = (Vec::new(), Vec::new());
         for candidate in &candidates {
-            let proposal = self.proposal(candidate, &index, false);
+            let proposal = self.proposal(candidate, &index, false, None);
             match candidate.route {
                 _ if candidate.is_excluded => blocked.push((proposal, held_back(HeldBack::Excluded))),
                 Some(Ok(_)) => proposals.push(proposal),
@@ -160,10 +161,19 @@ impl Janitor {
         }
     }
 
-    /// One key as it is shown. A plan to clear everything names no reason: it needs none.
-    fn proposal(&self, candidate: &Candidate, index: &Index<'_>, with_reason: bool) -> Proposal {
+    /// One key as it is shown, or the part of its event that goes. A plan to clear everything names no
+    /// reason: it needs none.
+    fn proposal(
+        &self,
+        candidate: &Candidate,
+        index: &Index<'_>,
+        with_reason: bool,
+        part: Option<Vec<u32>>,
+    ) -> Proposal {
         let now = self.now();
-        let about = index.for_event(&candidate.room, &candidate.event);
+        let goes = |one: &&Judged| part.as_ref().is_none_or(|part| part.contains(&one.subject.entry));
+        let of_event = index.for_event(&candidate.room, &candidate.event);
+        let about: Vec<_> = of_event.iter().copied().filter(goes).collect();
         let due = about.iter().flat_map(|one| &one.due).min_by_key(|due| due.reason);
         // One who looks alive is what counts, whatever is not known of the others under the key.
         let is_alive = about.iter().any(|one| one.judgement.verdict == Verdict::Active);
@@ -176,12 +186,14 @@ impl Janitor {
             key: candidate.key.clone(),
             event: candidate.event.clone(),
             owners: about.iter().map(|one| one.membership.owner.clone()).collect(),
+            route: candidate.route.and_then(Result::ok),
             reason: due.filter(|_| with_reason).map(|due| due.reason),
             since: due.map_or(now, |due| due.first),
             is_shown: candidate.is_shown,
             is_alive,
             is_unknown,
             why: words::several(about.iter().map(why)),
+            part,
             reservation: None,
         }
     }

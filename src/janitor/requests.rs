@@ -19,13 +19,13 @@ use super::{
     background::{Outcome, PowerRead, in_time},
     evidence::{ListQuestion, read_member},
     reads::{Read, Urgency},
-    sweep::{Outgoing, Trigger},
+    sweep::{KnownBy, Outgoing, Trigger},
 };
 use crate::world::{
     NeighbourError, RoomView, Rooms, StateWriter,
     device_lists::own_lists_of,
     dry_run::DryRun,
-    journal::{FindingKind, JournalError},
+    journal::{FindingKind, JournalError, Mark},
 };
 
 /// How many keys of one large room are read at once.
@@ -172,12 +172,12 @@ impl Janitor {
             .iter()
             .map(|outgoing| {
                 let open = self.memory.get(outgoing.write.room(), outgoing.write.key());
-                outgoing.intent(open.map(super::memory::OpenEvent::content).unwrap_or_default(), now)
+                outgoing.intent(open, now)
             })
             .collect();
         let ids = self.journal.intend(&intents)?;
-        for (outgoing, id) in beginning.into_iter().zip(ids) {
-            self.start_write(outgoing, id);
+        for ((outgoing, intent), id) in beginning.into_iter().zip(intents).zip(ids) {
+            self.start_write(outgoing, id, intent.mark);
         }
         Ok(())
     }
@@ -200,7 +200,7 @@ impl Janitor {
             && !write.owners().iter().any(|owner| self.settings.leaves_alone(&owner.user))
     }
 
-    fn start_write(&mut self, outgoing: Outgoing, id: i64) {
+    fn start_write(&mut self, outgoing: Outgoing, id: i64, mark: Option<Mark>) {
         let writer = Arc::clone(&self.ports.writer);
         let (port, gate): (Arc<dyn StateWriter>, _) = match &outgoing.trigger {
             Trigger::Sweep { kind: FindingKind::Cleared, .. } => (writer, Some(self.sweep_gate.clone())),
@@ -212,7 +212,8 @@ impl Janitor {
         self.writes.begin(outgoing, id, self.now());
         let me = self.server.is_write_read_back().then(|| self.settings.user_id.clone());
         self.background.start(async move {
-            let attempt = super::sweep::clear(&*rooms, &*port, gate.as_ref(), &write, me.as_ref()).await;
+            let known_by = KnownBy { me: me.as_ref(), mark: mark.as_ref() };
+            let attempt = super::sweep::clear(&*rooms, &*port, gate.as_ref(), &write, known_by).await;
             Outcome::Written(write.event().clone(), attempt)
         });
     }

@@ -10,8 +10,11 @@ use rtc_janitor_core::{
     time::TimeOfDay,
 };
 
-use super::aliases::{EXCLUDE, INCLUDE, Named, UnresolvedAlias};
-use crate::config::{Config, Mode, UserGlobs};
+use super::{
+    aliases::{EXCLUDE, INCLUDE, Named, UnresolvedAlias},
+    memory::Writers,
+};
+use crate::config::{Config, Mode, Namespace, UserGlobs};
 
 /// The checked settings of the janitor.
 #[derive(Clone, Debug)]
@@ -44,6 +47,10 @@ pub struct Settings {
     pub minimum_age: Duration,
     /// Whether `device_gone` may be used against owners on other servers.
     pub remote_device_lists: bool,
+    /// As whom an appservice may write, where one is set up.
+    pub appservice: Option<Namespace>,
+    /// Whether what only its owner may write is redacted.
+    pub allow_redaction: bool,
     /// Of those that are looked after, only these are looked at in this run; empty: all.
     pub only: BTreeSet<RoomId>,
     /// Only these rooms are looked after; empty: all.
@@ -106,6 +113,8 @@ impl Settings {
             reread_interval: config.janitor.reread_interval,
             minimum_age: config.janitor.minimum_age,
             remote_device_lists: config.janitor.remote_device_lists,
+            appservice: config.appservice.as_ref().map(|appservice| appservice.namespace.clone()),
+            allow_redaction: config.janitor.allow_redaction,
             only: BTreeSet::new(),
             include: named.include,
             exclude: named.exclude,
@@ -127,6 +136,16 @@ impl Settings {
     /// Whether somebody's memberships are left alone.
     pub fn leaves_alone(&self, user: &UserId) -> bool {
         self.excluded_owners.matches(user) || self.excluded_users.contains(user)
+    }
+
+    /// Whose power in a room matters.
+    pub(super) fn writers(&self) -> Writers<'_> {
+        Writers { me: &self.user_id, appservice: self.appservice.as_ref() }
+    }
+
+    /// Whether an appservice may write as this user.
+    pub(super) fn acts_for(&self, user: &UserId) -> bool {
+        self.appservice.as_ref().is_some_and(|namespace| namespace.has(user))
     }
 
     /// Whether a room that is looked after is looked at in this run. What an earlier run saw in the others

@@ -9,6 +9,7 @@ mod candidates;
 mod clear;
 mod judged;
 mod look;
+mod own;
 mod tally;
 mod writes;
 
@@ -26,7 +27,7 @@ use rtc_janitor_core::{
 };
 
 pub(in crate::janitor) use aftermath::Aftermath;
-pub(in crate::janitor) use clear::{Attempt, Gate, clear};
+pub(in crate::janitor) use clear::{Attempt, Gate, KnownBy, clear};
 pub use judged::Judged;
 pub(in crate::janitor) use judged::{Index, naming_reason};
 pub use look::SweepSummary;

@@ -1,5 +1,5 @@
 //! The homeserver, as the janitor's own account sees it: sign-in, the watch connection, reading
-//! rooms, and the one write there is.
+//! rooms, and what is written there.
 //!
 //! Everything is a plain request with the session that the SDK keeps and renews. The watch connection
 //! never lets the SDK sync, so it has no encryption keys.
@@ -10,6 +10,7 @@ use matrix_sdk::{Client, reqwest::Url};
 use rtc_janitor_core::ids::{DeviceId, UserId};
 
 mod abilities;
+mod by_appservice;
 pub(crate) mod connect;
 pub(crate) mod credentials;
 mod devices;

@@ -59,7 +59,7 @@ pub use rtc_janitor_core::render::report::FindingKind;
 pub use settings::StoredSetting;
 pub use sfu::SfuMemory;
 pub use stored::Stored;
-pub use writes::{Intent, WriteOutcome};
+pub use writes::{Intent, Mark, WriteOutcome};
 
 /// The open journal.
 #[derive(Debug)]

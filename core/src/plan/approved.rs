@@ -30,8 +30,14 @@ pub struct Proposal {
     pub key: StateKey,
     /// The event that was shown; nothing else may be overwritten.
     pub event: EventId,
-    /// Whom it speaks for.
+    /// Whose memberships are cleared.
     pub owners: Vec<Owner>,
+    /// The places of the entries that are taken out, where others stay.
+    #[serde(default)]
+    pub part: Option<Vec<u32>>,
+    /// By which route it would be cleared when it was shown.
+    #[serde(default)]
+    pub route: Option<Route>,
     /// The reason that it would be cleared for, where there is one.
     pub reason: Option<Reason>,
     /// Since when that has been seen.
@@ -86,11 +92,14 @@ impl PlannedWrite {
             Some(Err(blocked)) => return Err(HeldBack::NoRoute(blocked)),
             None => return Err(HeldBack::RouteUnknown),
         };
+        // Nothing but a write as the owner can leave the others as they are.
+        refuse_if(proposal.part.is_some() && route != Route::Appservice, HeldBack::OthersInEvent)?;
         Ok(Self {
             room: proposal.room.clone(),
             key: proposal.key.clone(),
             event: proposal.event.clone(),
             owners: proposal.owners.clone(),
+            part: proposal.part.clone(),
             reason: proposal.reason,
             since: proposal.since,
             route,
@@ -113,6 +122,8 @@ mod tests {
             key: "_@a:b_D_m.call".into(),
             event: "$e".into(),
             owners: Vec::new(),
+            part: None,
+            route: None,
             reason: None,
             since: made,
             is_shown: true,
@@ -142,5 +153,10 @@ mod tests {
         ] {
             assert_eq!(PlannedWrite::approved(&proposal, &approval), Err(why));
         }
+        let part = Proposal { part: Some(vec![1]), ..proposal };
+        assert_eq!(PlannedWrite::approved(&part, &fine), Err(HeldBack::OthersInEvent));
+        let as_the_owner = Approval { route: Some(Ok(Route::Appservice)), ..fine };
+        let write = PlannedWrite::approved(&part, &as_the_owner).expect("only that route can");
+        assert_eq!(write.part(), Some(&[1][..]));
     }
 }

@@ -1,12 +1,15 @@
 //! By which route a key can be cleared. What `explain` says and what the bot does is decided here.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     ids::{StateKey, UserId},
     rtc::power::{Blocked, RoomPower},
 };
 
 /// How a key can be cleared, in the order in which they are tried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Route {
     /// By the bot itself, with the power it has in the room.
     OwnPower,

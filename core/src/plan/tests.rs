@@ -32,6 +32,7 @@ fn candidate(room: &str, device: &str, reason: Reason) -> Candidate {
         is_shown: true,
         ends_call: false,
         is_excluded: false,
+        is_divisible: false,
         route: Some(Ok(Route::OwnPower)),
     }
 }
@@ -362,4 +363,61 @@ fn only_of_what_would_be_written_it_is_asked_who_may() {
 fn what_is_not_due_is_neither_written_nor_held() {
     let plan = World::default().plan(vec![ghost_with(|g| entry(g).due.clear())]);
     assert_eq!(plan, Plan::default());
+}
+
+/// An array form with an entry that is due, one that is not, one that no client shows, and one that is due.
+fn array(route: Route) -> Candidate {
+    let mut array = Candidate { is_divisible: true, route: Some(Ok(route)), ..ghost() };
+    let dead = entry(&mut array).clone();
+    let owner = |device: &str| Owner { user: "@alice:hs".into(), device: device.into() };
+    let living = Entry { due: Vec::new(), index: 1, owner: owner("LIVING"), ..dead.clone() };
+    let other = Entry { index: 3, owner: owner("OTHER"), ..dead };
+    array.entries.extend([Some(living), None, Some(other)]);
+    array
+}
+
+#[test]
+fn by_appservice_the_stale_entries_of_an_array_go_alone_and_by_the_other_routes_nothing_does() {
+    let plan = World::default().plan(vec![array(Route::Appservice)]);
+    let write = &plan.writes[0];
+    assert_eq!(write.part(), Some(&[0, 3][..]));
+    let devices: Vec<_> = write.owners().iter().map(|owner| owner.device.as_str()).collect();
+    assert_eq!(devices, ["DEAD", "OTHER"]);
+    assert_eq!([0, 1, 2, 3].map(|entry| write.clears(entry)), [true, false, false, true]);
+    for route in [Route::OwnPower, Route::Redaction] {
+        World::default().expect_held(array(route), array(Route::Appservice), HeldBack::OthersInEvent);
+    }
+    let one_piece = Candidate { is_divisible: false, ..array(Route::Appservice) };
+    World::default().expect_held(one_piece, array(Route::Appservice), HeldBack::OthersInEvent);
+    let blocked = Candidate { route: Some(Err(Blocked::OnlyItsOwner)), ..array(Route::Appservice) };
+    assert_eq!(World::default().held(blocked), Some(HeldBack::OthersInEvent));
+}
+
+#[test]
+fn when_all_of_an_array_are_stale_nothing_is_left_by_any_route() {
+    for route in Route::ALL {
+        let mut all = array(route);
+        all.entries.retain(|entry| entry.as_ref().is_some_and(|entry| !entry.due.is_empty()));
+        let plan = World::default().plan(vec![all]);
+        assert_eq!((plan.writes[0].part(), plan.writes[0].owners().len()), (None, 2), "{route:?}");
+    }
+}
+
+#[test]
+fn each_entry_that_goes_alone_passes_every_guard_by_itself() {
+    let held = |change: fn(&mut Entry), why| {
+        let mut one = array(Route::Appservice);
+        change(one.entries[3].as_mut().expect("an entry"));
+        assert_eq!(World::default().plan(vec![one.clone()]).writes[0].part(), Some(&[0][..]), "{why:?}");
+        change(entry(&mut one));
+        assert_eq!(World::default().held(one), Some(why));
+    };
+    held(|entry| entry.last_sign = NOW, HeldBack::TooYoung);
+    held(|entry| entry.due[0].sightings = 1, HeldBack::OneSighting);
+    held(|entry| entry.due[0].refreshed = false, HeldBack::NotRefreshed);
+    held(|entry| entry.sfu_is_silent = true, HeldBack::SfuSilent);
+    held(|entry| entry.expires = NOW - LONG_EXPIRED - Duration::from_millis(1), HeldBack::LongExpired);
+    let mut excluded = array(Route::Appservice);
+    excluded.is_excluded = true;
+    assert_eq!(World::default().held(excluded), Some(HeldBack::Excluded));
 }

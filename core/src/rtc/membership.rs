@@ -10,6 +10,7 @@ use std::{fmt, time::Duration};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use self::remainder::Remainder;
 pub use super::focus::{Focus, FocusSelection};
 use super::state_event::{StateEvent, is_leave, saturating_integer};
 use super::{focus, state_key};
@@ -343,6 +344,7 @@ fn number(fields: &Map<String, Value>, name: &str) -> Option<i64> {
     fields.get(name).and_then(saturating_integer)
 }
 
+mod remainder;
 mod validity;
 
 #[cfg(test)]

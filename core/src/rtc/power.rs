@@ -144,20 +144,28 @@ impl RoomPower {
     /// message events it knows no more than the common level.
     #[must_use]
     pub fn for_user(self, user: &UserId) -> Self {
+        self.for_writers(user, None)
+    }
+
+    /// The same for this one user and, where it may write as others, for all whom that fits.
+    #[must_use]
+    pub fn for_writers(self, user: &UserId, acts_for: Option<&dyn Fn(&UserId) -> bool>) -> Self {
         let events = Box::default();
         if self.owned_keys == OwnedKeys::OwnerAndAbove {
             // There a key's owner matters, whoever that is.
             return Self { events, ..self };
         }
-        let known = |name: &UserId| name == user;
+        let known = |name: &UserId| name == user || acts_for.is_some_and(|acts_for| acts_for(name));
         let level = match self.power_of(user) {
             Power::Level(level) => Some((user.clone(), level)),
             Power::Creator => None,
         };
+        let others = self.users.iter().filter(|(name, _)| name != user && known(name)).cloned();
         Self {
             creators: self.creators.iter().filter(|name| known(name)).cloned().collect(),
-            users: level.into_iter().collect(),
-            others: None,
+            users: level.into_iter().chain(others).collect(),
+            // What those may do who have no level of their own is asked only of those whom it fits.
+            others: self.others.filter(|_| acts_for.is_some()),
             events,
             ..self
         }

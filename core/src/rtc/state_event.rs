@@ -27,6 +27,8 @@ pub struct StateEvent {
     pub content: Value,
     /// Whether it was redacted (`unsigned.redacted_because`).
     pub redacted: bool,
+    /// Who redacted it, where the server says so.
+    pub redacted_by: Option<UserId>,
     /// The event that this one replaced in the room state (`unsigned.replaces_state`).
     pub replaces_state: Option<EventId>,
     /// Whether what it replaced is known to have been a leave, by `unsigned.prev_content`.
@@ -53,7 +55,9 @@ impl StateEvent {
             event.get(missing).and_then(Value::as_str).map(str::to_owned).ok_or(NotAStateEvent { missing })
         };
         let unsigned = event.get("unsigned");
-        let redacted = unsigned.and_then(|u| u.get("redacted_because")).is_some_and(|r| !r.is_null());
+        let redaction = unsigned.and_then(|u| u.get("redacted_because")).filter(|r| !r.is_null());
+        let redacted = redaction.is_some();
+        let redacted_by = redaction.and_then(|r| r.get("sender")).and_then(Value::as_str).map(UserId::from);
         let replaces_state =
             unsigned.and_then(|u| u.get("replaces_state")).and_then(Value::as_str).map(EventId::from);
         let before = unsigned.and_then(|u| u.get("prev_content")).and_then(Value::as_object);
@@ -70,6 +74,7 @@ impl StateEvent {
                 .ok_or(NotAStateEvent { missing: "origin_server_ts" })?,
             content: event.get_mut("content").map_or(Value::Null, Value::take),
             redacted,
+            redacted_by,
             replaces_state,
             replaces_leave,
         })

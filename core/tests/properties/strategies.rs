@@ -198,6 +198,7 @@ pub(crate) fn membership() -> impl Strategy<Value = Membership> {
                 origin_server_ts: Timestamp::from_millis(sent),
                 content,
                 redacted: false,
+                redacted_by: None,
                 replaces_state: None,
             replaces_leave: false,
             };
@@ -433,19 +434,26 @@ pub(crate) fn candidate() -> impl Strategy<Value = Candidate> {
     let route = prop_oneof![
         1 => Just(None),
         1 => Just(Some(Err(Blocked::OnlyItsOwner))),
-        8 => Just(Some(Ok(Route::OwnPower))),
+        8 => select(Route::ALL.to_vec()).prop_map(|route| Some(Ok(route))),
     ];
     let what = (select(vec!["!a", "!b"]), "[a-h]", collection::vec(option::weighted(0.9, entry()), 0..4));
-    (what, any::<bool>(), any::<bool>(), prop::bool::weighted(0.1), route).prop_map(
-        |((room, key, entries), is_shown, ends_call, is_excluded, route)| Candidate {
-            room: RoomId::from(room),
-            key: StateKey::from(key),
-            event: "$e".into(),
-            entries,
-            is_shown,
-            ends_call,
-            is_excluded,
-            route,
+    let is_it = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.1), any::<bool>());
+    (what, is_it, route).prop_map(
+        |((room, key, mut entries), (is_shown, ends_call, is_excluded, is_divisible), route)| {
+            for (index, entry) in (0..).zip(&mut entries) {
+                entry.iter_mut().for_each(|entry| entry.index = index);
+            }
+            Candidate {
+                room: RoomId::from(room),
+                key: StateKey::from(key),
+                event: "$e".into(),
+                entries,
+                is_shown,
+                ends_call,
+                is_excluded,
+                is_divisible,
+                route,
+            }
         },
     )
 }

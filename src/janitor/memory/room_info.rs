@@ -13,6 +13,8 @@ use rtc_janitor_core::{
 };
 use serde_json::Value;
 
+use crate::config::Namespace;
+
 /// How long power levels that let a key be written are believed without another look. The server's own
 /// refusal stays the guard.
 const POWER_AGE: Duration = Duration::from_hours(1);
@@ -23,13 +25,29 @@ pub(in crate::janitor) struct RoomInfo {
     alias: Option<Box<str>>,
     name: Option<Box<str>>,
     creation: Option<Box<Creation>>,
-    /// As far as it is about the bot.
+    /// As far as it is about the bot, and those as whom it may write.
     power: Option<Box<RoomPower>>,
     /// When the power levels were last read from the current state, and not by sync.
     power_read: Option<Timestamp>,
     successor: Option<RoomId>,
     /// What stands beside the memberships; almost nowhere is there anything.
     beside: Option<Box<Neighbours>>,
+}
+
+/// Those whose power is remembered: the bot, and where it has an appservice, those as whom it may write.
+#[derive(Clone, Debug)]
+pub(in crate::janitor) struct Writers<'a> {
+    pub(in crate::janitor) me: &'a UserId,
+    pub(in crate::janitor) appservice: Option<&'a Namespace>,
+}
+
+impl Writers<'_> {
+    fn keep(&self, power: RoomPower) -> RoomPower {
+        match self.appservice {
+            None => power.for_user(self.me),
+            Some(namespace) => power.for_writers(self.me, Some(&|user| namespace.has(user))),
+        }
+    }
 }
 
 /// What stands beside the membership events of a room: it is shown, and never written.
@@ -79,7 +97,7 @@ impl RoomInfo {
     pub(in crate::janitor) fn take_in(
         &mut self,
         event: &StateEvent,
-        me: &UserId,
+        who: &Writers<'_>,
         is_current: bool,
         now: Timestamp,
     ) -> Told {
@@ -101,7 +119,7 @@ impl RoomInfo {
                 return Told::Nothing;
             }
             "m.room.power_levels" => {
-                self.take_in_power(Some(&event.content), me, is_current, now);
+                self.take_in_power(Some(&event.content), who, is_current, now);
                 return Told::Power;
             }
             "m.room.tombstone" => {
@@ -142,12 +160,12 @@ impl RoomInfo {
     pub(in crate::janitor) fn take_in_power(
         &mut self,
         levels: Option<&Value>,
-        me: &UserId,
+        who: &Writers<'_>,
         is_current: bool,
         now: Timestamp,
     ) {
         let Some(creation) = &self.creation else { return };
-        self.power = Some(Box::new(creation.power(levels, now).for_user(me)));
+        self.power = Some(Box::new(who.keep(creation.power(levels, now))));
         self.power_read = is_current.then_some(now);
     }
 

@@ -26,7 +26,10 @@ use rtc_janitor_core::{
     time::Timestamp,
 };
 
-use super::MOST_SKEW;
+use super::{
+    MOST_SKEW,
+    own::{made, may_be},
+};
 use crate::{
     janitor::{
         Janitor,
@@ -100,7 +103,7 @@ impl Janitor {
         event: &StateEvent,
     ) -> Result<(), JournalError> {
         if !self.aftermath.awaited.contains(&event.event_id) {
-            if !is_empty(event) {
+            if !is_empty(event) && !self.settings.acts_for(&event.sender) {
                 return Ok(());
             }
             if self.writes.is_under_way(room, &event.state_key) {
@@ -141,6 +144,11 @@ impl Janitor {
             self.server.answers_with_others();
             return Ok(());
         }
+        if write.route == Some(Route::Redaction) || !may_be(write, event) {
+            // The one overwrites nothing. The other is of the owner, who was quicker with the same content, so
+            // that the server had nothing to write.
+            return Ok(());
+        }
         let replaced = event.replaces_state.as_ref().or(replaced);
         let is_another = replaced.is_some_and(|replaced| *replaced != write.event);
         // Somebody who left the call in that instant lost nothing.
@@ -161,9 +169,13 @@ impl Janitor {
     /// A write whose answer was lost shows by sync: then this is how its outcome is known.
     fn settle_by_sync(&mut self, room: &RoomId, event: &StateEvent) -> Result<(), JournalError> {
         let place = (room.clone(), event.state_key.clone());
-        let is_it = |write: &WriteRecord| event.origin_server_ts + MOST_SKEW >= write.intended;
-        let is_ours = event.sender == self.settings.user_id;
-        let Some(write) = self.unsettled.get(&place).filter(|write| is_ours && is_it(write)).cloned() else {
+        // Its own power leaves no mark, and what it wrote before may come late.
+        let is_it = |write: &WriteRecord| {
+            write.mark.is_some() || event.origin_server_ts + MOST_SKEW >= write.intended
+        };
+        let me = &self.settings.user_id;
+        let unsettled = self.unsettled.get(&place).filter(|write| made(write, event, me) && is_it(write));
+        let Some(write) = unsettled.cloned() else {
             return Ok(());
         };
         self.settle(&write, Some(event))
@@ -186,7 +198,8 @@ impl Janitor {
         cleared.retain(|write| {
             write.event != open.event_id
                 // What replaced the judged event itself came before the write, which overwrote it.
-                && open.replaces.as_ref() != Some(&write.event)
+                // A redacted one stands there for whoever comes next.
+                && (open.replaces.as_ref() != Some(&write.event) || write.route == Some(Route::Redaction))
                 && !self.is_before(write, open)
                 && is_same_owner(write)
         });
@@ -311,24 +324,32 @@ impl Janitor {
     fn settle(&mut self, write: &WriteRecord, current: Option<&StateEvent>) -> Result<(), JournalError> {
         let now = self.now();
         let outcome = match current {
-            Some(event) if event.event_id == write.event => {
-                WriteOutcome::NotWritten("no answer, and nothing was written".into())
-            }
-            Some(event) if event.sender == self.settings.user_id && is_empty(event) => {
+            Some(event) if made(write, event, &self.settings.user_id) => {
                 WriteOutcome::Cleared(event.event_id.clone())
+            }
+            Some(event) if event.event_id == write.event && !is_empty(event) => {
+                WriteOutcome::NotWritten("no answer, and nothing was written".into())
             }
             _ => WriteOutcome::Changed,
         };
         let is_cleared = matches!(outcome, WriteOutcome::Cleared(_));
+        let (kind, obstacle) = match &outcome {
+            WriteOutcome::Cleared(_) => (Some(FindingKind::Cleared), None),
+            // Nobody else says so: for all other requests the homeserver answers.
+            WriteOutcome::NotWritten(why) if write.route == Some(Route::Appservice) => {
+                (Some(FindingKind::Refused), Some(why.clone()))
+            }
+            _ => (None, None),
+        };
         // What a plan did is told with the plan.
-        let reason = write.reason.filter(|_| is_cleared && write.plan.is_none());
-        let finding = reason.map(|reason| Finding {
+        let reason = write.reason.filter(|_| write.plan.is_none());
+        let finding = kind.zip(reason).map(|(kind, reason)| Finding {
             room: write.room.clone(),
             key: write.key.clone(),
             event: write.event.clone(),
-            kind: FindingKind::Cleared,
+            kind,
             at: now,
-            row: self.row(write, reason),
+            row: Row { obstacle, ..self.row(write, reason) },
         });
         self.journal.finish(write.id, &outcome, finding.as_ref(), now)?;
         self.voice.has_more_to_say(finding.is_some());
@@ -340,6 +361,10 @@ impl Janitor {
             self.note_leave(&write.room, &write.key, &me)?;
             self.end_event(&write.room, &write.key, &write.event, now)?;
             self.plans.cleared(&write.event, write.plan.as_ref());
+            if current.is_some_and(|event| !is_empty(event)) {
+                // Somebody is left in it.
+                self.want_view(&write.room);
+            }
             if let Some(event) = current {
                 let replaced = self.aftermath.passing.own(&write.room, &write.key);
                 self.verified(write, event, replaced.as_ref())?;
@@ -359,6 +384,7 @@ impl Janitor {
             since: write.intended,
             is_shown: true,
             obstacle: None,
+            route: write.route,
             times: 1,
         }
     }

@@ -65,6 +65,7 @@ impl Janitor {
             is_shown: judged.iter().any(|judged| judged.membership.expires > now),
             ends_call: !judged.iter().any(|judged| index.has_life(judged)),
             is_excluded: judged.iter().any(|judged| self.is_excluded(judged)),
+            is_divisible: open.is_divisible(),
             route: None,
         })
     }

@@ -1,20 +1,27 @@
-//! One write: the key is read once more, and emptied if it is still what was judged and the gate is open.
+//! One write: the key is read once more, and cleared if it is still what was judged and the gate is open.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use rtc_janitor_core::{
     ids::{EventId, UserId},
     judge::{evidence::RoomMember, policy::Reason},
     plan::{PlannedWrite, Route},
-    rtc::state_event::{CALL_MEMBER, StateEvent},
+    rtc::{
+        membership::Remainder,
+        state_event::{CALL_MEMBER, StateEvent},
+    },
 };
+use tokio::time::sleep;
 
 use crate::{
     janitor::{background::in_time, evidence::read_member, memory::is_empty},
-    world::{KeyWrite, NeighbourError, Rooms, StateWriter, Written},
+    world::{How, KeyWrite, NeighbourError, Rooms, StateWriter, Written, journal::Mark},
 };
 
 /// Whether anything may be written at this instant. The loop shuts it, and a write that is under way and
@@ -50,23 +57,33 @@ pub(in crate::janitor) enum Attempt {
     Failed(NeighbourError),
 }
 
-/// Reads the key once more and empties it if it is still what was judged.
+/// How long after a redaction the key is read, each time until it shows: a server may be behind itself.
+const SHOWS_AFTER: [Duration; 3] = [Duration::ZERO, Duration::from_millis(200), Duration::from_secs(1)];
+
+/// By what a write is known for one's own.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::janitor) struct KnownBy<'a> {
+    /// Who writes by own power, where the answer to a write is no proof that it was made: then it is read back.
+    pub(in crate::janitor) me: Option<&'a UserId>,
+    /// What the journal knows a write as the owner by.
+    pub(in crate::janitor) mark: Option<&'a Mark>,
+}
+
+/// Reads the key once more and clears it if it is still what was judged.
 ///
-/// `gate` is `None` for a dry run, which writes nothing that a gate would have to hold. `me` is who writes by own power,
-/// where the answer to a write is no proof that it was made: then it is read back.
+/// `gate` is `None` for a dry run, which writes nothing that a gate would have to hold.
 pub(in crate::janitor) async fn clear(
     rooms: &dyn Rooms,
     port: &dyn StateWriter,
     gate: Option<&Gate>,
     write: &PlannedWrite,
-    me: Option<&UserId>,
+    known_by: KnownBy<'_>,
 ) -> Attempt {
-    let read = in_time(rooms.state_event(write.room(), CALL_MEMBER, write.key().as_str()));
-    match read.await {
-        Ok(Some(event)) if event.event_id == *write.event() && !is_empty(&event) => {}
+    let current = match read(rooms, write).await {
+        Ok(Some(event)) if event.event_id == *write.event() && !is_empty(&event) => event,
         Ok(current) => return Attempt::Replaced(current),
         Err(error) => return Attempt::NotTried(error),
-    }
+    };
     if write.reason() == Some(Reason::NotJoined) {
         for owner in write.owners() {
             match in_time(read_member(rooms, write.room(), &owner.user)).await {
@@ -79,10 +96,29 @@ pub(in crate::janitor) async fn clear(
     if gate.is_some_and(|gate| !gate.is_open()) {
         return Attempt::Withheld;
     }
-    let owner = write.owners().first().map(|owner| &owner.user);
-    let key = KeyWrite { room: write.room(), key: write.key(), route: write.route(), owner };
-    match port.clear(key).await {
-        Ok(Written::Event(id)) => match anothers_event(rooms, write, me, &id).await {
+    let rest = match write.part() {
+        None => Some(Remainder::nothing()),
+        Some(part) => Remainder::without(&current.content, part),
+    };
+    let how = match write.route() {
+        Route::OwnPower => How::OwnPower,
+        Route::Redaction => How::Redaction(write.event()),
+        Route::Appservice => {
+            // It must be the owner's event, and what is written must be what the journal will know it by.
+            let is_it = |mark: &&Mark| rest.as_ref().is_some_and(|rest| *rest.content() == mark.content);
+            let owner =
+                write.owners().first().map(|owner| &owner.user).filter(|owner| **owner == current.sender);
+            let (Some(owner), Some(rest), Some(mark)) = (owner, &rest, known_by.mark.filter(is_it)) else {
+                return Attempt::NotTried(NeighbourError::Invalid("the event is not its owner's".to_owned()));
+            };
+            How::AsOwner { owner, rest, sent: mark.sent }
+        }
+    };
+    match port.clear(KeyWrite { room: write.room(), key: write.key(), how }).await {
+        Ok(written @ Written::Event(_)) if write.route() == Route::Redaction => {
+            after_redaction(rooms, write, written).await
+        }
+        Ok(Written::Event(id)) => match anothers_event(rooms, write, known_by.me, &id).await {
             Some(event) => Attempt::AnothersEvent(event),
             None => Attempt::Written(Written::Event(id)),
         },
@@ -103,4 +139,24 @@ async fn anothers_event(
     let me = me.filter(|_| write.route() == Route::OwnPower)?;
     let event = in_time(rooms.event(write.room(), id)).await.ok()??;
     (event.sender != *me).then_some(event)
+}
+
+/// What the key holds after its event was redacted: a newer event lost nothing by that.
+async fn after_redaction(rooms: &dyn Rooms, write: &PlannedWrite, written: Written) -> Attempt {
+    for pause in SHOWS_AFTER {
+        sleep(pause).await;
+        match read(rooms, write).await {
+            Ok(Some(event)) if event.event_id == *write.event() && is_empty(&event) => {
+                return Attempt::Written(written);
+            }
+            Ok(Some(event)) if event.event_id == *write.event() => {}
+            Ok(current) => return Attempt::Replaced(current),
+            Err(error) => return Attempt::Failed(error),
+        }
+    }
+    Attempt::Failed(NeighbourError::Unreachable("the redaction does not show".to_owned()))
+}
+
+async fn read(rooms: &dyn Rooms, write: &PlannedWrite) -> Result<Option<StateEvent>, NeighbourError> {
+    in_time(rooms.state_event(write.room(), CALL_MEMBER, write.key().as_str())).await
 }

@@ -9,15 +9,15 @@ use std::{
 use rtc_janitor_core::{
     finding::Row,
     guard::limits::{Budget, Used},
-    ids::{RoomId, StateKey},
+    ids::{RoomId, StateKey, UserId},
     judge::{
-        evidence::Sfu,
+        evidence::{RoomMember, Sfu},
         policy::{Neighbour, Reason},
         room::{Placed, gather},
         verdict::judge,
     },
     ledger::Subject,
-    plan::{Circumstances, HeldBack, Means, Plan, PlannedWrite, Route, clears_at, route},
+    plan::{Candidate, Circumstances, Entry, HeldBack, Means, Plan, PlannedWrite, Route, clears_at, route},
     render::report,
     rtc::{membership::Membership, power::Blocked},
     time::Timestamp,
@@ -47,10 +47,6 @@ pub struct SweepSummary {
 
 /// How long after its membership a client may need to be on the SFU; seen were up to 8.5 s.
 const REACHES_SFU: Duration = Duration::from_secs(20);
-
-/// A write is believed to be possible until the power levels of its room are known: so that the limits,
-/// and not every ghost there is, decide whose are read.
-const ASSUMED: Route = Route::OwnPower;
 
 impl Janitor {
     /// Looks at `scope`, and puts what is to be done about it into the queue of writes.
@@ -244,7 +240,7 @@ impl Janitor {
         for candidate in &mut candidates {
             candidate.route = self.route(&candidate.room, &candidate.key).or_else(|| {
                 unread.insert(candidate.room.clone());
-                Some(Ok(ASSUMED))
+                Some(Ok(self.assumed_route(candidate)))
             });
         }
         let budget = self.budget(only)?;
@@ -287,7 +283,10 @@ impl Janitor {
         let kind = self.finding_kind();
         let writes = plan.writes.iter().filter_map(|write| {
             let judged = index.for_event(write.room(), write.event());
-            let row = Row { since: write.since(), ..row_for(judged, write.reason()?, None)? };
+            let cleared: Vec<_> =
+                judged.iter().copied().filter(|judged| write.clears(judged.subject.entry)).collect();
+            let row = row_for(&cleared, write.reason()?, None)?;
+            let row = Row { since: write.since(), route: Some(write.route()), ..row };
             Some(Outgoing {
                 write: write.clone(),
                 trigger: Trigger::Sweep { kind, row },
@@ -312,10 +311,35 @@ impl Janitor {
         Ok(Budget::new(self.settings.limits, used))
     }
 
-    /// By which route a key can be emptied; `None` where that is to be read first.
+    /// By which route a key can be cleared; `None` where that is to be read first.
     pub(in crate::janitor) fn route(&self, room: &RoomId, key: &StateKey) -> Option<Result<Route, Blocked>> {
-        let power = self.memory.info(room)?.power(&self.settings.user_id, self.now())?;
-        Some(route(power, key, Means::own_power(&self.settings.user_id)))
+        let writer = &self.settings.user_id;
+        let power = self.memory.info(room)?.power(writer, self.now())?;
+        let means = Means {
+            writer,
+            appservice: self.acts_for_owner_of(room, key),
+            allow_redaction: self.settings.allow_redaction,
+        };
+        Some(route(power, key, means))
+    }
+
+    /// The owner of a key as whom it may be written: nobody writes into a room they have left.
+    fn acts_for_owner_of(&self, room: &RoomId, key: &StateKey) -> Option<&UserId> {
+        let owner = &self.memory.get(room, key)?.memberships().next()?.owner.user;
+        let has_left = matches!(self.evidence.members.says(room, owner), RoomMember::NotJoined { .. });
+        (self.settings.acts_for(owner) && !has_left).then_some(owner)
+    }
+
+    /// A write is believed to be possible until the power levels of its room are known: so that the limits,
+    /// and not every ghost there is, decide whose are read.
+    fn assumed_route(&self, candidate: &Candidate) -> Route {
+        let is_stale = |entry: &Option<Entry>| entry.as_ref().is_some_and(|entry| !entry.due.is_empty());
+        let is_whole = candidate.entries.iter().all(is_stale);
+        if !is_whole && self.acts_for_owner_of(&candidate.room, &candidate.key).is_some() {
+            Route::Appservice
+        } else {
+            Route::OwnPower
+        }
     }
 
     pub(in crate::janitor) fn circumstances(&self) -> Circumstances<'_> {
@@ -391,6 +415,7 @@ fn row_for(judged: &[&Judged], reason: Reason, obstacle: Option<String>) -> Opti
         since: since.or_else(|| due().map(|due| due.first).min())?,
         is_shown: !first.judgement.reasons().any(|(reason, _)| reason == Reason::Expired),
         obstacle,
+        route: None,
         times: 1,
     })
 }

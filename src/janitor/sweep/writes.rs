@@ -13,16 +13,20 @@ use rtc_janitor_core::{
     finding::Row,
     ids::{EventId, RoomId, StateKey, UserId},
     judge::policy::Neighbour,
-    plan::PlannedWrite,
+    plan::{PlannedWrite, Route},
+    rtc::membership::Remainder,
     time::Timestamp,
 };
 use serde_json::Value;
 
 use crate::{
-    janitor::pace::{Concurrency, Hold},
+    janitor::{
+        memory::OpenEvent,
+        pace::{Concurrency, Hold},
+    },
     world::{
         NeighbourError,
-        journal::{FindingKind, Intent},
+        journal::{FindingKind, Intent, Mark},
     },
 };
 
@@ -68,9 +72,19 @@ impl Outgoing {
         matches!(&self.trigger, Trigger::Plan(of, _) if of == plan)
     }
 
-    /// What goes into the journal before the write; `old_content` is what stands there.
-    pub(in crate::janitor) fn intent(&self, old_content: Value, at: Timestamp) -> Intent {
+    /// What goes into the journal before the write; `open` is what stands there.
+    pub(in crate::janitor) fn intent(&self, open: Option<&OpenEvent>, at: Timestamp) -> Intent {
         let Self { write, trigger, evidence } = self;
+        let old_content = open.map(OpenEvent::content).unwrap_or_default();
+        let mark = match (write.route(), write.part(), open) {
+            (Route::Appservice, None, _) => Some((at, Remainder::nothing())),
+            // Clients count the time of those who stay from the event, too: it hardly moves.
+            (Route::Appservice, Some(part), Some(open)) => {
+                let rest = Remainder::without(&old_content, part);
+                rest.map(|rest| (open.sent + Duration::from_millis(1), rest))
+            }
+            _ => None,
+        };
         Intent {
             room: write.room().clone(),
             key: write.key().clone(),
@@ -82,6 +96,7 @@ impl Outgoing {
                 Trigger::Plan(plan, by) => Some((plan.clone(), by.clone())),
             },
             route: write.route().as_str(),
+            mark: mark.map(|(sent, rest)| Mark { sent, content: rest.content().clone() }),
             evidence: evidence.clone(),
             old_content,
             at,
@@ -335,7 +350,7 @@ impl Writes {
 
 #[cfg(test)]
 mod tests {
-    use rtc_janitor_core::plan::{Approval, Proposal, Route};
+    use rtc_janitor_core::plan::{Approval, Proposal};
 
     use super::*;
 
@@ -349,6 +364,8 @@ mod tests {
             key: "_@a:b_D_m.call".into(),
             event: EventId::from(format!("$of{room}").as_str()),
             owners: Vec::new(),
+            part: None,
+            route: None,
             reason: None,
             since: START,
             is_shown: true,

@@ -157,6 +157,7 @@ impl World {
             origin_server_ts: Timestamp::from_millis(state.now),
             content,
             redacted: false,
+            redacted_by: None,
             replaces_state: before.map(|event| event.event_id.clone()),
             replaces_leave: before.is_some_and(|event| event.content == json!({})),
         };
@@ -455,6 +456,8 @@ pub(super) fn settings() -> Settings {
         reread_interval: Duration::from_hours(6),
         minimum_age: Duration::from_mins(2),
         remote_device_lists: false,
+        appservice: None,
+        allow_redaction: false,
         only: BTreeSet::new(),
         include: BTreeSet::new(),
         exclude: BTreeSet::new(),
@@ -543,9 +546,9 @@ impl Story {
 
     fn name(&mut self, room: &str, name: &str) {
         let named = self.world.put(room, "m.room.name", "", "@creator:hs", json!({"name": name}));
-        let (me, now) = (BOT.into(), self.world.now());
+        let (who, now) = (self.janitor.settings.clone(), self.world.now());
         let room = room.into();
-        self.janitor.memory.info_mut(&room).expect("a room").take_in(&named, &me, true, now);
+        self.janitor.memory.info_mut(&room).expect("a room").take_in(&named, &who.writers(), true, now);
         self.janitor.memory.rename(&room);
     }
 

@@ -82,8 +82,8 @@ impl ChatConnection {
         let Some(challenge) = error.as_uiaa_response() else { return Err(error.into()) };
         let Some(password) = &self.password else {
             return Err(Stop::Incomplete(
-                "the homeserver asks for the password to publish cross-signing keys, and the janitor has only an \
-                 access token: set up secure backup for the account in a client, and give its key as \
+                "the homeserver asks for the password to publish cross-signing keys, and the janitor has none: \
+                 set up secure backup for the account in a client, and give its key as \
                  admin_room.recovery_key_file"
                     .to_owned(),
             ));

@@ -35,8 +35,9 @@ pub async fn sign_in(sign_in: &SignIn, settings: &ChatSettings) -> Result<ChatCo
     let keys = KeyStore::new(settings);
     let (client, password) = match &sign_in.method {
         Method::Password(password) => {
-            (by_password(sign_in, settings, &file, &keys).await?, Some(password.clone()))
+            (by_own_devices(sign_in, settings, &file, &keys).await?, Some(password.clone()))
         }
+        Method::Appservice(_) => (by_own_devices(sign_in, settings, &file, &keys).await?, None),
         Method::Token { device_id, .. } => {
             (by_token(sign_in, device_id, settings, &file, &keys).await?, None)
         }
@@ -46,7 +47,7 @@ pub async fn sign_in(sign_in: &SignIn, settings: &ChatSettings) -> Result<ChatCo
     Ok(ChatConnection { client: sdk::share(client), user_id, password, settings: settings.clone() })
 }
 
-async fn by_password(
+async fn by_own_devices(
     sign_in: &SignIn,
     settings: &ChatSettings,
     file: &SessionFile,

@@ -26,6 +26,19 @@ pub enum Method {
         /// The device it belongs to.
         device_id: String,
     },
+    /// With the token of the appservice in whose namespace the account is. The session that comes of it is
+    /// kept in the store.
+    Appservice(SecretString),
+}
+
+impl Method {
+    /// Whether it makes a device of its own, at each sign-in another one.
+    pub(crate) const fn makes_devices(&self) -> bool {
+        match self {
+            Self::Password(_) | Self::Appservice(_) => true,
+            Self::Token { .. } => false,
+        }
+    }
 }
 
 /// Everything that is needed to sign in one connection.

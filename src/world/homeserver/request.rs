@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use matrix_sdk::{bytes::Bytes, reqwest::Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use secrecy::SecretString;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -29,6 +30,8 @@ pub(crate) struct JsonRequest {
     pub(super) query: String,
     pub(super) body: Option<String>,
     pub(super) patience: Duration,
+    /// A token of its own, instead of the session's.
+    pub(super) token: Option<SecretString>,
     /// An answer with a longer body is given up.
     pub(super) most_bytes: usize,
     /// Why it cannot be sent as it is, where it cannot.
@@ -68,6 +71,7 @@ impl JsonRequest {
             query: String::new(),
             body: body.map(Value::to_string),
             patience: REQUEST_TIMEOUT,
+            token: None,
             most_bytes: MOST_BYTES,
             unsendable,
         }
@@ -79,6 +83,12 @@ impl JsonRequest {
         self.query.push_str(name);
         self.query.push('=');
         self.query.extend(utf8_percent_encode(value, ESCAPED));
+        self
+    }
+
+    /// Sends it with this token, whatever session there is.
+    pub(crate) fn token(mut self, token: &SecretString) -> Self {
+        self.token = Some(token.clone());
         self
     }
 

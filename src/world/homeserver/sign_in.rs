@@ -1,4 +1,4 @@
-//! Signing in, by password or by access token, and knowing one's own session again.
+//! Signing in, by password, access token or appservice, and knowing one's own session again.
 //!
 //! What only a person can put right is a [`SignInError::Mistake`] with a sentence that says how;
 //! everything else may heal and is left to the caller to try again.
@@ -9,10 +9,10 @@ use matrix_sdk::{Client, ruma::UserId as RumaUserId};
 use rtc_janitor_core::ids::UserId;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
-    Homeserver,
+    Homeserver, by_appservice,
     connect::client,
     identity::{check_token, still_valid},
     request::JsonRequest,
@@ -39,7 +39,7 @@ pub async fn watch(sign_in: &SignIn, store: &Path) -> Result<Homeserver, SignInE
         Homeserver::new(client, session.user_id.as_str().into(), session.device_id.as_str().into())
     };
 
-    if let Some(session) = stored.filter(|_| matches!(sign_in.method, Method::Password(_))) {
+    if let Some(session) = stored.filter(|_| sign_in.method.makes_devices()) {
         let client = client(&sign_in.homeserver).await?;
         file.follow(&client)?;
         session.restore(&client).await.map_err(|error| not_usable(&error))?;
@@ -100,12 +100,23 @@ pub(crate) async fn new_session(
             refresh_token: None,
         }),
         Method::Password(password) => {
-            log_in(client, &sign_in.user_id, password.expose_secret(), display_name).await
+            let request = |body: &Value| JsonRequest::post(&LOGIN, body);
+            let proof = json!({"type": "m.login.password", "password": password.expose_secret()});
+            log_in(client, &sign_in.user_id, proof, request, display_name).await
+        }
+        Method::Appservice(as_token) => {
+            by_appservice::prepare(client, &sign_in.user_id, as_token).await?;
+            let request = |body: &Value| JsonRequest::post(&LOGIN, body).token(as_token);
+            let proof = json!({"type": by_appservice::LOGIN_TYPE});
+            log_in(client, &sign_in.user_id, proof, request, display_name).await
         }
     }
 }
 
-/// What a sign-in by password comes to.
+/// Where one signs in.
+const LOGIN: [&str; 4] = ["_matrix", "client", "v3", "login"];
+
+/// What a sign-in comes to.
 #[derive(Deserialize)]
 struct LoggedIn {
     user_id: String,
@@ -117,22 +128,23 @@ struct LoggedIn {
 async fn log_in(
     client: &Client,
     user_id: &UserId,
-    password: &str,
+    mut body: Value,
+    request: impl Fn(&Value) -> JsonRequest,
     display_name: &str,
 ) -> Result<Session, SignInError> {
-    let body = json!({
-        "type": "m.login.password",
-        "identifier": {"type": "m.id.user", "user": user_id},
-        "password": password,
-        "initial_device_display_name": display_name,
-        "refresh_token": true,
-    });
-    let request = JsonRequest::post(&["_matrix", "client", "v3", "login"], &body);
-    let answer: LoggedIn = match request.send(client).await {
+    let is_by_password = body["type"] == "m.login.password";
+    body["identifier"] = json!({"type": "m.id.user", "user": user_id});
+    body["initial_device_display_name"] = json!(display_name);
+    body["refresh_token"] = json!(true);
+    let answer: LoggedIn = match request(&body).send(client).await {
         Ok(answer) => answer.json("the answer to a sign-in")?,
         Err(error) => {
             is_homeserver(client).await?;
-            return Err(of_login(error, user_id));
+            return Err(if is_by_password {
+                of_login(error, user_id)
+            } else {
+                by_appservice::of_login(error, user_id)
+            });
         }
     };
     if answer.user_id != user_id.as_str() {
@@ -151,7 +163,7 @@ async fn log_in(
 }
 
 /// Whether a homeserver answers there at all: what it refuses means something else where none does.
-async fn is_homeserver(client: &Client) -> Result<(), SignInError> {
+pub(super) async fn is_homeserver(client: &Client) -> Result<(), SignInError> {
     match JsonRequest::get(&["_matrix", "client", "versions"]).send(client).await {
         Ok(_) => Ok(()),
         Err(NeighbourError::Refused { status, .. }) => Err(SignInError::Mistake(format!(

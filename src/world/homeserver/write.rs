@@ -1,20 +1,22 @@
-//! The one write: emptying a membership.
+//! The one write: clearing a membership, by one of three routes.
 
 use async_trait::async_trait;
 use rtc_janitor_core::{
     ids::{EventId, RoomId, StateKey},
-    plan::Route,
     rtc::state_event::CALL_MEMBER,
 };
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{Homeserver, request::JsonRequest};
-use crate::world::{KeyWrite, NeighbourError, StateWriter, Written};
+use crate::world::{How, KeyWrite, NeighbourError, StateWriter, Written, appservice::Appservice};
+
+/// What people who look at a redacted membership are told. Clients show it where they show such events.
+const REASON: &str = "left over from a call";
 
 #[derive(Deserialize)]
-struct Answer {
-    event_id: String,
+pub(crate) struct Answer {
+    pub(crate) event_id: String,
 }
 
 impl Homeserver {
@@ -30,16 +32,48 @@ impl Homeserver {
         let written: Answer = response.json("the answer to a write")?;
         Ok(written.event_id.into())
     }
+
+    /// Redacts a membership event. One that was superseded meanwhile changes nothing of the room's state.
+    /// Returns the redaction.
+    ///
+    /// # Errors
+    ///
+    /// The homeserver's.
+    pub async fn redact_membership(&self, room: &RoomId, event: &EventId) -> Result<EventId, NeighbourError> {
+        // An event is redacted once, however often that is asked for: its id is the transaction's.
+        let (room, event) = (room.as_str(), event.as_str());
+        let path = ["_matrix", "client", "v3", "rooms", room, "redact", event, event];
+        let response = JsonRequest::put(&path, &json!({"reason": REASON})).send(self.transport()).await?;
+        let written: Answer = response.json("the answer to a redaction")?;
+        Ok(written.event_id.into())
+    }
+}
+
+/// All routes that are set up.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    homeserver: Homeserver,
+    appservice: Option<Appservice>,
+}
+
+impl Writer {
+    /// With the power of the account of this connection and, where there is one, the appservice's.
+    pub fn new(homeserver: Homeserver, appservice: Option<Appservice>) -> Self {
+        Self { homeserver, appservice }
+    }
 }
 
 #[async_trait]
-impl StateWriter for Homeserver {
-    async fn clear(&self, write: KeyWrite<'_>) -> Result<Written, NeighbourError> {
-        match write.route {
-            Route::OwnPower => self.empty_membership(write.room, write.key).await.map(Written::Event),
-            Route::Appservice | Route::Redaction => {
-                Err(NeighbourError::Invalid(format!("the route {} is not set up", write.route.as_str())))
-            }
-        }
+impl StateWriter for Writer {
+    async fn clear(&self, KeyWrite { room, key, how }: KeyWrite<'_>) -> Result<Written, NeighbourError> {
+        let written = match how {
+            How::OwnPower => self.homeserver.empty_membership(room, key).await,
+            How::Redaction(event) => self.homeserver.redact_membership(room, event).await,
+            How::AsOwner { owner, rest, sent } => match &self.appservice {
+                Some(appservice) => appservice.write(room, key, owner, rest, sent).await,
+                None => Err(NeighbourError::Invalid("no appservice is set up".to_owned())),
+            },
+        };
+        written.map(Written::Event)
     }
 }

@@ -12,7 +12,7 @@ use rusqlite::Row;
 use serde_json::Value;
 
 use super::{
-    Journal, Stored,
+    Journal, Mark, Stored,
     statement::{maybe_text, maybe_time, text, time},
 };
 
@@ -64,6 +64,8 @@ pub struct WriteRecord {
     pub old_content: Stored<Value>,
     /// By which route, where that is one that this program knows.
     pub route: Option<Route>,
+    /// By what it is known, where its sender does not tell and that can be read.
+    pub mark: Option<Mark>,
     /// The plan that it belongs to.
     pub plan: Option<PlanId>,
     /// When it was decided.
@@ -93,7 +95,7 @@ impl WriteRecord {
 
 /// What [`Journal::record`] reads.
 pub(super) const COLUMNS: &str = "id, room, key, event, owners, reason, old_content, route, plan, intended_ms, finished_ms, \
-                                  written_event";
+                                  written_event, sent_ms, new_content";
 
 /// What stands in place of a reason where there is none.
 pub(super) const REQUESTED: &str = "by_wish";
@@ -133,11 +135,27 @@ impl Journal {
             is_reason_unreadable,
             old_content,
             route: Route::of_name(&row.get::<_, String>("route")?),
+            mark: self.mark(id, row)?,
             // It refers to a plan, whose name was written by this program.
             plan: row.get::<_, Option<String>>("plan")?.and_then(|plan| plan.parse().ok()),
             intended: time(row, "intended_ms")?,
             finished: maybe_time(row, "finished_ms")?,
             written: maybe_text(row, "written_event")?,
         })
+    }
+
+    fn mark(&self, id: i64, row: &Row<'_>) -> rusqlite::Result<Option<Mark>> {
+        let (Some(sent), Some(content)) =
+            (maybe_time(row, "sent_ms")?, row.get::<_, Option<String>>("new_content")?)
+        else {
+            return Ok(None);
+        };
+        match serde_json::from_str(&content) {
+            Ok(content) => Ok(Some(Mark { sent, content })),
+            Err(error) => {
+                self.met_unreadable(format!("the new content of write {id}"), &error);
+                Ok(None)
+            }
+        }
     }
 }

@@ -190,6 +190,11 @@ pub(super) const MIGRATIONS: &[&str] = &[
     ALTER TABLE devices ADD COLUMN with_keys INTEGER NOT NULL DEFAULT 0;
     UPDATE devices SET with_keys = 1 WHERE last_listed_ms IS NOT NULL;
 ",
+    r"
+    -- By what a write as the owner of a key is known: when it says it was sent, and what it leaves there.
+    ALTER TABLE writes ADD COLUMN sent_ms INTEGER;
+    ALTER TABLE writes ADD COLUMN new_content TEXT;
+",
 ];
 
 /// The version that this program writes.

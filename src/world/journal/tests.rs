@@ -52,6 +52,7 @@ fn intent(room: &str, key: &str, event: &str) -> Intent {
         reason: Some(Reason::DeviceGone),
         plan: None,
         route: "own_power",
+        mark: None,
         evidence: json!([]),
         old_content: json!({"created_ts": 77}),
         at: NOW,
@@ -68,6 +69,7 @@ fn finding(room: &str, event: &str, kind: FindingKind, at: Timestamp) -> Finding
         since: at,
         is_shown: true,
         obstacle: None,
+        route: None,
         times: 1,
     };
     Finding { room: room.into(), key: "k".into(), event: event.into(), kind, at, row }
@@ -80,6 +82,8 @@ fn proposal() -> Proposal {
         key: "_@a:hs_D".into(),
         event: "$e".into(),
         owners: Vec::new(),
+        part: None,
+        route: None,
         reason: None,
         since: NOW,
         is_shown: true,

@@ -4,11 +4,10 @@ use rtc_janitor_core::{
     command::PlanId,
     ids::{EventId, RoomId, StateKey, UserId},
     judge::policy::Reason,
-    plan::Route,
     rtc::membership::Owner,
     time::Timestamp,
 };
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, params};
 use serde_json::Value;
 
 use super::{
@@ -35,12 +34,23 @@ pub struct Intent {
     pub plan: Option<(PlanId, UserId)>,
     /// The route.
     pub route: &'static str,
+    /// By what the write is known, where its sender does not tell.
+    pub mark: Option<Mark>,
     /// What was known, as JSON, without addresses.
     pub evidence: Value,
     /// What stood there: there is no undo, but there is a record.
     pub old_content: Value,
     /// When it was decided.
     pub at: Timestamp,
+}
+
+/// By what an event that is sent as the owner of a key is known for an own write.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mark {
+    /// When it says that it was sent.
+    pub sent: Timestamp,
+    /// What is left of the event.
+    pub content: Value,
 }
 
 /// What came of an intent.
@@ -65,17 +75,10 @@ impl Journal {
         self.write(|db| intents.iter().map(|intent| insert(db, intent)).collect())
     }
 
-    /// By which route an event was cleared; `None` where it was not, or by one that this program does not
-    /// know.
-    pub fn route_of_clear(&self, room: &RoomId, key: &StateKey, event: &EventId) -> Result<Option<Route>> {
-        let name: Option<String> = self
-            .db
-            .statement(
-                "SELECT route FROM writes WHERE room = ?1 AND key = ?2 AND event = ?3 AND outcome = 'cleared'",
-            )?
-            .query_row([room.as_str(), key.as_str(), event.as_str()], |row| row.get("route"))
-            .optional()?;
-        Ok(name.and_then(|name| Route::of_name(&name)))
+    /// The clear of an event, if it was cleared.
+    pub fn clear_of(&self, room: &RoomId, key: &StateKey, event: &EventId) -> Result<Option<WriteRecord>> {
+        let condition = "WHERE room = ?1 AND key = ?2 AND event = ?3 AND outcome = 'cleared'";
+        Ok(self.records(condition, [room.as_str(), key.as_str(), event.as_str()])?.pop())
     }
 
     /// Writes down what came of an intent, and what is to be said of it, together.
@@ -181,8 +184,9 @@ fn insert(db: &Connection, intent: &Intent) -> Result<i64> {
     let pairs: Vec<_> = intent.owners.iter().map(|owner| (&owner.user, &owner.device)).collect();
     db.statement(
         "INSERT INTO writes
-             (room, key, event, owners, reason, route, evidence, old_content, intended_ms, plan, asked_by)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+             (room, key, event, owners, reason, route, evidence, old_content, intended_ms, plan, asked_by,
+              sent_ms, new_content)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?
     .execute(params![
         intent.room.as_str(),
@@ -196,6 +200,8 @@ fn insert(db: &Connection, intent: &Intent) -> Result<i64> {
         intent.at.as_millis(),
         intent.plan.as_ref().map(|(plan, _)| plan.as_str()),
         intent.plan.as_ref().map(|(_, by)| by.as_str()),
+        intent.mark.as_ref().map(|mark| mark.sent.as_millis()),
+        intent.mark.as_ref().map(|mark| mark.content.to_string()),
     ])?;
     let id = db.last_insert_rowid();
     let mut query = db.statement("INSERT OR IGNORE INTO write_owners VALUES (?1, ?2)")?;

@@ -275,6 +275,7 @@ fn explained(device: &str, sent: Timestamp, evidence: Evidence) -> Explained {
         origin_server_ts: sent,
         content,
         redacted: false,
+        redacted_by: None,
         replaces_state: None,
         replaces_leave: false,
     };
@@ -364,6 +365,8 @@ fn proposal(device: &str, reason: Option<Reason>, is_alive: bool) -> Proposal {
         key: format!("_@alice:example.org_{device}_m.call").as_str().into(),
         event: format!("${device}").as_str().into(),
         owners: vec![Owner { user: alice(), device: device.into() }],
+        part: None,
+        route: None,
         reason,
         since: ago(12),
         is_shown: is_alive,

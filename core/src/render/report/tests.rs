@@ -28,6 +28,7 @@ fn row(room: &str, name: Option<&str>, device: &str, reason: Reason) -> Row {
         since: NOW - Duration::from_mins(312),
         is_shown: reason != Reason::Expired,
         obstacle: None,
+        route: None,
         times: 1,
     }
 }

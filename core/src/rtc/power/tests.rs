@@ -109,6 +109,11 @@ proptest! {
             let (by_own, by_all) = (own.may_write(&other, &key.into()), power.may_write(&other, &key.into()));
             prop_assert!(by_own.is_err() || by_all.is_ok(), "what was dropped opens no door");
         }
+        let is_acted_for = |name: &UserId| name.as_str().starts_with("@m");
+        let kept = power.clone().for_writers(&id, Some(&is_acted_for));
+        for writer in USERS.map(UserId::from).iter().filter(|name| **name == id || is_acted_for(name)) {
+            prop_assert_eq!(kept.may_write(writer, &key.into()), power.may_write(writer, &key.into()));
+        }
     }
 }
 

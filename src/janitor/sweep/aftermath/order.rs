@@ -12,9 +12,9 @@ use crate::{
 
 impl Janitor {
     /// An event of a membership comes by a sync that leaves nothing out.
-    pub(in crate::janitor) fn pass(&mut self, room: &RoomId, event: &StateEvent) {
+    pub(in crate::janitor) fn pass(&mut self, room: &RoomId, event: &StateEvent) -> Result<(), JournalError> {
         let key = &event.state_key;
-        let is_ours = event.sender == self.settings.user_id;
+        let is_ours = event.sender == self.settings.user_id || self.is_own_write(room, event)?;
         let is_own = self.aftermath.awaited.contains(&event.event_id);
         // Something stood there before: it is known, or was emptied by this.
         let is_another = |open: &OpenEvent| open.event_id != event.event_id;
@@ -25,6 +25,7 @@ impl Janitor {
         if !is_own && (!is_under_way || !is_ours) {
             self.aftermath.passing.pass(room, key, &event.event_id, !is_empty(event), is_under_way);
         }
+        Ok(())
     }
 
     /// Sync has left something out of a room. What is known by then to have been overwritten is told.

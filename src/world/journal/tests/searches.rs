@@ -124,7 +124,7 @@ fn make_every_statement(journal: &mut Journal) {
     journal.event_showing(&id).expect("SQLite");
     journal.approve(&id, &"@a:hs".into(), &"$approve".into(), NOW).expect("SQLite");
     journal.plans_under_way().expect("SQLite");
-    journal.route_of_clear(&"!1".into(), &"k".into(), &"$1".into()).expect("SQLite");
+    journal.clear_of(&"!1".into(), &"k".into(), &"$1".into()).expect("SQLite");
     journal.cleared_by(&id).expect("SQLite");
     let plan = journal.plan(&id).expect("SQLite").read().expect("the plan");
     journal.save_plan(&plan).expect("SQLite");

@@ -1,0 +1,98 @@
+//! The homeserver, as an appservice sees it: writes as one of its own users, and which devices they have.
+//!
+//! No other user is ever acted for, whatever the registration would let it do.
+
+use rtc_janitor_core::{
+    ids::{DeviceId, EventId, RoomId, StateKey, UserId},
+    rtc::{membership::Remainder, state_event::CALL_MEMBER},
+    time::Timestamp,
+};
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::{
+    NeighbourError,
+    homeserver::{
+        Homeserver,
+        request::{JsonRequest, JsonResponse},
+        write::Answer,
+    },
+};
+use crate::config::Namespace;
+
+/// An appservice. Cheap to clone.
+#[derive(Clone)]
+pub struct Appservice {
+    /// How the server is reached; its session is not used.
+    homeserver: Homeserver,
+    token: SecretString,
+    namespace: Namespace,
+}
+
+impl Appservice {
+    /// With the token of its registration, for the users of its namespace.
+    pub fn new(homeserver: Homeserver, token: SecretString, namespace: Namespace) -> Self {
+        Self { homeserver, token, namespace }
+    }
+
+    /// Writes what is left of a membership event, as the owner of its key. The event says that it was sent
+    /// at `sent`.
+    pub(super) async fn write(
+        &self,
+        room: &RoomId,
+        key: &StateKey,
+        owner: &UserId,
+        rest: &Remainder,
+        sent: Timestamp,
+    ) -> Result<EventId, NeighbourError> {
+        let path = ["_matrix", "client", "v3", "rooms", room.as_str(), "state", CALL_MEMBER, key.as_str()];
+        let request = JsonRequest::put(&path, rest.content()).query("ts", &sent.as_millis().to_string());
+        let written: Answer = self.send_as(owner, request).await?.json("the answer to a write")?;
+        Ok(written.event_id.into())
+    }
+
+    /// The devices of one of its users, also those without encryption keys, with when the server last saw
+    /// each where it says so.
+    ///
+    /// # Errors
+    ///
+    /// [`NeighbourError::Invalid`] for a user whom it does not act for; else the homeserver's.
+    pub async fn devices(&self, user: &UserId) -> Result<Vec<(DeviceId, Option<Timestamp>)>, NeighbourError> {
+        #[derive(Deserialize)]
+        struct Devices {
+            devices: Vec<Device>,
+        }
+        #[derive(Deserialize)]
+        struct Device {
+            #[serde(rename = "device_id")]
+            id: String,
+            last_seen_ts: Option<i64>,
+        }
+        let request = JsonRequest::get(&["_matrix", "client", "v3", "devices"]);
+        let answer: Devices = self.send_as(user, request).await?.json("a list of devices")?;
+        let device = |device: Device| (device.id.into(), device.last_seen_ts.map(Timestamp::from_millis));
+        Ok(answer.devices.into_iter().map(device).collect())
+    }
+
+    async fn send_as(&self, user: &UserId, request: JsonRequest) -> Result<JsonResponse, NeighbourError> {
+        if !self.namespace.has(user) {
+            return Err(NeighbourError::Invalid(format!("{user} is not in appservice.namespace")));
+        }
+        let request = request.query("user_id", user.as_str()).token(&self.token);
+        match request.send(self.homeserver.transport()).await {
+            // It is no end of the janitor's own session.
+            Err(NeighbourError::SignedOut(message)) => Err(NeighbourError::Refused {
+                status: 401,
+                errcode: "M_UNKNOWN_TOKEN".to_owned(),
+                message: format!("the homeserver does not take appservice.as_token: {message}"),
+            }),
+            answer => answer,
+        }
+    }
+}
+
+impl std::fmt::Debug for Appservice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Appservice").field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}
