@@ -11,5 +11,6 @@ mod other_servers;
 mod own_lists;
 mod plans;
 mod restarts;
+mod routes;
 mod sfu;
 mod talk;

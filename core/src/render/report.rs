@@ -9,7 +9,7 @@ mod start;
 
 use std::fmt::Write;
 
-pub(crate) use self::notices::neighbour;
+pub(crate) use self::notices::{GIFTS, neighbour};
 pub use self::{
     digest::Digest,
     memory::{another_watch, journal_is_new, unreadable, unreadable_plan},
@@ -28,7 +28,7 @@ use super::{
     words,
 };
 pub use crate::finding::{FindingKind, Row};
-use crate::time::Timestamp;
+use crate::{plan::Route, time::Timestamp};
 
 /// The most rows that one list shows; the rest is counted.
 const MOST_ROWS: usize = 50;
@@ -96,13 +96,19 @@ impl Report {
             add_rows(&mut text, rows, now);
             text.html.push_markup("</details>");
         }
+        let mut add = |line: &str| {
+            let _ = writeln!(text.plain, "{line}");
+            text.html.push(&Html::markup("<p>{}</p>", &[&Html::sentence(line)]));
+        };
+        let changed = self.cleared.iter().chain(&*self.would_clear);
+        if changed.into_iter().any(|row| row.route == Some(Route::Redaction)) {
+            add(&format!("By redaction: {}.", words::AFTER_REDACTION));
+        }
         if self.long_expired > 0 {
-            let line = format!(
+            add(&format!(
                 "Not touched: {} that expired over 30 days ago; no client shows them.",
                 memberships(self.long_expired)
-            );
-            let _ = writeln!(text.plain, "{line}");
-            text.html.push(&Html::markup("<p>{}</p>", &[&Html::sentence(&line)]));
+            ));
         }
         text.plain.truncate(text.plain.trim_end().len());
         text
@@ -187,7 +193,8 @@ fn one_row(row: &Row, now: Timestamp) -> Message {
     let times = if row.times > 1 { format!(", {} times", row.times) } else { String::new() };
     let (reason, since) = (words::reason(row.reason), format!("{}{times}", words::ago(row.since, now)));
     let devices = devices(&row.devices);
-    let why = message::words(&format!("{reason}, first noticed {since}"));
+    let route = words::other_route(row.route).map_or_else(String::new, |route| format!("; {route}"));
+    let why = message::words(&format!("{reason}, first noticed {since}{route}"));
     let obstacle = row.obstacle.as_deref().map(message::words).unwrap_or_default();
     // What is to be done about it comes first.
     let has_obstacle = row.obstacle.is_some();

@@ -11,6 +11,7 @@ use crate::{
         verdict::{Judgement, UnknownWhy, Verdict},
     },
     leave_lag::{LeaveLags, Leaver},
+    plan::Route,
     rtc::{membership::Membership, state_key::Blocked},
     time::Timestamp,
 };
@@ -65,6 +66,24 @@ pub fn reason(reason: Reason) -> &'static str {
         Reason::Silent => "no sign of life",
     }
 }
+
+/// How a key is cleared by a route, in a few words.
+pub fn route(route: Route) -> &'static str {
+    match route {
+        Route::OwnPower => "by my own power level",
+        Route::Appservice => "as the owner, by the appservice",
+        Route::Redaction => "by redaction",
+    }
+}
+
+/// The same where it is not the usual one.
+pub(crate) fn other_route(route: Option<Route>) -> Option<&'static str> {
+    route.filter(|route| *route != Route::OwnPower).map(self::route)
+}
+
+/// What people see of a redaction.
+pub(crate) const AFTER_REDACTION: &str =
+    "clients that keep the old event in their memory show it until they are reloaded";
 
 /// How long memberships stood after their device had gone from the call server; `None` where none did.
 pub fn leave_lags(lags: &LeaveLags) -> Option<String> {

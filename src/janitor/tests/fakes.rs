@@ -12,7 +12,7 @@ use crate::{
     metrics::Metrics,
     shutdown::Shutdown,
     world::{
-        KeyWrite, NeighbourError, RoomUpdate, RoomView, Rooms, StateWriter, SyncBatch, Written,
+        How, KeyWrite, NeighbourError, RoomUpdate, RoomView, Rooms, StateWriter, SyncBatch, Written,
         clock::Clock,
         device_lists::{DeviceAnswers, DeviceList, DeviceLists, OwnLists, UnknownDevices},
         journal::{FindingKind, Journal, StoredMessage},
@@ -58,7 +58,7 @@ pub(super) enum Meanwhile {
 
 #[derive(Debug, Default)]
 pub(super) struct State {
-    now: i64,
+    pub(super) now: i64,
     pub(super) events: BTreeMap<(RoomId, String, String), StateEvent>,
     /// The server's own lists, where they may be asked for.
     pub(super) own_lists: Option<OwnListsOfServer>,
@@ -75,6 +75,8 @@ pub(super) struct State {
     pub(super) makes_no_equal_events: bool,
     /// Whether events say nothing of what they replaced.
     pub(super) tells_nothing_replaced: bool,
+    /// What happens to the next write as an owner.
+    pub(super) appservice_fates: VecDeque<Fate>,
     pub(super) clock_ahead: Duration,
     /// Somebody who is back in the room when that is read for the so manyeth time.
     pub(super) comes_back: Option<(String, u32)>,
@@ -327,8 +329,12 @@ impl Rooms for World {
 
 #[async_trait]
 impl StateWriter for World {
-    async fn clear(&self, KeyWrite { room, key, .. }: KeyWrite<'_>) -> Result<Written, NeighbourError> {
-        let fate = self.lock().fates.pop_front();
+    async fn clear(&self, KeyWrite { room, key, how }: KeyWrite<'_>) -> Result<Written, NeighbourError> {
+        let fate = match how {
+            How::AsOwner { .. } => self.lock().appservice_fates.pop_front(),
+            How::OwnPower | How::Redaction(_) => None,
+        };
+        let fate = fate.or_else(|| self.lock().fates.pop_front());
         if let Some(Fate::Fails(error)) = fate {
             return Err(error);
         }
@@ -343,7 +349,35 @@ impl StateWriter for World {
             }
             None => {}
         }
-        let event = self.empty(room, key);
+        let place = (room.clone(), CALL_MEMBER.to_owned(), key.to_string());
+        let event = match how {
+            How::OwnPower => self.empty(room, key),
+            How::AsOwner { owner, rest, sent } => {
+                let current = self.lock().events[&place].clone();
+                if current.sender == *owner && current.content == *rest.content() {
+                    // The same again is no new event.
+                    current
+                } else {
+                    let content = rest.content().clone();
+                    let written = self.put(room.as_str(), CALL_MEMBER, key.as_str(), owner.as_str(), content);
+                    let written = StateEvent { origin_server_ts: sent, ..written };
+                    self.lock().events.insert(place, written.clone());
+                    written
+                }
+            }
+            How::Redaction(redacted) => {
+                let mut state = self.lock();
+                // A superseded event takes nothing of the state with it.
+                if let Some(event) = state.events.get_mut(&place).filter(|event| event.event_id == *redacted)
+                {
+                    (event.content, event.redacted, event.redacted_by) = (json!({}), true, Some(BOT.into()));
+                }
+                StateEvent {
+                    event_id: format!("$redaction-of-{redacted}").as_str().into(),
+                    ..state.events[&place].clone()
+                }
+            }
+        };
         self.lock().writes.push((room.clone(), key.clone()));
         match fate {
             Some(Fate::Down) => {

@@ -51,7 +51,7 @@ impl Story {
         self.janitor.approve(which, &BOSS.into(), &"$tick".into()).expect("the journal works")
     }
 
-    fn written(&self) -> Vec<String> {
+    pub(super) fn written(&self) -> Vec<String> {
         self.world.lock().writes.iter().map(|(_, key)| key.to_string()).collect()
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     render::{
         Message,
         message::{self, harmless},
-        words as say,
+        report, words as say,
     },
     rtc::{state_key::Blocked, sticky::Beside},
     time::Timestamp,
@@ -139,6 +139,11 @@ impl Calls {
             if page.list(&heading, &entries, &rest) == 0 && call.active() > 0 {
                 unseen.push(call);
             }
+        }
+        let is_the_owners =
+            |caller: &Caller| caller.due.is_some() && caller.blocked == Some(Blocked::OnlyItsOwner);
+        if all().any(is_the_owners) {
+            page.say(&format!("What only its owner can clear: in my config file, {}.", report::GIFTS));
         }
         if !unseen.is_empty() {
             let rooms: Vec<_> = unseen

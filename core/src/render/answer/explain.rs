@@ -12,7 +12,7 @@ use crate::{
         evidence::{Account, Device, Evidence, ListKind, RoomMember, Sfu},
         verdict::{Judgement, Verdict},
     },
-    plan::HeldBack,
+    plan::{HeldBack, Route},
     render::{
         Message,
         message::{self, harmless},
@@ -234,7 +234,13 @@ impl Explanation {
         }
         match &one.route {
             Ok("own_power") => lines.push("can be cleared: my power level is enough".to_owned()),
-            Ok(route) => lines.push(format!("can be cleared by {}", route.replace('_', " "))),
+            Ok("redaction") => {
+                lines.push(format!("can be cleared by redaction: {}", say::AFTER_REDACTION));
+            }
+            Ok(route) => lines.push(match Route::of_name(route) {
+                Some(route) => format!("can be cleared {}", say::route(route)),
+                None => format!("can be cleared by {}", route.replace('_', " ")),
+            }),
             // What is to be done about it comes first.
             Err(obstacle) => {
                 lines.insert(0, format!("cannot be cleared: {}", say::within_a_sentence(obstacle)));

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     guard::limits::Limit,
     ids::UserId,
-    plan::{HeldBack, PlanId, PlanKind, Proposal},
+    plan::{HeldBack, PlanId, PlanKind, Proposal, Route},
     render::{
         Message,
         message::{self, harmless},
@@ -94,6 +94,9 @@ impl ShownPlan<'_> {
         }
         let entries: Vec<_> = proposals.iter().map(|one| proposal(one, self.now)).collect();
         let shown = page.list(&Message::default(), &entries, "");
+        if proposals.iter().any(|one| one.route == Some(Route::Redaction)) {
+            page.say(&format!("By redaction: {}.", say::AFTER_REDACTION));
+        }
         if left_out > 0 {
             page.say(&format!(
                 "{} not part of this plan. Give the same command again once it is carried out.",
@@ -155,6 +158,7 @@ fn proposal(one: &Proposal, now: Timestamp) -> Message {
         (false, true) => "❔ ",
         (false, false) => "👻 ",
     };
+    let route = say::other_route(one.route).map_or_else(String::new, |route| format!("; {route}"));
     let reservation = one
         .reservation
         .as_ref()
@@ -165,7 +169,7 @@ fn proposal(one: &Proposal, now: Timestamp) -> Message {
         &owners(&one.owners),
         &words(" in "),
         &room,
-        &words(&format!(": {reason}{reservation}")),
+        &words(&format!(": {reason}{route}{reservation}")),
     ])
 }
 

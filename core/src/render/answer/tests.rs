@@ -343,6 +343,8 @@ fn explain_says_what_speaks_for_and_against_each() {
                 route: Err("Its key may be written by its owner alone".into()),
                 ..explained("OLD", ago(300), left)
             },
+            Explained { route: Ok("appservice"), ..explained("ARRAY", ago(10), alive.clone()) },
+            Explained { route: Ok("redaction"), ..explained("AWAY", ago(10), alive) },
         ],
         malformed: vec![("_odd <key>".into(), "no device_id")],
         beside: Beside::default(),

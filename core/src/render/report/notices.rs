@@ -79,20 +79,29 @@ pub fn cannot_go_on(why: &str) -> Message {
     )])
 }
 
+/// What would let the bot clear what only its owner may write.
+pub(crate) const GIFTS: &str = "[appservice] lets me write as an owner who is on my server and in the room, and \
+                                janitor.allow_redaction lets me redact it where I may redact in the room";
+
 /// What would let the bot clear a key.
 pub fn obstacle(blocked: Blocked) -> String {
     match blocked {
-        Blocked::OnlyItsOwner => "Only its owner may write its key, at any power level; \
-                                  the owner can join and leave a call with the same client"
-            .into(),
-        Blocked::OwnerHasAsMuchPower => {
-            "In this room version I need a higher power level than its owner has".into()
-        }
+        Blocked::OnlyItsOwner => format!(
+            "Only its owner may write its key, at any power level; the owner can join and leave a call with the same \
+             client. In my config file, {GIFTS}"
+        ),
+        Blocked::OwnerHasAsMuchPower => format!(
+            "In this room version I need a higher power level than its owner has. In my config file, {GIFTS}"
+        ),
         Blocked::NotEnoughPower { has, needs } => format!(
             "My power level here is {has} and call memberships need {needs}: raise mine, or lower \
              org.matrix.msc3401.call.member in the room's permissions"
         ),
-        Blocked::NotAUserKey => "This room version lets nobody write its key".into(),
+        Blocked::NotAUserKey => {
+            "This room version lets nobody write its key; where I may redact in the room, \
+                                 janitor.allow_redaction lets me clear it"
+                .into()
+        }
         Blocked::NotInTheRoom => "I am not in the room: invite me".into(),
     }
 }

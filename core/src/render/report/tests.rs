@@ -14,7 +14,7 @@ use crate::{
     },
     rtc::state_key::Blocked,
 };
-use crate::{ids::RoomId, judge::policy::Reason};
+use crate::{ids::RoomId, judge::policy::Reason, plan::Route};
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
@@ -85,6 +85,23 @@ fn what_is_blocked_says_what_would_fix_it() {
         ..Report::default()
     };
     insta::assert_snapshot!(show(&report.message(NOW)));
+}
+
+#[test]
+fn the_route_is_named_where_it_is_not_the_usual_one_and_what_a_redaction_does() {
+    let by = |route, device| Row {
+        route: Some(route),
+        ..row("!b:example.org", Some("Team"), device, Reason::DeviceGone)
+    };
+    let report = Report {
+        cleared: vec![by(Route::OwnPower, "A"), by(Route::Appservice, "B"), by(Route::Redaction, "C")].into(),
+        ..Report::default()
+    };
+    insta::assert_snapshot!(show(&report.message(NOW)));
+    let would = Report { would_clear: vec![by(Route::Redaction, "C")].into(), ..Report::default() };
+    assert!(would.message(NOW).plain.contains("until they are reloaded"));
+    let blocked = Report { blocked: vec![by(Route::OwnPower, "C")].into(), ..Report::default() };
+    assert!(!blocked.message(NOW).plain.contains("redaction"));
 }
 
 #[test]
