@@ -10,6 +10,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError};
 
+pub mod appservice_registration;
 pub mod completions;
 pub mod config;
 pub mod explain;
@@ -57,6 +58,7 @@ enum Command {
     History(history::Args),
     Config(config::Args),
     Healthcheck(healthcheck::Args),
+    AppserviceRegistration(appservice_registration::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -141,6 +143,7 @@ fn dispatch(line: CommandLine) -> Result<ExitCode, CliError> {
             let config = load()?;
             runtime()?.block_on(healthcheck::main(args, config))
         }
+        Command::AppserviceRegistration(args) => appservice_registration::main(&args, file.as_deref()),
         Command::Completions(args) => completions::main(args, CommandLine::command()),
         Command::Man(args) => man::main(args, CommandLine::command()),
     }

@@ -81,6 +81,26 @@ pub struct Config {
     warnings: Vec<String>,
 }
 
+/// What the registration of an appservice is written from.
+#[derive(Debug)]
+pub struct ForRegistration {
+    /// The settings.
+    pub config: Config,
+    /// Where the token is, or belongs.
+    pub token_file: TokenFile,
+}
+
+/// Where the token of an appservice is.
+#[derive(Debug, PartialEq, Eq)]
+pub enum TokenFile {
+    /// It is in the settings, or in the file that they name.
+    IsThere,
+    /// The settings name this file, which does not exist.
+    Missing(PathBuf),
+    /// The settings do not say.
+    Unset,
+}
+
 /// One setting as it came out, for people to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -118,6 +138,25 @@ impl Config {
         }
     }
 
+    /// The settings of a janitor whose registration is to be written: its token may be missing, and is this
+    /// one then.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn for_registration(path: Option<&Path>, fresh_token: &str) -> Result<ForRegistration, ConfigError> {
+        let file = path.unwrap_or(Path::new(DEFAULT_FILE));
+        let text = source::read_file(file)?;
+        if text.is_none() && path.is_some() {
+            return Err(ConfigError::NoSuchFile { path: file.to_owned() });
+        }
+        let read_from = text.as_deref().map(|text| (file, text));
+        let mut settings = Self::settings(read_from, std::env::vars_os())?;
+        let folder = source::folder_of(read_from.map(|(path, _)| path))?;
+        let token_file = settings.stand_in_for_token(&folder, fresh_token);
+        let config = Self::from_settings(settings, read_from.map(|(path, _)| path))?;
+        Ok(ForRegistration { config, token_file })
+    }
+
     /// Reads TOML text as if it stood in `file`, without any environment. For tests.
     pub fn from_toml(file: &Path, text: &str) -> Result<Self, ConfigError> {
         Self::read(Some((file, text)), [])
@@ -127,6 +166,13 @@ impl Config {
         file: Option<(&Path, &str)>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigError> {
+        Self::from_settings(Self::settings(file, environment)?, file.map(|(path, _)| path))
+    }
+
+    fn settings(
+        file: Option<(&Path, &str)>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Settings, ConfigError> {
         let mut settings = Settings::default();
         if let Some((path, text)) = file {
             settings.add_file(path, text)?;
@@ -135,7 +181,10 @@ impl Config {
         if file.is_none() && settings.say_nothing() {
             return Err(ConfigError::Nothing { path: DEFAULT_FILE.into() });
         }
-        let file = file.map(|(path, _)| path);
+        Ok(settings)
+    }
+
+    fn from_settings(settings: Settings, file: Option<&Path>) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(settings, source::folder_of(file)?);
         let config = checked::config(&mut reader, file);
         if let Ok(config) = &config {

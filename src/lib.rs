@@ -39,8 +39,8 @@
 //! 4. `janitor::sweep::look` judges the marked rooms: `core::judge` gives verdicts, `core::ledger` counts how
 //!    long each reason has been seen to hold, `core::plan` with `core::guard` says what may be written.
 //! 5. `janitor::sweep::writes` queues that: one key of a room at a time. Its intent goes into the journal, and
-//!    when that is on disk, `janitor::sweep::clear` reads the key once more and writes `{}` through
-//!    [`world::StateWriter`]; in mode `report` through [`world::dry_run`], which writes nothing.
+//!    when that is on disk, `janitor::sweep::clear` reads the key once more and clears it through
+//!    [`world::StateWriter`], with its own power, as the owner ([`world::appservice`]) or by redaction; in mode `report` through [`world::dry_run`], which writes nothing.
 //! 6. The result goes into the journal. `janitor::voice` makes a report of it, and [`admin_room::Posting`] posts
 //!    that. When the write comes back by sync, `janitor::sweep::aftermath` checks what it replaced, and notices who
 //!    comes back.

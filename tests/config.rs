@@ -368,6 +368,7 @@ fn help_tells_what_there_is_and_nothing_else() {
         "history",
         "config",
         "healthcheck",
+        "appservice-registration",
         "completions",
         "man",
         "--config <FILE>",
@@ -381,4 +382,54 @@ fn help_tells_what_there_is_and_nothing_else() {
     let version = text(&home.run(&["--version"], &[]).stdout);
     assert_eq!(version, format!("rtc-janitor {}\n", env!("CARGO_PKG_VERSION")));
     assert_eq!(home.run(&["swep"], &[]).status.code(), Some(2));
+}
+
+#[test]
+fn a_registration_is_written_for_its_owner_alone_with_the_token_of_its_file_and_never_over_another() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = Home::with(&format!("{}appservice.as_token_file = \"as-token\"\n", but("login.password", "")));
+    let write = |more: &[&str]| home.run(&[&["appservice-registration"], more].concat(), &[]);
+    let read = |name: &str| fs::read_to_string(home.path().join(name)).unwrap();
+    let parsed = || {
+        let text = read("rtc-janitor-appservice.yaml");
+        yaml_rust2::YamlLoader::load_from_str(&text).unwrap().remove(0)
+    };
+    let first = write(&[]);
+    assert_eq!(text(&first.stderr), "");
+    let said = text(&first.stdout);
+    assert!(said.contains("This is a great power") && said.contains("app_service_config_files"), "{said}");
+    let token = read("as-token").trim_end().to_owned();
+    assert!(token.len() == 64 && !said.contains(&token), "{said}");
+    for name in ["as-token", "rtc-janitor-appservice.yaml"] {
+        let mode = fs::metadata(home.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    let yaml = parsed();
+    assert_eq!(yaml["as_token"].as_str(), Some(token.as_str()));
+    assert!(yaml["url"].is_null() && yaml["rate_limited"].as_bool() == Some(false));
+    assert_eq!(yaml["sender_localpart"].as_str(), Some("_rtc-janitor-sender"));
+    let users = &yaml["namespaces"]["users"];
+    assert_eq!(users[0]["regex"].as_str(), Some(r"@.*:example\.org"));
+    assert_eq!(users[0]["exclusive"].as_bool(), Some(false));
+    assert!(users[1].is_badvalue());
+
+    let again = write(&[]);
+    assert_eq!(again.status.code(), Some(2));
+    assert_eq!(
+        text(&again.stderr),
+        "error: rtc-janitor-appservice.yaml exists: name another file with --output, or replace it with --force\n"
+    );
+    assert!(write(&["--force"]).status.success());
+    assert_eq!(parsed()["as_token"].as_str(), Some(token.as_str()), "the token that is there");
+    assert_ne!(parsed()["hs_token"], yaml["hs_token"]);
+
+    // Without a place for the token, it is in the registration alone, which is said.
+    let home = Home::with(&but("login.password", "appservice.namespace = \"@call-.*:example\\\\.org\""));
+    let output = home.run(&["appservice-registration", "--output", "as.yaml"], &[]);
+    assert!(output.status.code() == Some(2), "the account cannot sign in by that: {output:?}");
+    let home = Home::with(&and("appservice.namespace = \"@call-.*:example\\\\.org\""));
+    let output = home.run(&["appservice-registration", "--output", "as.yaml"], &[]);
+    assert!(text(&output.stdout).contains("Put its as_token into a file"), "{output:?}");
+    let written = fs::read_to_string(home.path().join("as.yaml")).unwrap();
+    assert!(written.contains(r#"regex: "@call-.*:example\\.org""#), "{written}");
 }

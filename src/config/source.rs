@@ -12,7 +12,7 @@ use std::{
 use ::config::{ConfigError as ParseError, File, FileFormat, Source as _, Value, ValueKind};
 
 use super::{
-    ConfigError, Origin, names, secret_file,
+    ConfigError, Origin, TokenFile, names, secret_file,
     table::{Key, Kind, Presence},
 };
 
@@ -121,6 +121,28 @@ impl Settings {
                 (None, _) => self.problems.push(unknown(&name, false, &Origin::Environment(variable))),
             }
         }
+    }
+
+    /// Puts a token in the place of one that is not there; says where it belongs.
+    pub(super) fn stand_in_for_token(&mut self, folder: &Path, token: &str) -> TokenFile {
+        const FILE: &str = "appservice.as_token_file";
+        const TOKEN: &str = "appservice.as_token";
+        let set = self.found.get(FILE).map(|setting| setting.value.clone());
+        let belongs = match set {
+            Some(ValueKind::String(path)) if !path.trim().is_empty() => {
+                let path = folder.join(path);
+                if path.exists() { TokenFile::IsThere } else { TokenFile::Missing(path) }
+            }
+            Some(_) => TokenFile::IsThere,
+            None if self.found.contains_key(TOKEN) => TokenFile::IsThere,
+            None => TokenFile::Unset,
+        };
+        if belongs != TokenFile::IsThere {
+            self.found.remove(FILE);
+            let value = ValueKind::String(token.to_owned());
+            self.found.insert(TOKEN, Setting { value, origin: Origin::Default });
+        }
+        belongs
     }
 
     /// Whether nobody has begun to configure anything: only what a container image brings along.

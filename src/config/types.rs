@@ -54,6 +54,7 @@ impl UserGlobs {
 pub struct Namespace {
     /// Fits at the beginning of the whole id, as Synapse has it.
     regex: Regex,
+    expression: String,
     server: String,
 }
 
@@ -66,12 +67,18 @@ impl Namespace {
     pub fn new(expression: &str, server: &str) -> Result<Self, regex::Error> {
         // By itself first: a parenthesis of its own must not end the group.
         Regex::new(expression)?;
-        Ok(Self { regex: Regex::new(&format!("^(?:{expression})"))?, server: server.to_owned() })
+        let regex = Regex::new(&format!("^(?:{expression})"))?;
+        Ok(Self { regex, expression: expression.to_owned(), server: server.to_owned() })
     }
 
     /// The expression that fits all users of a server.
     pub fn of_server(server: &str) -> String {
         format!("@.*:{}", regex::escape(server))
+    }
+
+    /// The expression as it stands in the registration.
+    pub fn expression(&self) -> &str {
+        &self.expression
     }
 
     /// Whether it may write as this user.

@@ -17,6 +17,7 @@ fn every_subcommand_says_what_it_does() {
         ("config_check", &["config", "check", "--help"]),
         ("config_show", &["config", "show", "--help"]),
         ("healthcheck", &["healthcheck", "--help"]),
+        ("appservice-registration", &["appservice-registration", "--help"]),
         ("completions", &["completions", "--help"]),
         ("man", &["man", "--help"]),
     ] {

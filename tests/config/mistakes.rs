@@ -23,9 +23,9 @@ fn a_name_that_does_not_exist_is_told_the_nearest_right_one() {
             "unknown section [Janitor] (config.toml); did you mean [janitor]?",
         ),
         (
-            and("[appservice]\nurl = \"x\""),
-            "unknown section [appservice] (config.toml); the sections are homeserver, login, store, janitor, \
-             grace, rules, limits, breaker, rooms, owners, admin_room, synapse_admin, livekit, http, log",
+            and("[synapse]\nurl = \"x\""),
+            "unknown section [synapse] (config.toml); the sections are homeserver, login, store, janitor, \
+             grace, rules, limits, breaker, rooms, owners, admin_room, synapse_admin, livekit, appservice, http, log",
         ),
         (
             and("admin_room.zzz = \"blue\""),
@@ -159,8 +159,8 @@ fn there_is_one_way_to_sign_in_and_there_are_two_devices() {
     expect(&[
         (
             but("login.password", ""),
-            "no way to sign in is set; write login.password_file (or login.password), or \
-             login.access_token_file with login.device_id",
+            "no way to sign in is set; write login.password_file (or login.password), \
+             login.access_token_file with login.device_id, or appservice.as_token_file",
         ),
         (
             and("login.access_token = \"syt\"\nlogin.device_id = \"WATCH\""),
@@ -219,6 +219,40 @@ fn there_is_one_way_to_sign_in_and_there_are_two_devices() {
         (
             but("admin_room.room", ""),
             "admin_room.room is not set; write one such as \"#janitor:example.org\"",
+        ),
+    ]);
+}
+
+#[test]
+fn an_appservice_that_cannot_serve_is_told_in_one_sentence() {
+    expect(&[
+        (
+            and("[appservice]\nas_token = \"x\"\nuser_id = \"@other:example.org\""),
+            "appservice.user_id (config.toml) is @other:example.org, but homeserver.user_id (config.toml) is \
+             @rtc-janitor:example.org; write the same in both, or leave appservice.user_id out",
+        ),
+        (
+            and("[appservice]\nnamespace = \"@.*\""),
+            "appservice.namespace (config.toml) is set without a token; write appservice.as_token_file, with the \
+             as_token of the registration",
+        ),
+        (
+            and("[appservice]\nas_token = \"x\"\nnamespace = \"@(.*:example\""),
+            "appservice.namespace (config.toml): \"@(.*:example\" is not a regular expression: unclosed group",
+        ),
+        (
+            and("[appservice]\nas_token_file = \"nowhere\""),
+            "appservice.as_token_file (config.toml): the file nowhere does not exist",
+        ),
+        (
+            but("login.password", "appservice.as_token = \"x\"\nappservice.namespace = \"@bridge_.*\""),
+            "appservice.namespace (config.toml) does not have homeserver.user_id (config.toml), \
+             @rtc-janitor:example.org, so the appservice cannot sign it in; widen the namespace, here and in the \
+             registration, or write [login]",
+        ),
+        (
+            and("[janitor]\nallow_redaction = \"yes\""),
+            "janitor.allow_redaction (config.toml): \"yes\" is neither true nor false (without quotes)",
         ),
     ]);
 }
