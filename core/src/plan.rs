@@ -64,6 +64,7 @@ pub struct Entry {
 
 /// An event with at least one entry that is due.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent fact with a line of its own")]
 pub struct Candidate {
     /// The room.
     pub room: RoomId,

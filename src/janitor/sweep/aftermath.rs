@@ -363,7 +363,7 @@ impl Janitor {
             self.plans.cleared(&write.event, write.plan.as_ref());
             if current.is_some_and(|event| !is_empty(event)) {
                 // Somebody is left in it.
-                self.want_view(&write.room);
+                self.reads.want(Read::View(write.room.clone()), Urgency::Needed);
             }
             if let Some(event) = current {
                 let replaced = self.aftermath.passing.own(&write.room, &write.key);
