@@ -241,7 +241,7 @@ impl Export {
         rows
     }
 
-    fn power(&self, now: Timestamp) -> Option<RoomPower> {
+    pub(crate) fn power(&self, now: Timestamp) -> Option<RoomPower> {
         let (create, creator) = self.create.as_ref()?;
         Some(RoomPower::new(create, creator, self.power_levels.as_ref(), now))
     }

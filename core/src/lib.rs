@@ -12,6 +12,7 @@
 //! | [`guard`] | limits, breaker, quarantine: may this be written now |
 //! | [`plan`] | what one sweep would write, and what it holds back and why |
 //! | [`finding`] | what a sweep found about a key, for the journal and the reports |
+//! | [`survey`] | what a room of the server is to the bot: seen, cleared, and what it takes where not |
 //! | [`command`] | the grammar of the admin room |
 //! | [`render`] | all of it in words, as plain text and HTML |
 
@@ -27,4 +28,5 @@ pub mod mode;
 pub mod plan;
 pub mod render;
 pub mod rtc;
+pub mod survey;
 pub mod time;

@@ -7,6 +7,7 @@ pub mod html;
 pub mod message;
 pub mod report;
 pub mod sight;
+pub mod survey;
 pub mod words;
 
 pub use html::Html;

@@ -18,6 +18,7 @@ mod rooms;
 mod server;
 mod settings;
 mod status;
+mod survey;
 
 pub use beside::beside;
 pub use calls::{Call, Caller, Calls, Connection, Only};
@@ -32,6 +33,10 @@ pub use rooms::{Problem, Room, Rooms};
 pub use server::{Lack, Server};
 pub use settings::{Setting, Settings};
 pub use status::{NeighbourHealth, Status};
+pub use survey::{
+    JoinsUnderWay, ShownJoins, SurveyFound, not_surveyed, survey_lines, survey_problems, survey_progress,
+    survey_running, survey_totals,
+};
 
 pub use crate::plan::PlanKind;
 

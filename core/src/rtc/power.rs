@@ -231,7 +231,7 @@ impl RoomPower {
 }
 
 /// A power level: rooms before version 10 may hold it as text.
-fn level(value: &Value) -> Option<i64> {
+pub(crate) fn level(value: &Value) -> Option<i64> {
     saturating_integer(value).or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()))
 }
 

@@ -1,0 +1,155 @@
+//! What a survey says of a room, sentence by sentence.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::{message::harmless, report, words};
+use crate::{
+    ids::{RoomId, UserId},
+    judge::policy::Reason,
+    rtc::power::Blocked,
+    survey::{How, JoinOutcome, NoWay, Obstacle, Presence, Progress, Step, SurveyedRoom},
+};
+
+/// Nothing of a room id means anything to a URL or a shell then.
+const IN_A_URL: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'!').remove(b':');
+
+/// `1 room`, `3 rooms`.
+fn count(number: usize, one: &str, several: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {several}") }
+}
+
+/// How far a survey is.
+pub fn progress(progress: Progress) -> String {
+    match progress {
+        Progress::Listing { rooms } => format!("listing rooms: {rooms} so far"),
+        Progress::Rooms { done, of, open } => {
+            format!("reading rooms: {done} of {of}, {open} with open memberships")
+        }
+        Progress::Lists { done, of } => format!("reading device lists: {done} of {of}"),
+    }
+}
+
+/// What is in the way of clearing some keys.
+pub fn obstacle(obstacle: Obstacle, keys: usize) -> String {
+    match obstacle {
+        Obstacle::Excluded => "It is excluded, by command or by the config file".to_owned(),
+        Obstacle::Outside(Presence::Invited) => "I am invited and not in it yet".to_owned(),
+        Obstacle::Outside(Presence::Banned) => "I am banned from it".to_owned(),
+        Obstacle::Outside(Presence::Outside | Presence::Joined) => "I am not in it".to_owned(),
+        Obstacle::PowerUnknown => {
+            "Its state has no m.room.create, so it does not tell who may clear".to_owned()
+        }
+        Obstacle::Blocked(Blocked::NotEnoughPower { has, needs }) => {
+            format!("My power level there is {has} and call memberships need {needs}")
+        }
+        Obstacle::Blocked(Blocked::OnlyItsOwner) => format!(
+            "Only its owner may write {}, at any power level",
+            count(keys, "key", "keys").replace("1 key", "one key")
+        ),
+        Obstacle::Blocked(other) => report::obstacle(other),
+    }
+}
+
+/// What somebody has to do.
+pub fn step(step: &Step, me: &UserId) -> String {
+    match step {
+        Step::Unban => format!("unban {me} there"),
+        Step::Invite => format!("invite {me} (nobody of this server there may give it power)"),
+        Step::Join => "have it join".to_owned(),
+        Step::RaisePower { has, needs } => format!("raise its power level to {needs} (now {has})"),
+        Step::MakeRoomAdmin => {
+            "have the homeserver make it an admin of the room (`make_room_admin`)".to_owned()
+        }
+        Step::GoToSuccessor(successor) => {
+            format!("the room was upgraded to {}: have it join that one", harmless(successor.as_str()))
+        }
+    }
+}
+
+/// What to run for it, where a server admin can do it from a shell.
+pub fn command(step: &Step, room: &RoomId, me: &UserId, homeserver: &str) -> Option<String> {
+    matches!(step, Step::MakeRoomAdmin).then(|| {
+        let room = utf8_percent_encode(room.as_str(), IN_A_URL);
+        let base = homeserver.trim_end_matches('/');
+        format!(
+            "curl -X POST -H \"Authorization: Bearer $ADMIN_TOKEN\" \
+             '{base}/_synapse/admin/v1/rooms/{room}/make_room_admin' -d '{{\"user_id\":\"{me}\"}}'"
+        )
+    })
+}
+
+/// How many memberships of a room are open, and what is concluded of them.
+pub fn counts(room: &SurveyedRoom) -> String {
+    let verdicts = ["active", "stale", "unknown"].into_iter().filter_map(|verdict| {
+        let number = room.count(verdict);
+        let reasons = if verdict == "stale" { by_reason(room.reasons()) } else { String::new() };
+        (number > 0).then(|| format!("{number} {verdict}{reasons}"))
+    });
+    let verdicts: Vec<_> = verdicts.collect();
+    format!("{} open: {}", room.memberships.len(), verdicts.join(", "))
+}
+
+/// How many are stale by which reason, in brackets.
+pub fn by_reason(reasons: impl IntoIterator<Item = (&'static str, usize)>) -> String {
+    let reasons: Vec<_> = reasons
+        .into_iter()
+        .map(|(reason, number)| {
+            let reason = reason.parse::<Reason>().map_or(reason, words::reason);
+            format!("{number} {reason}")
+        })
+        .collect();
+    if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) }
+}
+
+/// What is to be done with a room of a plan.
+pub fn how(how: &How) -> String {
+    match how {
+        How::Join => "join it".to_owned(),
+        How::MakeRoomAdmin { is_in: false } => {
+            "have the homeserver make me an admin of the room, then join it".to_owned()
+        }
+        How::MakeRoomAdmin { is_in: true } => {
+            "I am in it: have the homeserver make me an admin of the room".to_owned()
+        }
+        How::Successor(successor) => {
+            format!("it was upgraded: join its successor {}", harmless(successor.as_str()))
+        }
+    }
+}
+
+/// Why the bot does nothing about a room by itself.
+pub fn no_way(why: NoWay) -> &'static str {
+    match why {
+        NoWay::InTheRoom => {
+            "I am in it, and no admin API helps: nobody of this server there may give me enough power, or only owners may \
+             write the keys"
+        }
+        NoWay::Excluded => "it is excluded, by command or by the config file",
+        NoWay::Banned => "I am banned from it: unban me there first",
+        NoWay::InviteOnly => {
+            "one has to be invited, and nobody of this server there has the power to change power levels: have somebody \
+             there invite me"
+        }
+    }
+}
+
+/// What came of a room.
+pub fn outcome(outcome: &JoinOutcome) -> String {
+    match outcome {
+        JoinOutcome::Joined => "joined; I may clear there".to_owned(),
+        JoinOutcome::JoinedWithoutPower => {
+            "joined; I may not clear there yet: raise my power level".to_owned()
+        }
+        JoinOutcome::Raised => "I was in it and have the power to clear now".to_owned(),
+        JoinOutcome::InSuccessor(successor) => {
+            format!("upgraded: I am in its successor {} now", harmless(successor.as_str()))
+        }
+        JoinOutcome::Refused(why) => format!("the homeserver refused: {}", harmless(why)),
+        JoinOutcome::Held(why) => words::within_a_sentence(why),
+    }
+}
+
+/// What is said while nobody has approved, on a terminal and in the admin room.
+pub const NO_ADMIN_API: &str = "a survey asks the homeserver's admin API (Synapse): set synapse_admin.access_token_file to \
+     a server admin's access token, or make the bot's own account a server admin";

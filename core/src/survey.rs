@@ -1,0 +1,267 @@
+//! One room of a server as a survey sees it: who is in a call by its state, what of that is stale, whether the bot
+//! can see and clear it, and what it takes where not.
+//!
+//! The judge is that of [`crate::export`]: a room's state is believed as it stands, and there is no history. What is
+//! said of the server's own device lists comes with the state.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use crate::{
+    export::{BadExport, Explained, Export},
+    ids::{DeviceId, RoomId, StateKey, UserId},
+    judge::policy::Policy,
+    rtc::{
+        membership::{Content, FirstSeen, Membership, read},
+        power::Blocked,
+        state_event::{CALL_MEMBER, StateEvent},
+    },
+    time::Timestamp,
+};
+
+mod facts;
+mod join;
+mod row;
+mod scope;
+mod way;
+
+pub use facts::{Presence, children, is_space};
+pub use join::{How, JoinOutcome, JoinProposal};
+pub use row::{StepRow, SurveyRow};
+pub use scope::Scope;
+pub use way::{NoWay, Step, Way};
+
+use facts::Facts;
+
+/// A room as the server lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its id.
+    pub room: RoomId,
+    /// Its name, where it has one.
+    pub name: Option<String>,
+    /// Its main alias, where it has one.
+    pub alias: Option<String>,
+}
+
+impl Listed {
+    /// What people call it.
+    pub fn shown_name(&self) -> Option<String> {
+        self.name.clone().or_else(|| self.alias.clone())
+    }
+}
+
+/// Who surveys.
+#[derive(Clone, Copy, Debug)]
+pub struct Surveyor<'a> {
+    /// The bot.
+    pub me: &'a UserId,
+    /// Thresholds.
+    pub policy: &'a Policy,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// What keeps the bot from clearing something in a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Obstacle {
+    /// It is excluded, by command or by the config file.
+    Excluded,
+    /// The bot is not in the room.
+    Outside(Presence),
+    /// By its power, or by the key.
+    Blocked(Blocked),
+    /// The state does not tell who may write.
+    PowerUnknown,
+}
+
+/// A room with open memberships, and what there is to say of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SurveyedRoom {
+    /// The room.
+    pub listed: Listed,
+    /// How the bot stands in it.
+    pub presence: Presence,
+    /// `m.room.join_rules`, where the room has them.
+    pub join_rule: Option<String>,
+    /// Whether the room was upgraded, and to which.
+    pub upgraded: Option<Option<RoomId>>,
+    /// Whether the bot leaves it alone.
+    pub is_excluded: bool,
+    /// Every open membership and what is concluded of it.
+    pub memberships: Vec<Explained>,
+    /// What is in the way, with how many keys it concerns.
+    pub obstacles: BTreeMap<Obstacle, usize>,
+    /// What would have the bot see and clear it, in this order.
+    pub steps: Vec<Step>,
+    /// How the bot could get in by itself.
+    pub way: Way,
+}
+
+/// What a survey found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Survey {
+    /// Which rooms it was about.
+    pub scope: Scope,
+    /// How many rooms were looked at.
+    pub looked_at: usize,
+    /// Those with open memberships.
+    pub rooms: Vec<SurveyedRoom>,
+    /// Those that could not be read, with why.
+    pub unread: Vec<(Listed, String)>,
+    /// Why the server's own device lists were not read, where they were not.
+    pub without_lists: Option<String>,
+    /// When it began.
+    pub at: Timestamp,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// How far a survey is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// The list of rooms is being read.
+    Listing {
+        /// How many are listed so far.
+        rooms: usize,
+    },
+    /// The rooms are being read.
+    Rooms {
+        /// How many are read.
+        done: usize,
+        /// Of how many.
+        of: usize,
+        /// How many of these have open memberships.
+        open: usize,
+    },
+    /// Device lists are being read.
+    Lists {
+        /// How many are read.
+        done: usize,
+        /// Of how many.
+        of: usize,
+    },
+}
+
+/// The open memberships among some events, with whose they are: whom to ask for device lists.
+pub fn owners(state: &[Value], now: Timestamp) -> BTreeMap<UserId, BTreeSet<DeviceId>> {
+    let mut owners: BTreeMap<UserId, BTreeSet<DeviceId>> = BTreeMap::new();
+    for event in state.iter().filter(|event| event["type"] == CALL_MEMBER) {
+        for membership in open_in(event, now) {
+            owners.entry(membership.owner.user).or_default().insert(membership.owner.device);
+        }
+    }
+    owners
+}
+
+fn open_in(event: &Value, now: Timestamp) -> Vec<Membership> {
+    let Ok(event) = StateEvent::from_json(event.clone()) else { return Vec::new() };
+    match read(&event, FirstSeen { at: now, live: false }) {
+        Content::Entries(entries) => entries.into_iter().flatten().collect(),
+        _ => Vec::new(),
+    }
+}
+
+impl SurveyedRoom {
+    /// Judges the whole state of a room with what the server's own device lists say, a map from user id to the body
+    /// of the admin API's answer.
+    ///
+    /// # Errors
+    ///
+    /// When these are not what they should be.
+    pub fn read(
+        listed: Listed,
+        state: Vec<Value>,
+        own_lists: Value,
+        is_excluded: bool,
+        surveyor: Surveyor<'_>,
+    ) -> Result<Self, BadExport> {
+        let Surveyor { me, policy, now } = surveyor;
+        let facts = Facts::read(&state, me);
+        let export = Export::from_state(Value::Array(state))?.with_synapse_devices(own_lists)?;
+        let is_open = |row: &Explained| matches!(row.verdict, "active" | "stale" | "unknown");
+        let memberships: Vec<_> = export.explain(policy, None, now).into_iter().filter(is_open).collect();
+        let keys: BTreeSet<&StateKey> = memberships.iter().map(|row| &row.state_key).collect();
+        let power = export.power(now);
+        let mut obstacles = BTreeMap::new();
+        let mut add = |obstacle, keys: usize| *obstacles.entry(obstacle).or_insert(0) += keys;
+        if is_excluded {
+            add(Obstacle::Excluded, keys.len());
+        }
+        if facts.presence != Presence::Joined {
+            add(Obstacle::Outside(facts.presence), keys.len());
+        }
+        for key in &keys {
+            match power.as_ref().map(|power| power.may_write(me, key)) {
+                Some(Ok(())) => {}
+                Some(Err(blocked)) => add(Obstacle::Blocked(blocked), 1),
+                None => add(Obstacle::PowerUnknown, 1),
+            }
+        }
+        let levels = power.as_ref().map(|power| way::Levels {
+            has: power.level_of(me),
+            needs: power.membership_level(),
+            given: facts.given_by_make_room_admin(power),
+        });
+        let (steps, way) = way::find(&facts, levels, is_excluded);
+        Ok(Self {
+            listed: Listed {
+                name: facts.name.or(listed.name),
+                alias: facts.alias.or(listed.alias),
+                room: listed.room,
+            },
+            presence: facts.presence,
+            join_rule: facts.join_rule,
+            upgraded: facts.upgraded,
+            is_excluded,
+            memberships,
+            obstacles,
+            steps,
+            way,
+        })
+    }
+
+    /// Whether the bot sees what happens there.
+    pub fn can_see(&self) -> bool {
+        self.presence == Presence::Joined && !self.is_excluded
+    }
+
+    /// Whether it may clear all that is open there.
+    pub fn can_clear(&self) -> bool {
+        self.obstacles.is_empty()
+    }
+
+    /// How many of its memberships have that verdict.
+    pub fn count(&self, verdict: &str) -> usize {
+        self.memberships.iter().filter(|row| row.verdict == verdict).count()
+    }
+
+    /// What the bot would do about it, once somebody approves.
+    pub fn proposal(&self) -> Result<JoinProposal, NoWay> {
+        let how = match &self.way {
+            Way::Join => How::Join,
+            Way::MakeRoomAdmin => How::MakeRoomAdmin { is_in: self.presence == Presence::Joined },
+            Way::Successor(successor) => How::Successor(successor.clone()),
+            Way::None(why) => return Err(*why),
+        };
+        Ok(JoinProposal { room: self.listed.room.clone(), name: self.listed.shown_name(), how })
+    }
+
+    /// How many are stale, by the reason that names the verdict.
+    pub fn reasons(&self) -> BTreeMap<&'static str, usize> {
+        let mut reasons = BTreeMap::new();
+        for reason in
+            self.memberships.iter().filter(|row| row.verdict == "stale").filter_map(|row| row.reason)
+        {
+            *reasons.entry(reason).or_default() += 1;
+        }
+        reasons
+    }
+}
+
+#[cfg(test)]
+mod tests;
