@@ -15,7 +15,7 @@ mod phrases;
 mod words;
 
 pub use arguments::{
-    GraceChange, GraceKey, ModeChange, PauseLength, Place, RoomName, Target, UserName, Whom,
+    GraceChange, GraceKey, ModeChange, PauseLength, Place, RoomName, SurveyOrder, Target, UserName, Whom,
 };
 pub use help::{Group, Usage, all, usage};
 pub use mistake::{Mistake, Wrong};
@@ -71,6 +71,18 @@ pub enum Command {
         /// Only rooms that need a person, and what to do there
         #[arg(value_enum)]
         problems: Option<Problems>,
+    },
+    /// Look through all rooms of the server for calls, also where I am not
+    ///
+    /// Which rooms have open memberships, what of that is stale, whether I can see and clear it, and what it takes
+    /// where not. By the homeserver's admin API (Synapse), and changes nothing. Takes minutes on a large server; asked
+    /// again meanwhile, I say how far it is. With `join` first, it proposes as a plan to get into the rooms where I can by
+    /// myself.
+    Survey {
+        /// `join` for the plan; and only these rooms: a space, ids and aliases with commas between them, a part of a
+        /// name, or a pattern with `*`
+        #[arg(value_name = "join] [space|alias|pattern")]
+        order: Option<SurveyOrder>,
     },
     /// Look now and propose what to clear, as a plan
     ///

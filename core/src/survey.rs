@@ -264,4 +264,4 @@ impl SurveyedRoom {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -9,6 +9,7 @@ use crate::{
     ids::{RoomId, UserId},
     judge::policy::{Grace, Neighbour, Reason},
     mode::Mode,
+    survey::Scope,
     time::spoken_duration,
 };
 
@@ -170,6 +171,25 @@ impl FromStr for Place {
             (whole, _) => vec![(whole?, None)],
         };
         Ok(Self { readings })
+    }
+}
+
+/// What a survey is to do, and where.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SurveyOrder {
+    /// Whether it is to propose which rooms to get into.
+    pub join: bool,
+    /// Which rooms it is about.
+    pub scope: Scope,
+}
+
+impl FromStr for SurveyOrder {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (first, rest) = text.split_once(' ').unwrap_or((text, ""));
+        let join = first.eq_ignore_ascii_case("join");
+        Ok(Self { join, scope: if join { rest } else { text }.parse()? })
     }
 }
 

@@ -8,7 +8,7 @@ pub(super) fn joined(words: Vec<String>) -> Vec<String> {
     let Some(command) = words.next() else { return Vec::new() };
     let rest: Vec<String> = words.collect();
     let arguments = match command.as_str() {
-        "calls" | "explain" | "sweep" | "join" | "exclude" | "include" => one(&rest),
+        "calls" | "explain" | "survey" | "sweep" | "join" | "exclude" | "include" => one(&rest),
         "clear" => with_last(&rest, |last| last.starts_with('@')),
         "leave" => {
             // Behind an id alone, as the question shows it: a room may be called "Team Yes".

@@ -6,6 +6,7 @@ use super::*;
 use crate::{
     judge::policy::{Grace, Reason},
     mode::Mode,
+    survey::Scope,
 };
 
 const PREFIX: &str = "!janitor";
@@ -21,6 +22,7 @@ fn every_command_is_understood() {
     let span = |seconds| GraceChange::To(Grace::After(Duration::from_secs(seconds)));
     let plan: PlanId = "abcd".parse().unwrap();
     let lines = |n| HistoryFilter::Lines(NonZeroUsize::new(n).unwrap());
+    let survey = |join, scope| Command::Survey { order: Some(SurveyOrder { join, scope }) };
     for (text, command) in [
         ("", Command::Help { command: None }),
         ("help", Command::Help { command: None }),
@@ -37,6 +39,11 @@ fn every_command_is_understood() {
         ),
         ("sweep", Command::Sweep { room: None }),
         ("sweep #ops:hs", Command::Sweep { room: Some(RoomName::Alias("#ops:hs".into())) }),
+        ("survey", Command::Survey { order: None }),
+        ("survey join", survey(true, Scope::All)),
+        ("survey Join #ops:hs,!r:hs", survey(true, Scope::Named(vec![name("#ops:hs"), room()]))),
+        ("survey Team Meeting", survey(false, Scope::Pattern("Team Meeting".into()))),
+        ("survey #team-*:hs", survey(false, Scope::Pattern("#team-*:hs".into()))),
         ("apply abcd", Command::Apply { plan: plan.clone() }),
         ("apply `ABCD`", Command::Apply { plan }),
         ("clear \"Team Meeting\"", Command::Clear { room: name("Team Meeting"), user: None }),

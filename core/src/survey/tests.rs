@@ -4,7 +4,7 @@ use super::*;
 
 const HOUR: i64 = 3_600_000;
 const NOW: i64 = 1_800_000_000_000;
-const ME: &str = "@bot:hs";
+pub(crate) const ME: &str = "@bot:hs";
 
 fn state(kind: &str, key: &str, sender: &str, content: Value) -> Value {
     json!({
@@ -45,6 +45,43 @@ fn rules(rule: &str) -> Value {
 
 fn levels(content: Value) -> Value {
     state("m.room.power_levels", "", "@alice:hs", content)
+}
+
+/// What a survey of a server with these rooms found, named after what they are.
+pub(crate) fn found(scope: Scope) -> Survey {
+    let (alice, bot) =
+        (|| levels(json!({"users": {"@alice:hs": 100}})), |level| levels(json!({"users": {ME: level}})));
+    let grave = || state("m.room.tombstone", "", "@alice:hs", json!({"replacement_room": "!new:hs"}));
+    let rooms = [
+        ("Private", vec![alice(), rules("invite")]),
+        ("Public", vec![levels(json!({"events": {CALL_MEMBER: 0}})), rules("public")]),
+        ("Banned", vec![alice(), rules("invite"), member(ME, "ban")]),
+        ("Upgraded", vec![alice(), rules("invite"), grave()]),
+        ("Remote", vec![levels(json!({"users": {"@far:away": 100}})), rules("invite")]),
+        ("Powerless", vec![alice(), member(ME, "join")]),
+        ("Fine <b>", vec![bot(50), member(ME, "join")]),
+    ];
+    let rooms = rooms.into_iter().map(|(name, mut more)| {
+        more.push(state("m.room.name", "", "@alice:hs", json!({"name": name})));
+        let mut events = room(more);
+        events.remove(1);
+        let id = name.split(' ').next().unwrap_or_default().to_lowercase();
+        let mut room = survey(events);
+        room.listed.room = format!("!{id}:hs").into();
+        room
+    });
+    Survey {
+        scope,
+        looked_at: 10_000,
+        rooms: rooms.collect(),
+        unread: vec![(
+            Listed { room: "!big:hs".into(), name: Some("Big".into()), alias: None },
+            "the answer is larger than 67108864 bytes".into(),
+        )],
+        without_lists: Some("no usable answer: timed out".into()),
+        at: Timestamp::from_millis(NOW),
+        took: Duration::from_secs(92),
+    }
 }
 
 fn survey(events: Vec<Value>) -> SurveyedRoom {

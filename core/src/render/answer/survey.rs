@@ -323,3 +323,6 @@ impl JoinsUnderWay<'_> {
         page.done()
     }
 }
+
+#[cfg(test)]
+mod tests;
