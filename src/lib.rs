@@ -7,6 +7,7 @@
 //! | `rtc_janitor_core` (`core/`) | everything that is concluded: memberships, verdicts, graces, guards, plans, the grammar of commands, texts |
 //! | [`world`] | the outside: one port (trait) for each neighbour, and its implementation beside it |
 //! | [`janitor`] | the loop, and the parts that own its state |
+//! | [`survey`] | a look through all rooms of the server by its admin API, and getting into them |
 //! | [`admin_room`] | the command dispatcher, who may give commands, one file for each command, posting |
 //! | [`http`] | what other programs may ask: live, ready, metrics, webhooks |
 //! | [`metrics`] | what is counted |
@@ -23,6 +24,7 @@
 //!   takes its settings from `config`.
 //! - `admin_room` asks the janitor by a [`janitor::handle::JanitorHandle`], between two steps of its loop, and
 //!   reaches the outside by ports.
+//! - `survey` reaches the outside by ports, and knows nobody who asks for it; what it finds is `core`'s to say.
 //! - `http` waits for nobody: it reads what others have left for it, and leaves what it was told.
 //! - `metrics` imports `core`; whoever counts holds a clone.
 //! - `cli` may import all of them, and nobody imports `cli`.
@@ -57,4 +59,5 @@ pub mod janitor;
 pub mod metrics;
 pub mod shutdown;
 pub mod supervisor;
+pub mod survey;
 pub mod world;

@@ -138,6 +138,13 @@ pub enum Progress {
         /// How many of these have open memberships.
         open: usize,
     },
+    /// The whole state of rooms with open memberships is being read.
+    Judging {
+        /// How many are read.
+        done: usize,
+        /// Of how many.
+        of: usize,
+    },
     /// Device lists are being read.
     Lists {
         /// How many are read.

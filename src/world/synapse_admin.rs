@@ -26,6 +26,29 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the whole state of one room, or a page of the list of rooms, may take.
 const PATIENCE_FOR_MUCH: Duration = Duration::from_mins(1);
 
+/// A room with more state than this many bytes is not read: four at a time are.
+const MOST_STATE: usize = 64 << 20;
+
+/// All rooms of the server, whoever is in them.
+#[async_trait]
+pub trait AllRooms: OwnLists {
+    /// One page of all rooms that users of this server are in, in a lasting order, `from` as the page before said.
+    async fn rooms(&self, from: u64, most: u32) -> Result<RoomPage, NeighbourError>;
+
+    /// The current state of a room, whoever is in it; only events of one type where that is named and the server
+    /// knows how.
+    ///
+    /// # Errors
+    ///
+    /// [`NeighbourError::TooLarge`] for a room with too much state to be read.
+    async fn room_state(&self, room: &RoomId, event_type: Option<&str>)
+    -> Result<Vec<Value>, NeighbourError>;
+
+    /// Gives a user the highest power that anybody of this server has in a room, and invites them where one has to
+    /// be invited.
+    async fn make_room_admin(&self, room: &RoomId, user: &UserId) -> Result<(), NeighbourError>;
+}
+
 /// The admin API, with somebody's token. Cheap to clone.
 #[derive(Clone)]
 pub struct SynapseAdmin {
@@ -114,36 +137,6 @@ impl SynapseAdmin {
         Ok(user.admin)
     }
 
-    /// One page of all rooms that users of this server are in, in a lasting order, `from` as the page before said.
-    pub async fn rooms(&self, from: u64, most: u32) -> Result<RoomPage, NeighbourError> {
-        let request = JsonRequest::get(&["_synapse", "admin", "v1", "rooms"])
-            .query("from", &from.to_string())
-            .query("limit", &most.to_string())
-            .query("order_by", "name");
-        self.ask(request.patience(PATIENCE_FOR_MUCH), "the list of rooms").await
-    }
-
-    /// The current state of a room, whoever is in it; only events of one type where that is named.
-    pub async fn room_state(
-        &self,
-        room: &RoomId,
-        event_type: Option<&str>,
-    ) -> Result<Vec<Value>, NeighbourError> {
-        let mut request = JsonRequest::get(&["_synapse", "admin", "v1", "rooms", room.as_str(), "state"]);
-        if let Some(event_type) = event_type {
-            request = request.query("type", event_type);
-        }
-        let answer: State = self.ask(request.patience(PATIENCE_FOR_MUCH), "the state of a room").await?;
-        Ok(answer.state)
-    }
-
-    /// Gives a user the highest power that anybody of this server has in a room, and invites them.
-    pub async fn make_room_admin(&self, room: &RoomId, user: &UserId) -> Result<(), NeighbourError> {
-        let path = ["_synapse", "admin", "v1", "rooms", room.as_str(), "make_room_admin"];
-        let request = JsonRequest::post(&path, &json!({"user_id": user}));
-        request.patience(PATIENCE_FOR_MUCH).send(&*self.transport).await.map(drop)
-    }
-
     async fn account(&self, user: &UserId) -> Result<Account, NeighbourError> {
         let user: User = self.get(&["v2", "users", user.as_str()], "an account").await?;
         Ok(Account { bridge: user.appservice_id, is_deactivated: user.deactivated })
@@ -169,6 +162,37 @@ impl SynapseAdmin {
 
     async fn ask<T: DeserializeOwned>(&self, request: JsonRequest, what: &str) -> Result<T, NeighbourError> {
         request.send(&*self.transport).await?.json(what)
+    }
+}
+
+#[async_trait]
+impl AllRooms for SynapseAdmin {
+    async fn rooms(&self, from: u64, most: u32) -> Result<RoomPage, NeighbourError> {
+        let request = JsonRequest::get(&["_synapse", "admin", "v1", "rooms"])
+            .query("from", &from.to_string())
+            .query("limit", &most.to_string())
+            .query("order_by", "name");
+        self.ask(request.patience(PATIENCE_FOR_MUCH), "the list of rooms").await
+    }
+
+    async fn room_state(
+        &self,
+        room: &RoomId,
+        event_type: Option<&str>,
+    ) -> Result<Vec<Value>, NeighbourError> {
+        let mut request = JsonRequest::get(&["_synapse", "admin", "v1", "rooms", room.as_str(), "state"]);
+        if let Some(event_type) = event_type {
+            request = request.query("type", event_type);
+        }
+        let request = request.patience(PATIENCE_FOR_MUCH).at_most(MOST_STATE);
+        let answer: State = self.ask(request, "the state of a room").await?;
+        Ok(answer.state)
+    }
+
+    async fn make_room_admin(&self, room: &RoomId, user: &UserId) -> Result<(), NeighbourError> {
+        let path = ["_synapse", "admin", "v1", "rooms", room.as_str(), "make_room_admin"];
+        let request = JsonRequest::post(&path, &json!({"user_id": user}));
+        request.patience(PATIENCE_FOR_MUCH).send(&*self.transport).await.map(drop)
     }
 }
 

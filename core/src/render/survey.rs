@@ -26,6 +26,7 @@ pub fn progress(progress: Progress) -> String {
         Progress::Rooms { done, of, open } => {
             format!("reading rooms: {done} of {of}, {open} with open memberships")
         }
+        Progress::Judging { done, of } => format!("judging rooms with open memberships: {done} of {of}"),
         Progress::Lists { done, of } => format!("reading device lists: {done} of {of}"),
     }
 }
@@ -62,7 +63,7 @@ pub fn step(step: &Step, me: &UserId) -> String {
             "have the homeserver make it an admin of the room (`make_room_admin`)".to_owned()
         }
         Step::GoToSuccessor(successor) => {
-            format!("the room was upgraded to {}: have it join that one", harmless(successor.as_str()))
+            format!("the room was upgraded to {}: get it into that one", harmless(successor.as_str()))
         }
     }
 }
@@ -113,7 +114,7 @@ pub fn how(how: &How) -> String {
             "I am in it: have the homeserver make me an admin of the room".to_owned()
         }
         How::Successor(successor) => {
-            format!("it was upgraded: join its successor {}", harmless(successor.as_str()))
+            format!("it was upgraded: get into its successor {} instead", harmless(successor.as_str()))
         }
     }
 }
@@ -153,3 +154,13 @@ pub fn outcome(outcome: &JoinOutcome) -> String {
 /// What is said while nobody has approved, on a terminal and in the admin room.
 pub const NO_ADMIN_API: &str = "a survey asks the homeserver's admin API (Synapse): set synapse_admin.access_token_file to \
      a server admin's access token, or make the bot's own account a server admin";
+
+/// What was shown of a room does not hold any more.
+pub const fn changed_since() -> &'static str {
+    "it has changed since it was shown: survey it again"
+}
+
+/// What is said of a room's successor.
+pub fn of_successor(successor: &RoomId, why: &str) -> String {
+    format!("of its successor {}: {why}", harmless(successor.as_str()))
+}
