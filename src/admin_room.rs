@@ -8,6 +8,7 @@
 //! | `authority` | who may give commands |
 //! | `rooms_by_name` | resolves an id, alias, link or name to a room |
 //! | `posting` | posts the janitor's messages, one at a time; watches whether the room can be reached |
+//! | `surveys` | the survey under way and the last one; gets into rooms of approved plans |
 //! | `past` | finds out whether the bot has spoken before, where its journal does not know |
 //! | all others | one command each |
 //!
@@ -41,6 +42,8 @@ mod resume;
 mod rooms;
 mod rooms_by_name;
 mod status;
+mod survey;
+mod surveys;
 mod sweep;
 mod version;
 
@@ -48,3 +51,4 @@ pub use dispatcher::CommandDispatcher;
 pub use past::settle_past;
 pub use posting::{Posting, watch_reachability};
 pub use request::{CommandContext, Paths};
+pub use surveys::{Joins, Surveys};

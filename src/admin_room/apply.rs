@@ -19,6 +19,13 @@ pub(super) async fn approve(request: &Request<'_>, which: Which) -> Result<Reply
     let approved = request.janitor(work).await?;
     let prefix = &request.context.prefix;
     Ok(match (approved, named) {
+        (Approved::Joins(plan), _) => match &request.context.surveys {
+            Some(surveys) => {
+                surveys.carry_out(plan, request.event.clone());
+                Reply::Elsewhere
+            }
+            None => answer::no_admin_api().into(),
+        },
         (Approved::TooOld(id), _) => answer::plan_too_old(&id, prefix).into(),
         (Approved::Unreadable, _) => answer::plan_unreadable(prefix).into(),
         (Approved::Paused(id), _) => answer::plan_waits(&id, prefix).into(),

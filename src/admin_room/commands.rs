@@ -14,6 +14,7 @@ pub(super) async fn run(request: &Request<'_>, command: Command) -> Result<Reply
         Command::Status => super::status::answer(request).await,
         Command::Calls { only } => super::calls::answer(request, only).await,
         Command::Explain { place } => super::explain::answer(request, place).await,
+        Command::Survey { order } => super::survey::answer(request, order.unwrap_or_default()).await,
         Command::Sweep { room } => super::sweep::answer(request, room).await,
         Command::Apply { plan } => super::apply::answer(request, plan).await,
         Command::Clear { room, user } => super::clear::answer(request, room, user).await,
@@ -51,6 +52,7 @@ pub(super) fn needs_full_view(command: &Command) -> bool {
         // It says itself what it has not seen.
         Command::Status
         | Command::Help { .. }
+        | Command::Survey { .. }
         | Command::Apply { .. }
         | Command::Mode { .. }
         | Command::Pause { .. }
@@ -90,6 +92,7 @@ pub(super) fn course(command: &Command) -> Course {
         | Command::Version => Course::InTurn,
         Command::Calls { .. }
         | Command::Explain { .. }
+        | Command::Survey { .. }
         | Command::Sweep { .. }
         | Command::Clear { .. }
         | Command::Exclude { .. }

@@ -20,9 +20,10 @@ use rtc_janitor_core::{
 };
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep_until},
 };
 
+mod carry_out;
 mod seldom;
 mod under_way;
 mod upgrades;
@@ -33,22 +34,18 @@ use self::{
     upgrades::{Follower, Upgrades},
 };
 use super::{
-    apply::approve,
     authority::{Authority, Effect},
-    commands::{Course, can_do_more, course, needs_full_view, run},
-    request::{CommandContext, Reply, Request, Stopped},
+    commands::{Course, can_do_more, course, needs_full_view},
+    request::{CommandContext, Stopped},
 };
 use crate::{
     janitor::{Janitor, plans::Which},
     shutdown::Shutdown,
-    world::{EventBatch, Post, RoomEvent, RoomEventKind, Trust},
+    world::{EventBatch, RoomEvent, RoomEventKind, Trust},
 };
 
 /// An older command was given with another state of things in view.
 const TOO_OLD: Duration = Duration::from_mins(5);
-
-/// A command that takes longer shows that it is being worked on.
-const SHOWS_WORKING_AFTER: Duration = Duration::from_secs(1);
 
 /// How long a command that tells of calls waits after a start for everything to be seen. Others are carried
 /// out meanwhile: nothing is written before that, and `pause` is to come first.
@@ -337,48 +334,6 @@ impl CommandDispatcher {
                 | Command::Mode { mode: ModeChange::To(Mode::Report) },
             ) => Effect::Less,
             _ => Effect::Any,
-        }
-    }
-
-    /// Carries out a command; one that takes its time shows that it is being worked on, and its answer
-    /// takes that one's place.
-    async fn carry_out(&self, event: &EventId, by: &UserId, wanted: Wanted) -> Result<(), Stopped> {
-        let request = Request { context: &self.context, by, event };
-        let mut work = Box::pin(async {
-            match wanted {
-                Wanted::Plan(which) => approve(&request, which).await,
-                Wanted::Command(command) => run(&request, command).await,
-            }
-        });
-        let mut interim = None;
-        let reply = tokio::select! {
-            biased;
-            reply = &mut work => reply?,
-            () = sleep(SHOWS_WORKING_AFTER) => {
-                let post = Post::Notice {
-                    message: answer::working(),
-                    reply_to: Some(event.clone()),
-                    mentions: Vec::new(),
-                    is_alarm: false,
-                };
-                // The same for the same command, also after a restart.
-                let txn = format!("rtc-janitor-working-{}", event.as_str().trim_start_matches('$'));
-                interim = self.context.chat.post(&txn, &post).await.ok().map(|shown| (txn, shown));
-                work.await?
-            }
-        };
-        match reply {
-            Reply::Message(message) => self.say(event, message, interim).await,
-            Reply::Elsewhere if interim.is_some() => self.say(event, answer::under_way(), interim).await,
-            Reply::Elsewhere => self.ignore(event).await,
-            Reply::Plan(proposed) => {
-                let event = event.clone();
-                let show = self.context.janitor.ask(move |janitor| {
-                    janitor.adopt(&event, interim)?;
-                    janitor.show_plan(&proposed, &event)
-                });
-                show.await.ok_or(Stopped)
-            }
         }
     }
 

@@ -5,8 +5,14 @@ use std::{sync::Arc, time::Duration};
 use rtc_janitor_core::{
     ids::{EventId, UserId},
     render::Message,
+    survey::Survey,
 };
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::{oneshot, watch},
+    time::timeout,
+};
+
+use super::surveys::Surveys;
 
 use crate::{
     config::Row,
@@ -32,6 +38,8 @@ pub struct CommandContext {
     pub me: UserId,
     /// What commands begin with.
     pub prefix: String,
+    /// Surveys of the server's rooms; `None` where its admin API may not be asked.
+    pub surveys: Option<Surveys>,
     /// The configuration, with where each value comes from.
     pub settings: Arc<[Row]>,
     /// What it runs on.
@@ -58,6 +66,8 @@ pub(super) enum Reply {
     Message(Message),
     /// This is to be shown, and can be approved.
     Plan(Proposed),
+    /// The rooms that one could get into are to be shown as a plan, which can be approved.
+    Joins(Arc<Survey>),
     /// Whoever carries it out says so.
     Elsewhere,
 }
@@ -75,6 +85,8 @@ pub(super) struct Request<'a> {
     pub(super) by: &'a UserId,
     /// By which event.
     pub(super) event: &'a EventId,
+    /// Takes how far it is, where that takes long.
+    pub(super) news: &'a watch::Sender<Option<Message>>,
 }
 
 impl Request<'_> {

@@ -22,7 +22,7 @@ use super::{
     set_up::{self, Patience},
 };
 use crate::{
-    admin_room::{self, CommandContext, CommandDispatcher, Paths, Posting},
+    admin_room::{self, CommandContext, CommandDispatcher, Joins, Paths, Posting, Surveys},
     config::{AdminRoom as AdminRoomSettings, Config, RoomRef},
     http::Pulses,
     janitor::{
@@ -39,6 +39,7 @@ use crate::{
         homeserver::Homeserver,
         journal::{Journal, Stored},
         store::Store,
+        synapse_admin::SynapseAdmin,
     },
 };
 
@@ -130,6 +131,8 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>
     let (synced, last_sync) = watch::channel(None);
 
     let port: Arc<dyn Chat> = Arc::new(admin_room.clone());
+    let admin = set_up::synapse_admin(&config, &homeserver, &http_port.metrics).await?.map(Arc::new);
+    let (surveys, joins) = admin.clone().map(|admin| surveys(admin, &homeserver)).unzip();
     let context = CommandContext {
         janitor: handle.clone(),
         rooms: Arc::new(homeserver.clone()),
@@ -137,6 +140,7 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>
         clock: Arc::new(SystemClock),
         me: chat.user_id(),
         prefix: config.admin_room.command_prefix.clone(),
+        surveys,
         settings: config.effective().into(),
         paths: paths(&config),
     };
@@ -146,7 +150,7 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>
     let interval = settings.reread_interval;
     let posting =
         Posting { chat: Arc::clone(&port), mail, posted, posts, metrics: http_port.metrics.clone() };
-    let neighbours = set_up::ports(&config, &homeserver, http_port.metrics.clone()).await?;
+    let neighbours = set_up::ports(&config, &homeserver, http_port.metrics.clone(), admin)?;
     let janitor = Janitor::new(settings, neighbours, journal, outbox)?;
     let watch = Box::new(homeserver.watch());
     let watcher = Watcher::new(watch, Arc::new(SystemClock), interval, updates, synced, janitor.is_writing());
@@ -165,6 +169,7 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>
         admin_room: reachable.subscribe(),
     });
 
+    let janitor_of_joins = handle.clone();
     service_manager.loop_begins(handle.clone());
     let last_word = LastWord { chat: Arc::clone(&port), alert: config.admin_room.alert.clone() };
     supervisor.spawn("janitor", follow_inputs(janitor, inbox, last_word.clone(), shutdown.clone()));
@@ -200,6 +205,13 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>
             Ok(())
         }
     });
+    if let Some(joins) = joins {
+        let (handle, shutdown) = (janitor_of_joins, shutdown.clone());
+        supervisor.spawn("joins", async move {
+            joins.serve(handle, shutdown).await;
+            Ok(())
+        });
+    }
     supervisor.spawn("commands", async move {
         dispatcher.serve(batches, shutdown).await;
         Ok(())
@@ -212,6 +224,11 @@ fn open(config: &Config) -> Result<(Store, Journal), CliError> {
     let opened = set_up::open_store(config)?;
     set_up::announce(config);
     Ok(opened)
+}
+
+fn surveys(admin: Arc<SynapseAdmin>, homeserver: &Homeserver) -> (Surveys, Joins) {
+    let me = homeserver.user_id().clone();
+    Surveys::new(admin, Arc::new(homeserver.clone()), Arc::new(SystemClock), me)
 }
 
 fn paths(config: &Config) -> Paths {

@@ -263,12 +263,12 @@ pub(super) async fn synapse_admin(
 }
 
 /// The real neighbours.
-pub(super) async fn ports(
+pub(super) fn ports(
     config: &Config,
     homeserver: &Homeserver,
     metrics: Metrics,
+    admin: Option<Arc<SynapseAdmin>>,
 ) -> Result<Ports, CliError> {
-    let admin = synapse_admin(config, homeserver, &metrics).await?;
     let clock = Arc::new(SystemClock);
     let call_server = match &config.livekit {
         None => None,
@@ -287,7 +287,7 @@ pub(super) async fn ports(
         rooms: Arc::new(homeserver.clone()),
         writer: Arc::new(Writer::new(homeserver.clone(), appservice)),
         device_lists: Arc::new(KeysQuery::new(homeserver.clone())),
-        own_lists: admin.map(|admin| Arc::new(admin) as Arc<dyn OwnLists>),
+        own_lists: admin.map(|admin| admin as Arc<dyn OwnLists>),
         call_server,
         clock,
         metrics,

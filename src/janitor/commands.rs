@@ -50,6 +50,7 @@ impl Janitor {
 
     /// Whether a message shows a plan.
     pub(crate) fn is_plan(&self, message: &EventId) -> Result<bool, JournalError> {
-        Ok(self.journal.plan_shown_in(message)?.is_kept())
+        let clears = self.journal.plan_shown_in(message)?.is_kept();
+        Ok(clears || self.journal.join_plan_shown_in(message)?.is_kept())
     }
 }

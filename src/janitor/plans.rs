@@ -4,6 +4,7 @@
 //! dealt with; so a plan is carried out once, also when the process ends in the middle.
 
 mod carry_out;
+mod joins;
 mod under_way;
 
 use std::collections::{BTreeSet, HashMap};
@@ -26,7 +27,7 @@ use super::{
     Janitor,
     sweep::{Index, Judged, Scope},
 };
-use crate::world::journal::{JournalError, NewPlan, Stored};
+use crate::world::journal::{JoinPlan, JournalError, NewPlan, Stored, StoredPlan};
 
 /// A plan before anybody has seen it.
 #[derive(Clone, Debug)]
@@ -38,10 +39,12 @@ pub(crate) struct Proposed {
 }
 
 /// What became of an approval.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Approved {
     /// It is carried out.
     Begun,
+    /// It is to be carried out beside the loop.
+    Joins(JoinPlan),
     /// There is no such plan.
     Unknown,
     /// The journal cannot read it any more, so nobody knows what was shown.
@@ -61,6 +64,12 @@ pub(crate) enum Which {
     Named(PlanId),
     /// By the message that shows it.
     ShownIn(EventId),
+}
+
+/// A plan of either kind.
+enum Approvable {
+    Clears(StoredPlan),
+    Joins(JoinPlan),
 }
 
 impl Janitor {
@@ -228,32 +237,59 @@ impl Janitor {
         by: &UserId,
         event: &EventId,
     ) -> Result<Approved, JournalError> {
-        let plan = match which {
-            Which::Named(id) => self.journal.plan(id)?,
-            Which::ShownIn(message) => self.journal.plan_shown_in(message)?,
-        };
-        let mut plan = match plan {
+        let plan = match self.plan_of(which)? {
             Stored::Read(plan) => plan,
             Stored::Never => return Ok(Approved::Unknown),
             Stored::Unreadable(_) => return Ok(Approved::Unreadable),
         };
         let now = self.now();
-        if let Some(by) = plan.approved_by {
-            return Ok(Approved::Taken(plan.id, by));
+        let (id, made, approved_by) = match &plan {
+            Approvable::Clears(plan) => (plan.id.clone(), plan.made, plan.approved_by.clone()),
+            Approvable::Joins(plan) => (plan.id.clone(), plan.made, plan.approved_by.clone()),
+        };
+        if let Some(by) = approved_by {
+            return Ok(Approved::Taken(id, by));
         }
-        if now.since(plan.made) >= FRESH {
-            return Ok(Approved::TooOld(plan.id));
+        if now.since(made) >= FRESH {
+            return Ok(Approved::TooOld(id));
         }
         if self.overrides.is_paused(now) {
-            return Ok(Approved::Paused(plan.id));
+            return Ok(Approved::Paused(id));
         }
-        if !self.journal.approve(&plan.id, by, event, now)? {
-            let by = self.journal.plan(&plan.id)?.read().and_then(|plan| plan.approved_by);
-            return Ok(by.map_or(Approved::Unknown, |by| Approved::Taken(plan.id, by)));
+        if !self.journal.approve(&id, by, event, now)? {
+            let by = match self.plan_of(which)?.read() {
+                Some(Approvable::Clears(plan)) => plan.approved_by,
+                Some(Approvable::Joins(plan)) => plan.approved_by,
+                None => None,
+            };
+            return Ok(by.map_or(Approved::Unknown, |by| Approved::Taken(id, by)));
         }
-        tracing::info!(plan = %plan.id, %by, "approved");
-        plan.approved_by = Some(by.clone());
-        self.plans.begin(plan, by.clone(), event.clone(), now);
-        Ok(Approved::Begun)
+        tracing::info!(plan = %id, %by, "approved");
+        match plan {
+            Approvable::Joins(plan) => {
+                Ok(Approved::Joins(JoinPlan { approved_by: Some(by.clone()), ..plan }))
+            }
+            Approvable::Clears(mut plan) => {
+                plan.approved_by = Some(by.clone());
+                self.plans.begin(plan, by.clone(), event.clone(), now);
+                Ok(Approved::Begun)
+            }
+        }
+    }
+
+    /// The plan that an approval names.
+    fn plan_of(&self, which: &Which) -> Result<Stored<Approvable>, JournalError> {
+        let clears = match which {
+            Which::Named(id) => self.journal.plan(id)?,
+            Which::ShownIn(message) => self.journal.plan_shown_in(message)?,
+        };
+        if clears.is_kept() {
+            return Ok(clears.map(Approvable::Clears));
+        }
+        let joins = match which {
+            Which::Named(id) => self.journal.join_plan(id)?,
+            Which::ShownIn(message) => self.journal.join_plan_shown_in(message)?,
+        };
+        Ok(joins.map(Approvable::Joins))
     }
 }

@@ -151,7 +151,7 @@ pub fn outcome(outcome: &JoinOutcome) -> String {
     }
 }
 
-/// What is said while nobody has approved, on a terminal and in the admin room.
+/// Where nobody may ask the admin API.
 pub const NO_ADMIN_API: &str = "a survey asks the homeserver's admin API (Synapse): set synapse_admin.access_token_file to \
      a server admin's access token, or make the bot's own account a server admin";
 

@@ -49,42 +49,20 @@ impl Journal {
         at: Timestamp,
     ) -> Result<Vec<StoredMessage>> {
         let proposals = to_json("a plan", plan.proposals)?;
-        self.write(|db| {
-            let answer = answer(db, command, message, true, at)?;
-            if plan.proposals.is_empty() {
-                return Ok(vec![answer]);
-            }
-            let shown = answer.target.as_ref().map_or(&answer.txn, |(txn, _)| txn).clone();
-            let (number, id) = &plan.id;
-            db.statement(
-                "INSERT INTO plans (id, number, kind, made_ms, proposals, message)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            )?
-            .execute(params![
-                id.as_str(),
-                i64::try_from(*number).unwrap_or(i64::MAX),
-                kind_name(plan.kind),
-                at.as_millis(),
-                proposals,
-                shown
-            ])?;
-            // One slip of the thumb must not throw anybody out of a call.
-            if plan.proposals.iter().any(Proposal::may_be_there) {
-                return Ok(vec![answer]);
-            }
-            let tick = Draft { target: Some(shown), reaction: Some("✅".to_owned()), ..Draft::default() };
-            Ok(vec![answer, insert(db, &tick, at)?])
-        })
+        // One slip of the thumb must not throw anybody out of a call.
+        let has_tick = !plan.proposals.iter().any(Proposal::may_be_there);
+        let rows = (!plan.proposals.is_empty()).then_some((kind_name(plan.kind), proposals, has_tick));
+        self.write(|db| show(db, command, message, &plan.id, rows, at))
     }
 
-    /// A plan by its name.
+    /// A plan to clear by its name.
     pub fn plan(&self, id: &PlanId) -> Result<Stored<StoredPlan>> {
-        self.one_plan("WHERE id = ?1", id.as_str())
+        self.one_plan("WHERE id = ?1 AND kind <> 'join'", id.as_str())
     }
 
     /// The plan that a message shows.
     pub fn plan_shown_in(&self, event: &EventId) -> Result<Stored<StoredPlan>> {
-        let condition = "WHERE message = (SELECT txn FROM messages WHERE event = ?1 AND target IS NULL)";
+        let condition = "WHERE message = (SELECT txn FROM messages WHERE event = ?1 AND target IS NULL) AND kind <> 'join'";
         self.one_plan(condition, event.as_str())
     }
 
@@ -126,7 +104,9 @@ impl Journal {
     /// [`Journal::close_plan`] ends them once that is said.
     pub fn unreadable_plans(&self) -> Result<Vec<String>> {
         let unreadable = |(name, plan)| matches!(plan, Stored::Unreadable(_)).then_some(name);
-        Ok(self.approved()?.into_iter().filter_map(unreadable).collect())
+        let joins = |(name, plan)| matches!(plan, Stored::Unreadable(_)).then_some(name);
+        let to_clear = self.approved()?.into_iter().filter_map(unreadable);
+        Ok(to_clear.chain(self.approved_joins()?.into_iter().filter_map(joins)).collect())
     }
 
     /// Ends a plan of which nothing more is to be said.
@@ -159,7 +139,7 @@ impl Journal {
     }
 
     fn approved(&self) -> Result<Vec<(String, Stored<StoredPlan>)>> {
-        self.plans("WHERE approved_by IS NOT NULL AND closed = 0 ORDER BY approved_ms", [])
+        self.plans("WHERE approved_by IS NOT NULL AND closed = 0 AND kind <> 'join' ORDER BY approved_ms", [])
     }
 
     fn one_plan(&self, condition: &str, parameter: &str) -> Result<Stored<StoredPlan>> {
@@ -183,6 +163,38 @@ impl Journal {
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
+}
+
+/// Answers a command with what shows a plan. Its kind, what is shown, and whether the ✅ is there to be pressed make it
+/// one that can be approved.
+pub(super) fn show(
+    db: &Connection,
+    command: &EventId,
+    message: &Message,
+    (number, id): &(u64, PlanId),
+    plan: Option<(&str, String, bool)>,
+    at: Timestamp,
+) -> Result<Vec<StoredMessage>> {
+    let answer = answer(db, command, message, true, at)?;
+    let Some((kind, proposals, has_tick)) = plan else { return Ok(vec![answer]) };
+    let shown = answer.target.as_ref().map_or(&answer.txn, |(txn, _)| txn).clone();
+    db.statement(
+        "INSERT INTO plans (id, number, kind, made_ms, proposals, message)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![
+        id.as_str(),
+        i64::try_from(*number).unwrap_or(i64::MAX),
+        kind,
+        at.as_millis(),
+        proposals,
+        shown
+    ])?;
+    if !has_tick {
+        return Ok(vec![answer]);
+    }
+    let tick = Draft { target: Some(shown), reaction: Some("✅".to_owned()), ..Draft::default() };
+    Ok(vec![answer, insert(db, &tick, at)?])
 }
 
 fn save(db: &Connection, plan: &StoredPlan) -> Result<()> {

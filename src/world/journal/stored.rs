@@ -44,6 +44,15 @@ impl<T> Stored<T> {
         }
     }
 
+    /// The same as something else.
+    pub fn map<U>(self, into: impl FnOnce(T) -> U) -> Stored<U> {
+        match self {
+            Self::Never => Stored::Never,
+            Self::Read(value) => Stored::Read(into(value)),
+            Self::Unreadable(why) => Stored::Unreadable(why),
+        }
+    }
+
     /// Whether it was kept, readable or not.
     pub fn is_kept(&self) -> bool {
         !matches!(self, Self::Never)

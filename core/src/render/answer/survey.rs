@@ -182,6 +182,11 @@ pub fn survey_running(progress: Progress, since: Duration) -> Message {
     )])
 }
 
+/// The admin API may not be asked.
+pub fn no_admin_api() -> Message {
+    sentences(&[&format!("I cannot: {}.", say::NO_ADMIN_API)])
+}
+
 /// What `rooms problems` says of rooms that a survey found: those that the bot cannot see or clear, but for those that
 /// it has come to be in since.
 pub fn survey_problems(

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use rtc_janitor_core::judge::evidence::ListKind;
+use rtc_janitor_core::{command::PlanId, judge::evidence::ListKind};
 
 use super::*;
 
@@ -69,6 +69,19 @@ fn make_every_statement(journal: &mut Journal) {
     let setting = StoredSetting { key: "k".into(), value: "v".into(), by: "@a:hs".into(), at: NOW };
     journal.set(&setting).expect("SQLite");
     journal.settings().expect("SQLite");
+    journal.join_plan(&PlanId::numbered(1)).expect("SQLite");
+    journal.join_plan_shown_in(&"$1".into()).expect("SQLite");
+    journal.joins_under_way().expect("SQLite");
+    let mut joins = JoinPlan {
+        id: PlanId::numbered(1),
+        made: NOW,
+        rooms: Vec::new(),
+        approved_by: None,
+        progress: None,
+        outcomes: BTreeMap::new(),
+        closed: false,
+    };
+    journal.tell_joins(&mut joins, Draft::default(), NOW).expect("SQLite");
     journal.unset("k").expect("SQLite");
     let subject = rtc_janitor_core::ledger::Subject {
         room: "!1".into(),

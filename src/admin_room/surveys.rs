@@ -1,0 +1,227 @@
+//! Surveys for the admin room: one at a time, the last one kept; and plans to get into rooms, carried out one room after
+//! the other beside everything else.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use rtc_janitor_core::{
+    ids::{EventId, UserId},
+    plan::FRESH,
+    plan::HeldBack,
+    render::answer::held_back,
+    survey::{JoinOutcome, Progress, Scope, Survey},
+};
+use tokio::{sync::mpsc, time::Instant};
+
+use super::request::Stopped;
+use crate::{
+    janitor::{Settings, handle::JanitorHandle},
+    shutdown::Shutdown,
+    survey::{SurveyError, Surveyor},
+    world::{Rooms, clock::Clock, journal::JoinPlan, synapse_admin::AllRooms},
+};
+
+/// How often an approved plan says how far it is.
+const NEWS: Duration = Duration::from_secs(10);
+
+/// Surveys, as commands ask for them. Cheap to clone.
+#[derive(Clone)]
+pub struct Surveys {
+    neighbours: Neighbours,
+    me: UserId,
+    /// How far the one under way is, and when it began.
+    under_way: Arc<Mutex<Option<(Progress, Instant)>>>,
+    last: Arc<Mutex<Option<Arc<Survey>>>>,
+    approved: mpsc::UnboundedSender<Approved>,
+}
+
+/// What a survey asks.
+#[derive(Clone)]
+struct Neighbours {
+    admin: Arc<dyn AllRooms>,
+    rooms: Arc<dyn Rooms>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Neighbours {
+    fn surveyor<'a>(&'a self, settings: &'a Settings) -> Surveyor<'a> {
+        Surveyor { admin: &*self.admin, rooms: &*self.rooms, clock: &*self.clock, settings }
+    }
+}
+
+impl fmt::Debug for Surveys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Surveys").field("me", &self.me).finish_non_exhaustive()
+    }
+}
+
+/// An approved plan, and the event that its progress answers.
+type Approved = (JoinPlan, Option<EventId>);
+
+/// Why there is no survey.
+pub(super) enum NoSurvey {
+    /// There is one, so far, for so long.
+    UnderWay(Progress, Duration),
+    /// It failed.
+    Failed(SurveyError),
+}
+
+impl Surveys {
+    /// Of the rooms that `admin` knows, for the account `me`; what is approved is carried out by the other half.
+    pub fn new(
+        admin: Arc<dyn AllRooms>,
+        rooms: Arc<dyn Rooms>,
+        clock: Arc<dyn Clock>,
+        me: UserId,
+    ) -> (Self, Joins) {
+        let neighbours = Neighbours { admin, rooms, clock };
+        let (approved, to_do) = mpsc::unbounded_channel();
+        let joins = Joins { neighbours: neighbours.clone(), approved: to_do };
+        (Self { neighbours, me, under_way: Arc::default(), last: Arc::default(), approved }, joins)
+    }
+
+    /// The account that surveys.
+    pub(super) fn me(&self) -> &UserId {
+        &self.me
+    }
+
+    /// The last survey of all rooms since the start, or of some while there was none of all.
+    pub(super) fn last(&self) -> Option<Arc<Survey>> {
+        locked(&self.last).clone()
+    }
+
+    /// Makes a survey, unless there is one under way.
+    pub(super) async fn make(
+        &self,
+        settings: &Settings,
+        scope: &Scope,
+        news: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Arc<Survey>, NoSurvey> {
+        let _under_way =
+            self.begin().map_err(|(so_far, since)| NoSurvey::UnderWay(so_far, since.elapsed()))?;
+        let tell = |progress| {
+            if let Some((so_far, _)) = &mut *locked(&self.under_way) {
+                *so_far = progress;
+            }
+            news(progress);
+        };
+        let survey = self.neighbours.surveyor(settings).survey(scope, &tell).await;
+        let survey = Arc::new(survey.map_err(NoSurvey::Failed)?);
+        let mut last = locked(&self.last);
+        // One of a few rooms says nothing of the others.
+        if *scope == Scope::All || last.as_ref().is_none_or(|last| last.scope != Scope::All) {
+            *last = Some(Arc::clone(&survey));
+        }
+        Ok(survey)
+    }
+
+    /// Takes the place of the one that is under way; what there is of it where it is taken.
+    fn begin(&self) -> Result<Place<'_>, (Progress, Instant)> {
+        let mut under_way = locked(&self.under_way);
+        if let Some(taken) = *under_way {
+            return Err(taken);
+        }
+        *under_way = Some((Progress::Listing { rooms: 0 }, Instant::now()));
+        drop(under_way);
+        Ok(Place(self))
+    }
+
+    /// Has an approved plan carried out; what comes of it is said in reply to `event`.
+    pub(super) fn carry_out(&self, plan: JoinPlan, event: EventId) {
+        // It is in the journal, and where the other half has ended, the program ends.
+        let _ = self.approved.send((plan, Some(event)));
+    }
+}
+
+/// Held while a survey is under way, however that ends.
+struct Place<'a>(&'a Surveys);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        *locked(&self.0.under_way) = None;
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Carries out approved plans to get into rooms.
+pub struct Joins {
+    neighbours: Neighbours,
+    approved: mpsc::UnboundedReceiver<Approved>,
+}
+
+impl fmt::Debug for Joins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Joins").finish_non_exhaustive()
+    }
+}
+
+impl Joins {
+    /// Serves until told to stop. What an earlier run has begun goes first.
+    pub async fn serve(mut self, janitor: JanitorHandle, shutdown: Shutdown) {
+        let _ = shutdown.or(self.serve_until_stopped(&janitor)).await;
+    }
+
+    async fn serve_until_stopped(&mut self, janitor: &JanitorHandle) -> Result<(), Stopped> {
+        for (mut plan, event) in janitor.ask(|janitor| janitor.joins_under_way()).await.ok_or(Stopped)? {
+            if self.neighbours.clock.now().since(plan.made) >= FRESH {
+                leave_the_rest(&mut plan, &held_back(HeldBack::TooOld));
+            }
+            self.carry_out(janitor, plan, event).await?;
+        }
+        while let Some((plan, event)) = self.approved.recv().await {
+            self.carry_out(janitor, plan, event).await?;
+        }
+        Ok(())
+    }
+
+    /// Gets into one room after the other. Each is read anew, and each is in the journal before the next.
+    async fn carry_out(
+        &self,
+        janitor: &JanitorHandle,
+        mut plan: JoinPlan,
+        event: Option<EventId>,
+    ) -> Result<(), Stopped> {
+        let settings = janitor.ask(|janitor| Ok(janitor.settings_now())).await.ok_or(Stopped)?;
+        let joining = self.neighbours.surveyor(&settings).joining();
+        let mut told: Option<Instant> = None;
+        for room in plan.rooms.clone() {
+            if plan.outcomes.contains_key(&room.room) {
+                continue;
+            }
+            // It was approved, and that is to be seen.
+            if told.is_none_or(|told| told.elapsed() >= NEWS) {
+                plan = tell(janitor, plan, event.clone()).await?;
+                told = Some(Instant::now());
+            }
+            let held = janitor.ask(|janitor| Ok(janitor.joins_held_because())).await.ok_or(Stopped)?;
+            if let Some(why) = held {
+                leave_the_rest(&mut plan, &why);
+                break;
+            }
+            let outcome = joining.get_into(&room).await;
+            tracing::info!(plan = %plan.id, room = %room.room, ?outcome, "a room of an approved plan");
+            plan.outcomes.insert(room.room, outcome);
+            let so_far = plan.clone();
+            janitor.ask(move |janitor| janitor.save_joins(&so_far)).await.ok_or(Stopped)?;
+        }
+        plan.closed = true;
+        tell(janitor, plan, event).await.map(drop)
+    }
+}
+
+async fn tell(janitor: &JanitorHandle, plan: JoinPlan, event: Option<EventId>) -> Result<JoinPlan, Stopped> {
+    janitor.ask(move |janitor| janitor.tell_joins(plan, event)).await.ok_or(Stopped)
+}
+
+/// Nothing more is done about rooms that nothing was done about so far.
+fn leave_the_rest(plan: &mut JoinPlan, why: &str) {
+    for room in &plan.rooms {
+        plan.outcomes.entry(room.room.clone()).or_insert_with(|| JoinOutcome::Held(why.to_owned()));
+    }
+}
