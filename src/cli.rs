@@ -21,6 +21,7 @@ pub mod man;
 pub mod run;
 mod set_up;
 mod status_line;
+pub mod survey;
 pub mod sweep;
 
 /// Clears the Matrix calls nobody is in
@@ -45,7 +46,8 @@ Exit codes:
   0  done; for sweep: nothing stale remains
   1  something unexpected went wrong; for healthcheck: the bot does not answer
   2  a mistake in the command line, the config file or another file; stderr says which
-  3  for sweep: something stale remains, within its grace or because only --clean is missing
+  3  for sweep: something stale remains, within its grace or because only --clean is missing;
+     for survey: a room with open memberships remains that the bot cannot see or clear
   4  for sweep: something is due and stays, because it cannot be cleared or was held back
 
 Every setting can also come from the environment: RTC_JANITOR__JANITOR__MODE=clean";
@@ -54,6 +56,7 @@ Every setting can also come from the environment: RTC_JANITOR__JANITOR__MODE=cle
 enum Command {
     Run(run::Args),
     Sweep(sweep::Args),
+    Survey(survey::Args),
     Explain(explain::Args),
     History(history::Args),
     Config(config::Args),
@@ -135,6 +138,10 @@ fn dispatch(line: CommandLine) -> Result<ExitCode, CliError> {
         Command::Sweep(args) => {
             let config = load()?;
             runtime()?.block_on(sweep::main(args, config))
+        }
+        Command::Survey(args) => {
+            let config = load()?;
+            runtime()?.block_on(survey::main(args, config))
         }
         Command::Explain(args) => explain::main(&args),
         Command::History(args) => history::main(&args, &load()?),

@@ -13,7 +13,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use futures_util::{Stream, StreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture, stream};
 use rtc_janitor_core::{
     ids::{DeviceId, RoomId, UserId},
     rtc::state_event::CALL_MEMBER,
@@ -41,7 +41,9 @@ const MOST_OWNERS: usize = 2_000;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SurveyError {
     /// The token is no server admin's, or no longer.
-    #[error("the admin API refuses: {0}. It takes a server admin's access token")]
+    #[error(
+        "the admin API refuses: {0}. It takes a server admin's access token in synapse_admin.access_token_file"
+    )]
     Refused(NeighbourError),
     /// It did not answer, again and again.
     #[error("the admin API gave no usable answer, several times in a row: {0}")]
@@ -67,8 +69,14 @@ pub struct Surveyor<'a> {
 /// Says how far a survey is.
 pub type Tell<'a> = &'a (dyn Fn(Progress) + Sync);
 
+/// Whose open memberships there are, and on which devices.
+type Owners = BTreeMap<UserId, BTreeSet<DeviceId>>;
+
 /// A room with open memberships, and whose they are.
-type OpenRoom = (Listed, BTreeMap<UserId, BTreeSet<DeviceId>>);
+type OpenRoom = (Listed, Owners);
+
+/// Something that is asked of the server, and what the answer is worth.
+type Question<'a, T> = BoxFuture<'a, Result<T, SurveyError>>;
 
 /// A survey under way.
 struct UnderWay<'a> {
@@ -83,7 +91,15 @@ impl Surveyor<'_> {
     /// # Errors
     ///
     /// When the admin API refuses or does not answer. One room that cannot be read is no error.
-    pub async fn survey(&self, scope: &Scope, tell: Tell<'_>) -> Result<Survey, SurveyError> {
+    pub fn survey<'a>(
+        &'a self,
+        scope: &'a Scope,
+        tell: Tell<'a>,
+    ) -> BoxFuture<'a, Result<Survey, SurveyError>> {
+        Box::pin(self.look_through(scope, tell))
+    }
+
+    async fn look_through(&self, scope: &Scope, tell: Tell<'_>) -> Result<Survey, SurveyError> {
         let (begun, at) = (Instant::now(), self.clock.now());
         let under_way = UnderWay { with: *self, pace: Pace::new(), tell };
         let rooms = under_way.in_scope(scope).await?;
@@ -123,19 +139,21 @@ impl UnderWay<'_> {
     ) -> Result<(Vec<OpenRoom>, Vec<(Listed, String)>), SurveyError> {
         let of = rooms.len();
         let found = AtomicUsize::new(0);
-        let questions = stream::iter(rooms).map(async |listed: Listed| {
-            let state =
-                self.pace.ask(async || self.with.admin.room_state(&listed.room, Some(CALL_MEMBER)).await);
-            let state = self.readable(state.await)?;
-            let owners = state.map(|state| survey::owners(&state, self.now()));
-            if owners.as_ref().is_ok_and(|owners| !owners.is_empty()) {
-                found.fetch_add(1, Ordering::Relaxed);
-            }
-            Ok((listed, owners))
+        let questions = rooms.into_iter().map(|listed| {
+            let found = &found;
+            Box::pin(async move {
+                let question = || self.with.admin.room_state(&listed.room, Some(CALL_MEMBER));
+                let state = self.readable(self.pace.ask(question).await)?;
+                let owners = state.map(|state| survey::owners(&state, self.now()));
+                if owners.as_ref().is_ok_and(|owners| !owners.is_empty()) {
+                    found.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok((listed, owners))
+            }) as Question<'_, (Listed, Result<Owners, String>)>
         });
         let tell = |done| (self.tell)(Progress::Rooms { done, of, open: found.load(Ordering::Relaxed) });
         let (mut open, mut unread) = (Vec::new(), Vec::new());
-        for (listed, owners) in counted(questions.buffer_unordered(AT_ONCE), tell).await? {
+        for (listed, owners) in few_at_a_time(questions.collect(), tell).await? {
             match owners {
                 Ok(owners) if owners.is_empty() => {}
                 Ok(owners) => open.push((listed, owners)),
@@ -158,7 +176,7 @@ impl UnderWay<'_> {
         if wanted.is_empty() {
             return Ok((Map::new(), None));
         }
-        let proof = self.pace.ask(async || settled(self.with.admin.proof().await)).await;
+        let proof = self.pace.ask(|| self.with.admin.proof().map(settled)).await;
         if let Err(why) = self.readable(proof)?.and_then(|proof| proof.map_err(|why| why.to_string())) {
             return Ok((Map::new(), Some(why)));
         }
@@ -166,14 +184,16 @@ impl UnderWay<'_> {
         if wanted.len() > MOST_OWNERS {
             without = Some(format!("there are {} owners, and {MOST_OWNERS} were asked for", wanted.len()));
         }
-        let questions = stream::iter(wanted).take(MOST_OWNERS).map(async |(user, devices)| {
-            let list =
-                self.pace.ask(async || settled(self.with.admin.devices_of(user, &devices).await)).await;
-            Ok((user, self.readable(list)?.and_then(|list| list.map_err(|why| why.to_string()))))
+        let questions = wanted.into_iter().take(MOST_OWNERS).map(|(user, devices)| {
+            Box::pin(async move {
+                let question = || self.with.admin.devices_of(user, &devices).map(settled);
+                let list = self.readable(self.pace.ask(question).await)?;
+                Ok((user, list.and_then(|list| list.map_err(|why| why.to_string()))))
+            }) as Question<'_, (&UserId, Result<DeviceList, String>)>
         });
         let tell = |done| (self.tell)(Progress::Lists { done, of });
         let mut lists = Map::new();
-        for (user, list) in counted(questions.buffer_unordered(AT_ONCE), tell).await? {
+        for (user, list) in few_at_a_time(questions.collect(), tell).await? {
             match list {
                 // A bridge's users write device ids that are in no list.
                 Ok(DeviceList { account: Some(account), .. }) if account.bridge.is_some() => {}
@@ -194,20 +214,20 @@ impl UnderWay<'_> {
         lists: &Map<String, Value>,
     ) -> Result<(Vec<SurveyedRoom>, Vec<(Listed, String)>), SurveyError> {
         let of = open.len();
-        let questions = stream::iter(open).map(async |(listed, owners): OpenRoom| {
-            let state = self.pace.ask(async || self.with.admin.room_state(&listed.room, None).await).await;
-            let known: Map<_, _> = owners
-                .keys()
-                .filter_map(|user| Some((user.to_string(), lists.get(user.as_str())?.clone())))
-                .collect();
-            let room = self
-                .readable(state)?
-                .and_then(|state| self.with.read(listed.clone(), state, Value::Object(known)));
-            Ok((listed, room))
+        let questions = open.into_iter().map(|(listed, owners)| {
+            Box::pin(async move {
+                let question = || self.with.admin.room_state(&listed.room, None);
+                let state = self.readable(self.pace.ask(question).await)?;
+                let known = owners.keys().filter_map(|user| lists.get_key_value(user.as_str()));
+                let known = known.map(|(user, list)| (user.clone(), list.clone())).collect();
+                let room =
+                    state.and_then(|state| self.with.read(listed.clone(), state, Value::Object(known)));
+                Ok((listed, room))
+            }) as Question<'_, (Listed, Result<SurveyedRoom, String>)>
         });
         let tell = |done| (self.tell)(Progress::Judging { done, of });
         let (mut rooms, mut unread) = (Vec::new(), Vec::new());
-        for (listed, room) in counted(questions.buffer_unordered(AT_ONCE), tell).await? {
+        for (listed, room) in few_at_a_time(questions.collect(), tell).await? {
             match room {
                 // Everybody may have left since.
                 Ok(room) if room.memberships.is_empty() => {}
@@ -234,12 +254,13 @@ impl UnderWay<'_> {
     }
 }
 
-/// Takes in the answers as they come, and says how many there are.
-async fn counted<T>(
-    answers: impl Stream<Item = Result<T, SurveyError>>,
-    tell: impl Fn(usize),
+/// Asks a few at a time, takes in the answers as they come, and says how many there are.
+async fn few_at_a_time<T: Send>(
+    questions: Vec<Question<'_, T>>,
+    tell: impl Fn(usize) + Send,
 ) -> Result<Vec<T>, SurveyError> {
-    let (mut answers, mut all) = (std::pin::pin!(answers), Vec::new());
+    let mut answers = stream::iter(questions).buffer_unordered(AT_ONCE);
+    let mut all = Vec::new();
     while let Some(answer) = answers.next().await {
         all.push(answer?);
         tell(all.len());

@@ -364,6 +364,7 @@ fn help_tells_what_there_is_and_nothing_else() {
     for word in [
         "run",
         "sweep",
+        "survey",
         "explain",
         "history",
         "config",

@@ -217,7 +217,7 @@ async fn asked_to_end_it_does_not_wait_for_a_server_that_hangs() -> Result<()> {
 async fn a_second_process_on_the_same_store_exits_with_2_and_the_first_goes_on() -> Result<()> {
     let Scene { synapse, setup, bot, host, room } = Scene::new(PROGRAM).await?;
     let ghost = setup.caller(&bot, &host, &room).await?;
-    for arguments in [&["run"][..], &["sweep"], &["sweep", "--clean", "--wait"]] {
+    for arguments in [&["run"][..], &["sweep"], &["sweep", "--clean", "--wait"], &["survey", "--json"]] {
         let output = setup.run(arguments).await?;
         let said = String::from_utf8(output.stderr)?;
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
@@ -239,7 +239,8 @@ async fn whichever_of_its_tasks_is_gone_the_bot_ends_within_5_s_and_names_it() -
         .set("livekit.url", "http://127.0.0.1:9")
         .set("livekit.api_key", "key")
         .set("livekit.api_secret", "secret")
-        .set_raw("livekit.service_urls", "[\"https://jwt.hs.test\"]");
+        .set_raw("livekit.service_urls", "[\"https://jwt.hs.test\"]")
+        .set("synapse_admin.access_token", setup.synapse.admin_token());
     let config = Config::load(Some(&setup.write_config()?))?;
     let mut names: Vec<&str> = Vec::new();
     loop {
@@ -267,6 +268,7 @@ async fn whichever_of_its_tasks_is_gone_the_bot_ends_within_5_s_and_names_it() -
         "commands",
         "http",
         "janitor",
+        "joins",
         "other watch devices",
         "posting",
         "reachability",

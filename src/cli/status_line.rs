@@ -1,33 +1,36 @@
 //! One line on the terminal that says how far a long piece of work is.
 
 use std::{
-    cell::RefCell,
     io::{self, IsTerminal as _, Write as _},
+    sync::{Mutex, PoisonError},
 };
 
 /// A line on stderr that is written over and over. Where that is no terminal, nothing is written.
 pub(super) struct StatusLine {
     /// What stands there; `None` where nothing ever does.
-    shown: Option<RefCell<String>>,
+    shown: Option<Mutex<String>>,
 }
 
 impl StatusLine {
     pub(super) fn new(is_quiet: bool) -> Self {
-        let shown = (!is_quiet && io::stderr().is_terminal()).then(RefCell::default);
+        let shown = (!is_quiet && io::stderr().is_terminal()).then(Mutex::default);
         Self { shown }
     }
 
     /// Writes the line anew.
     pub(super) fn show(&self, text: &str) {
-        if let Some(shown) = self.shown.as_ref().filter(|shown| *shown.borrow() != text) {
+        let Some(shown) = &self.shown else { return };
+        let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if *shown != text {
             write(text);
-            text.clone_into(&mut shown.borrow_mut());
+            text.clone_into(&mut shown);
         }
     }
 
     /// Leaves the line empty, for what comes next.
     pub(super) fn clear(&self) {
-        if self.shown.as_ref().is_some_and(|shown| !shown.borrow().is_empty()) {
+        let Some(shown) = &self.shown else { return };
+        if !shown.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
             write("");
         }
     }

@@ -44,6 +44,11 @@ pub(crate) struct Overrides {
     earlier: EarlierJournal,
 }
 
+/// The settings in effect for somebody who runs no janitor: the configuration with what was set by command.
+pub(crate) fn settings_in_effect(file: &Settings, journal: &Journal) -> Result<Settings, JournalError> {
+    Ok(Overrides::read(journal)?.over(file))
+}
+
 /// One override.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Override {

@@ -3,6 +3,7 @@
 //!
 //! Each room is read anew before anything is done about it, and nothing is done that was not shown.
 
+use futures_util::future::BoxFuture;
 use rtc_janitor_core::{
     ids::RoomId,
     render::survey as say,
@@ -31,8 +32,8 @@ impl<'a> Surveyor<'a> {
 
 impl Joining<'_> {
     /// Does what was shown of a room, where that still holds.
-    pub async fn get_into(&self, proposal: &JoinProposal) -> JoinOutcome {
-        self.follow(proposal).await.unwrap_or_else(|error| refused(&error))
+    pub fn get_into<'a>(&'a self, proposal: &'a JoinProposal) -> BoxFuture<'a, JoinOutcome> {
+        Box::pin(async move { self.follow(proposal).await.unwrap_or_else(|error| refused(&error)) })
     }
 
     async fn follow(&self, proposal: &JoinProposal) -> Result<JoinOutcome, NeighbourError> {
@@ -89,7 +90,7 @@ impl Joining<'_> {
         let (id, me) = (&room.listed.room, &self.with.settings.user_id);
         let is_given_power = room.way == Way::MakeRoomAdmin;
         if is_given_power {
-            self.pace.ask(async || self.with.admin.make_room_admin(id, me).await).await?;
+            self.pace.ask(|| self.with.admin.make_room_admin(id, me)).await?;
         }
         if is_in(room) {
             return Ok(JoinOutcome::Raised);
@@ -102,7 +103,7 @@ impl Joining<'_> {
         let servers = [self.with.settings.user_id.server_name(), room.server()];
         let mut via: Vec<_> = servers.into_iter().flatten().map(str::to_owned).collect();
         via.dedup();
-        self.pace.ask(async || self.with.rooms.join(room, &via).await).await
+        self.pace.ask(|| self.with.rooms.join(room, &via)).await
     }
 
     /// A room as it is now; the sentence that says why it is left alone.
@@ -110,7 +111,7 @@ impl Joining<'_> {
         if let Some(why) = self.with.settings.writes_forbidden_because() {
             return Ok(Err(why));
         }
-        let state = self.pace.ask(async || self.with.admin.room_state(room, None).await).await?;
+        let state = self.pace.ask(|| self.with.admin.room_state(room, None)).await?;
         // Whoever has left the room with nobody else in it has no state there.
         Ok(self.with.read(unnamed(room), state, json!({})))
     }

@@ -46,10 +46,10 @@ impl Pace {
     }
 
     /// Asks, and asks again what may heal.
-    pub(super) async fn ask<T>(
-        &self,
-        question: impl AsyncFn() -> Result<T, NeighbourError>,
-    ) -> Result<T, NeighbourError> {
+    pub(super) async fn ask<T, F>(&self, question: impl Fn() -> F + Send) -> Result<T, NeighbourError>
+    where
+        F: Future<Output = Result<T, NeighbourError>> + Send,
+    {
         let (mut backoff, mut tries, mut put_off) = (BACKOFF, 0, 0);
         loop {
             self.wait().await;

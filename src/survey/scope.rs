@@ -35,7 +35,7 @@ impl UnderWay<'_> {
         let (mut rooms, mut seen) = (Vec::new(), BTreeSet::new());
         let mut from = 0;
         loop {
-            let page = self.pace.ask(async || self.with.admin.rooms(from, PAGE).await).await;
+            let page = self.pace.ask(|| self.with.admin.rooms(from, PAGE)).await;
             let page = page.map_err(|error| Self::ends(error))?;
             for room in page.rooms {
                 // A page begins where the one before ended, and a room that was named anew may be on both.
@@ -84,7 +84,7 @@ impl UnderWay<'_> {
             RoomName::Id(id) => return Ok(id.clone()),
             RoomName::Alias(alias) | RoomName::Name(alias) => alias,
         };
-        let found = self.pace.ask(async || self.with.rooms.resolve(alias).await).await;
+        let found = self.pace.ask(|| self.with.rooms.resolve(alias)).await;
         match found {
             Ok(Some(room)) => Ok(room),
             Ok(None) => Err(SurveyError::NoSuchRoom(alias.clone())),
@@ -94,7 +94,7 @@ impl UnderWay<'_> {
     }
 
     async fn state(&self, room: &RoomId, event_type: &str) -> Result<Vec<serde_json::Value>, NeighbourError> {
-        self.pace.ask(async || self.with.admin.room_state(room, Some(event_type)).await).await
+        self.pace.ask(|| self.with.admin.room_state(room, Some(event_type))).await
     }
 
     /// Without this there is nothing to look at.

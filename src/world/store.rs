@@ -17,7 +17,7 @@ pub enum StoreError {
     /// Another process has it.
     #[error(
         "another rtc-janitor is already running on the store {}: the bot, which sweeps by itself and takes \
-         `!janitor sweep` in its admin room, or a sweep that has not ended. Wait for it or stop it, or give this \
+         `!janitor sweep` and `!janitor survey` in its admin room, or a sweep or survey that has not ended. Wait for it or stop it, or give this \
          one a store.path of its own",
         .0.display()
     )]

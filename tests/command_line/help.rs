@@ -11,6 +11,7 @@ fn every_subcommand_says_what_it_does() {
         ("rtc-janitor", &["--help"][..]),
         ("run", &["run", "--help"]),
         ("sweep", &["sweep", "--help"]),
+        ("survey", &["survey", "--help"]),
         ("explain", &["explain", "--help"]),
         ("history", &["history", "--help"]),
         ("config", &["config", "--help"]),

@@ -164,3 +164,8 @@ pub const fn changed_since() -> &'static str {
 pub fn of_successor(successor: &RoomId, why: &str) -> String {
     format!("of its successor {}: {why}", harmless(successor.as_str()))
 }
+
+/// How far it is with getting into rooms.
+pub fn joining(done: usize, of: usize) -> String {
+    format!("getting into rooms: {done} of {of}")
+}

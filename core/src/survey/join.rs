@@ -49,6 +49,18 @@ pub enum JoinOutcome {
 }
 
 impl JoinOutcome {
+    /// The name in JSON.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Joined => "joined",
+            Self::JoinedWithoutPower => "joined_without_power",
+            Self::Raised => "raised",
+            Self::InSuccessor(_) => "in_successor",
+            Self::Refused(_) => "refused",
+            Self::Held(_) => "held",
+        }
+    }
+
     /// Whether the bot is where it was to be.
     pub const fn is_success(&self) -> bool {
         !matches!(self, Self::Refused(_) | Self::Held(_))

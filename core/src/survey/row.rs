@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::SurveyedRoom;
+use super::{JoinOutcome, Step, SurveyedRoom};
 use crate::{
     export::Explained,
     ids::{RoomId, UserId},
@@ -48,6 +48,11 @@ pub struct SurveyRow {
     pub obstacles: Vec<String>,
     /// What would help, in this order.
     pub steps: Vec<StepRow>,
+    /// What came of getting into it, where that was asked for: `joined`, `joined_without_power`, `raised`, `in_successor`,
+    /// `refused` or `held`.
+    pub outcome: Option<&'static str>,
+    /// The same in a sentence.
+    pub outcome_why: Option<String>,
     /// Every open membership, as `explain --json` has it.
     pub memberships: Vec<Explained>,
 }
@@ -66,7 +71,7 @@ pub struct StepRow {
 impl SurveyRow {
     /// A room as it is printed; `me` is the bot, and `homeserver` where the admin API answers.
     pub fn new(room: &SurveyedRoom, me: &UserId, homeserver: &str) -> Self {
-        let step = |step: &super::Step| StepRow {
+        let step = |step: &Step| StepRow {
             step: step.as_str(),
             what: say::step(step, me),
             run: say::command(step, &room.listed.room, me, homeserver),
@@ -89,7 +94,15 @@ impl SurveyRow {
             reasons: room.reasons(),
             obstacles: room.obstacles.iter().map(|(why, keys)| say::obstacle(*why, *keys)).collect(),
             steps: room.steps.iter().map(step).collect(),
+            outcome: None,
+            outcome_why: None,
             memberships: room.memberships.clone(),
         }
+    }
+
+    /// The same, with what came of getting into it.
+    #[must_use]
+    pub fn with_outcome(self, outcome: Option<&JoinOutcome>) -> Self {
+        Self { outcome: outcome.map(JoinOutcome::as_str), outcome_why: outcome.map(say::outcome), ..self }
     }
 }

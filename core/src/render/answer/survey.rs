@@ -254,13 +254,7 @@ impl ShownJoins<'_> {
                 count(proposals.len(), "room", "rooms")
             ));
         }
-        let entries: Vec<_> = proposals
-            .iter()
-            .map(|one| {
-                let room = message::room_and_id(&one.room, one.name.as_deref());
-                join(&[&room, &words(&format!(": {}", say::how(&one.how)))])
-            })
-            .collect();
+        let entries: Vec<_> = proposals.iter().map(proposal).collect();
         let shown = page.list(&Message::default(), &entries, "");
         if left_out > 0 {
             page.say(&format!(
@@ -268,22 +262,43 @@ impl ShownJoins<'_> {
                 count(left_out, "more is", "more are")
             ));
         }
-        page.list(&words("Left out"), &self.left_out(), "");
+        page.list(&words("Left out"), &self::left_out(self.survey), "");
         if !proposals.is_empty() {
             page.say(&format!("React with ✅ or send `{prefix} apply {id}` within 15 min to carry it out."));
         }
         (page.done(), shown)
     }
+}
 
-    /// Those that the bot cannot get into, each with why. Where it is in and may clear, there is nothing to say.
-    fn left_out(&self) -> Vec<Message> {
-        let line = |room: &SurveyedRoom, why: NoWay| {
-            let name = message::room_and_id(&room.listed.room, room.listed.shown_name().as_deref());
-            join(&[&name, &words(&format!(": {}", say::no_way(why)))])
-        };
-        let rooms = in_order(self.survey).into_iter().filter(|room| !room.can_clear());
-        rooms.filter_map(|room| room.proposal().err().map(|why| line(room, why))).collect()
+/// The same for somebody at a terminal.
+pub fn proposed_joins(survey: &Survey) -> Vec<String> {
+    let proposals: Vec<_> = in_order(survey).into_iter().filter_map(|room| room.proposal().ok()).collect();
+    let mut lines = vec![match proposals.len() {
+        0 => "There is no room that I could get into by myself.".to_owned(),
+        all => format!("I would get into {}:", count(all, "room", "rooms")),
+    }];
+    lines.extend(proposals.iter().map(|one| format!("- {}", proposal(one).plain)));
+    let left_out = left_out(survey);
+    if !left_out.is_empty() {
+        lines.push("Left out:".to_owned());
+        lines.extend(left_out.iter().map(|line| format!("- {}", line.plain)));
     }
+    lines
+}
+
+fn proposal(one: &JoinProposal) -> Message {
+    let room = message::room_and_id(&one.room, one.name.as_deref());
+    join(&[&room, &words(&format!(": {}", say::how(&one.how)))])
+}
+
+/// Those that the bot cannot get into, each with why. Where it is in and may clear, there is nothing to say.
+fn left_out(survey: &Survey) -> Vec<Message> {
+    let line = |room: &SurveyedRoom, why: NoWay| {
+        let name = message::room_and_id(&room.listed.room, room.listed.shown_name().as_deref());
+        join(&[&name, &words(&format!(": {}", say::no_way(why)))])
+    };
+    let rooms = in_order(survey).into_iter().filter(|room| !room.can_clear());
+    rooms.filter_map(|room| room.proposal().err().map(|why| line(room, why))).collect()
 }
 
 /// How far an approved plan to get into rooms has come.
