@@ -100,6 +100,10 @@ impl OwnLists for Server {
         user.server_name() == Some("hs")
     }
 
+    fn knows_accounts(&self) -> bool {
+        true
+    }
+
     async fn proof(&self) -> Result<(), UnknownDevices> {
         self.answer("proof".into(), || Ok(())).await.map_err(Into::into)
     }
