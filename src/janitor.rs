@@ -77,7 +77,7 @@ pub mod watcher;
 use std::{collections::HashMap, sync::Arc};
 
 pub use input::{Announcement, Inbox, Posted, SyncUpdate};
-pub(crate) use overrides::settings_in_effect;
+pub(crate) use overrides::{is_paused, settings_in_effect};
 pub use presence::Side;
 use rtc_janitor_core::{
     ids::{RoomId, StateKey},

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use rtc_janitor_test_support::{
-    Bot, BotSetup, Device, FaultProxy, Membership, Method, PATIENCE, RoomOptions, Synapse, unique, wait_until,
+    Bot, BotSetup, Device, FaultProxy, Membership, Method, PATIENCE, Population, ProxiedRequest, RoomOptions,
+    Stage, Synapse, unique, wait_until,
 };
 use serde_json::{Value, json};
 
@@ -253,9 +254,7 @@ async fn a_token_that_is_withdrawn_in_the_middle_ends_it_with_a_sentence() -> Re
     let proxy = FaultProxy::start(setup.synapse.url())?;
     let rooms = Rooms::new(with_admin(&setup)).await?;
     setup.set("synapse_admin.url", proxy.url());
-    let states = |request: &rtc_janitor_test_support::ProxiedRequest| {
-        request.path.starts_with("/_synapse/admin/v1/rooms/")
-    };
+    let states = |request: &ProxiedRequest| request.path.starts_with("/_synapse/admin/v1/rooms/");
     for (status, body) in [
         (403, json!({"errcode": "M_FORBIDDEN", "error": "You are not a server admin"})),
         (401, json!({"errcode": "M_UNKNOWN_TOKEN", "error": "Invalid access token passed."})),
@@ -327,6 +326,97 @@ async fn in_the_admin_room_it_proposes_a_plan_and_does_it_once_that_is_approved(
     assert!(joined.contains(&rooms.ids["private"]) && !joined.contains(&rooms.ids["banned"]), "{joined:?}");
     let again = ask(&setup, &bot, &format!("apply {id}"), "was approved by").await?;
     assert!(again.contains("carried out once"), "{again}");
+    assert!(bot.stop().await?.success());
+    Ok(())
+}
+
+fn reads_a_room(request: &ProxiedRequest) -> bool {
+    request.path.starts_with("/_synapse/admin/v1/rooms/") && request.path.ends_with("/state")
+}
+
+/// The program beside a fake homeserver, with a server admin's token.
+fn stage(population: &Population) -> Result<Stage> {
+    let stage = Stage::new(PROGRAM, population)?;
+    stage.program.set("synapse_admin.access_token", stage.admin_token());
+    Ok(stage)
+}
+
+#[tokio::test]
+async fn while_it_looks_other_commands_are_answered_and_a_second_survey_says_how_far_it_is() -> Result<()> {
+    let stage = stage(&Population::new().rooms(40).unseen(20).open(40))?;
+    let bot = stage.start().await?;
+    let held = stage.hold_answers(reads_a_room);
+    let first = stage.say("!janitor survey");
+    held.first(PATIENCE).await?;
+
+    let status = stage.ask("!janitor status", PATIENCE).await?;
+    assert!(status.body.contains("memberships"), "{}", status.body);
+    let second = stage.ask("!janitor survey", PATIENCE).await?;
+    assert!(second.body.contains("A survey has been under way for"), "{}", second.body);
+    assert!(
+        second.body.contains("reading rooms: 0 of 41") || second.body.contains("41 so far"),
+        "{}",
+        second.body
+    );
+    let so_far = stage.reply_to(&first, PATIENCE).await?;
+    assert!(so_far.body.starts_with("⏳ Survey: "), "{}", so_far.body);
+
+    held.lift();
+    let found = stage.hear("I looked at 41 rooms", PATIENCE).await?;
+    assert!(found.body.contains("40 have open memberships"), "{}", found.body);
+    let held = stage.hold_answers(reads_a_room);
+    stage.say("!janitor survey");
+    held.first(PATIENCE).await?;
+    assert!(bot.stop().await?.success(), "a survey holds up no stop");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_plan_to_get_into_rooms_is_carried_out_by_a_tick_and_goes_on_after_a_kill() -> Result<()> {
+    let stage = stage(&Population::new().rooms(4).unseen(3).ghosts(4))?;
+    stage.program.set("janitor.mode", "report");
+    let bot = stage.start().await?;
+    stage.say("!janitor survey join");
+    let plan = stage.hear("get into 3 rooms", PATIENCE).await?;
+    let makes_admin = |request: &ProxiedRequest| request.path.ends_with("/make_room_admin");
+    assert_eq!(stage.count(|arrival| makes_admin(&arrival.request)), 0, "nobody approved it");
+
+    let held = stage.hold_answers(makes_admin);
+    stage.react(&plan, "✅");
+    held.first(PATIENCE).await?;
+    bot.kill()?;
+    held.lift();
+    let bot = stage.start().await?;
+    let done = stage.hear("I got into 3 of 3 rooms", PATIENCE).await?;
+    assert_eq!(done.body.matches("joined; I may clear there").count(), 3, "{}", done.body);
+    assert_eq!(stage.count(|arrival| makes_admin(&arrival.request)), 3, "the first had come to pass");
+    assert!(bot.stop().await?.success());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_plan_to_get_into_rooms_waits_for_no_pause_to_end() -> Result<()> {
+    let stage = stage(&Population::new().rooms(4).unseen(3).ghosts(4))?;
+    let bot = stage.start().await?;
+    stage.say("!janitor survey join");
+    let plan = stage.hear("get into 3 rooms", PATIENCE).await?;
+    let id = plan.body.split('`').nth(1).context("its name")?.to_owned();
+    stage.ask("!janitor pause", PATIENCE).await?;
+    let refused = stage.ask(&format!("!janitor apply {id}"), PATIENCE).await?;
+    assert!(refused.body.contains("is not carried out: I am paused"), "{}", refused.body);
+    stage.ask("!janitor resume", PATIENCE).await?;
+
+    // And where it is under way, a pause leaves the rest.
+    let held = stage.hold_answers(|request| request.path.ends_with("/make_room_admin"));
+    stage.say(&format!("!janitor apply {id}"));
+    held.first(PATIENCE).await?;
+    stage.ask("!janitor pause", PATIENCE).await?;
+    held.lift();
+    let done = stage.hear("I got into 1 of 3 rooms", PATIENCE).await?;
+    let last = wait_until("the last word", PATIENCE, async || {
+        stage.posts().into_iter().find(|post| post.body.matches("I am paused").count() == 2)
+    });
+    last.await.with_context(|| done.body.clone())?;
     assert!(bot.stop().await?.success());
     Ok(())
 }

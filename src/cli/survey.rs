@@ -25,10 +25,13 @@ use super::{
 };
 use crate::{
     config::Config,
-    janitor::{once::PATIENCE, settings_in_effect},
+    janitor::{is_paused, once::PATIENCE, settings_in_effect},
     metrics::Metrics,
     survey::{SurveyError, Surveyor},
-    world::{clock::SystemClock, homeserver::Homeserver},
+    world::{
+        clock::{Clock as _, SystemClock},
+        homeserver::Homeserver,
+    },
 };
 
 /// Look through all rooms of the server for calls, also where the bot is not
@@ -84,6 +87,9 @@ pub async fn main(args: Args, config: Config) -> Result<ExitCode, CliError> {
         return Ok(REMAINS.into());
     };
     let settings = settings_in_effect(&settings, &journal)?;
+    if args.join && is_paused(&journal, SystemClock.now())? {
+        return Err(CliError::mistake("the bot is paused by command: give `!janitor resume` first"));
+    }
     let Some(admin) = set_up::synapse_admin(&config, &homeserver, &Metrics::new()).await? else {
         return Err(CliError::mistake(say::NO_ADMIN_API));
     };

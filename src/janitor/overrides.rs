@@ -49,6 +49,11 @@ pub(crate) fn settings_in_effect(file: &Settings, journal: &Journal) -> Result<S
     Ok(Overrides::read(journal)?.over(file))
 }
 
+/// Whether nothing may be written, for the same.
+pub(crate) fn is_paused(journal: &Journal, now: Timestamp) -> Result<bool, JournalError> {
+    Ok(Overrides::read(journal)?.is_paused(now))
+}
+
 /// One override.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Override {
