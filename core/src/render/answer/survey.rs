@@ -77,7 +77,7 @@ pub fn survey_totals(survey: &Survey) -> Vec<String> {
     let mut lines = vec![format!(
         "🔭 I looked at {} in {}: {} open memberships{}.",
         count(survey.looked_at, "room", "rooms"),
-        time::span(survey.took),
+        if survey.took < Duration::from_secs(1) { "under 1 s".to_owned() } else { time::span(survey.took) },
         count(survey.rooms.len(), "has", "have"),
         if open == 0 { String::new() } else { format!(" ({open} in all)") }
     )];
