@@ -29,7 +29,7 @@ mod row;
 mod scope;
 mod way;
 
-pub use facts::{Presence, children, is_space};
+pub use facts::{Presence, Upgrade, children, is_space};
 pub use join::{How, JoinOutcome, JoinProposal};
 pub use row::{StepRow, SurveyRow};
 pub use scope::Scope;
@@ -89,7 +89,7 @@ pub struct SurveyedRoom {
     /// `m.room.join_rules`, where the room has them.
     pub join_rule: Option<String>,
     /// Whether the room was upgraded, and to which.
-    pub upgraded: Option<Option<RoomId>>,
+    pub upgrade: Upgrade,
     /// Whether the bot leaves it alone.
     pub is_excluded: bool,
     /// Every open membership and what is concluded of it.
@@ -223,7 +223,7 @@ impl SurveyedRoom {
             },
             presence: facts.presence,
             join_rule: facts.join_rule,
-            upgraded: facts.upgraded,
+            upgrade: facts.upgrade,
             is_excluded,
             memberships,
             obstacles,

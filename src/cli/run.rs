@@ -22,7 +22,7 @@ use super::{
     set_up::{self, Patience},
 };
 use crate::{
-    admin_room::{self, CommandContext, CommandDispatcher, Joins, Paths, Posting, Surveys},
+    admin_room::{self, CommandContext, CommandDispatcher, Paths, Posting, Surveys},
     config::{AdminRoom as AdminRoomSettings, Config, RoomRef},
     http::Pulses,
     janitor::{
@@ -132,7 +132,8 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>
 
     let port: Arc<dyn Chat> = Arc::new(admin_room.clone());
     let admin = set_up::synapse_admin(&config, &homeserver, &http_port.metrics).await?.map(Arc::new);
-    let (surveys, joins) = admin.clone().map(|admin| surveys(admin, &homeserver)).unzip();
+    let surveys =
+        admin.clone().map(|admin| surveys(admin, &homeserver, handle.clone(), &mut supervisor, &shutdown));
     let context = CommandContext {
         janitor: handle.clone(),
         rooms: Arc::new(homeserver.clone()),
@@ -169,7 +170,6 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>
         admin_room: reachable.subscribe(),
     });
 
-    let janitor_of_joins = handle.clone();
     service_manager.loop_begins(handle.clone());
     let last_word = LastWord { chat: Arc::clone(&port), alert: config.admin_room.alert.clone() };
     supervisor.spawn("janitor", follow_inputs(janitor, inbox, last_word.clone(), shutdown.clone()));
@@ -205,13 +205,6 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>
             Ok(())
         }
     });
-    if let Some(joins) = joins {
-        let (handle, shutdown) = (janitor_of_joins, shutdown.clone());
-        supervisor.spawn("joins", async move {
-            joins.serve(handle, shutdown).await;
-            Ok(())
-        });
-    }
     supervisor.spawn("commands", async move {
         dispatcher.serve(batches, shutdown).await;
         Ok(())
@@ -226,9 +219,22 @@ fn open(config: &Config) -> Result<(Store, Journal), CliError> {
     Ok(opened)
 }
 
-fn surveys(admin: Arc<SynapseAdmin>, homeserver: &Homeserver) -> (Surveys, Joins) {
+/// Surveys, with the task that gets into the rooms of approved plans.
+fn surveys(
+    admin: Arc<SynapseAdmin>,
+    homeserver: &Homeserver,
+    janitor: JanitorHandle,
+    supervisor: &mut Supervisor,
+    shutdown: &Shutdown,
+) -> Surveys {
     let me = homeserver.user_id().clone();
-    Surveys::new(admin, Arc::new(homeserver.clone()), Arc::new(SystemClock), me)
+    let (surveys, joins) = Surveys::new(admin, Arc::new(homeserver.clone()), Arc::new(SystemClock), me);
+    let shutdown = shutdown.clone();
+    supervisor.spawn("joins", async move {
+        joins.serve(janitor, shutdown).await;
+        Ok(())
+    });
+    surveys
 }
 
 fn paths(config: &Config) -> Paths {

@@ -103,7 +103,7 @@ pub async fn main(args: Args, config: Config) -> Result<ExitCode, CliError> {
         eprintln!("warning: stopped before all rooms were read");
         return Ok(REMAINS.into());
     };
-    let survey = survey.map_err(in_words)?;
+    let survey = survey.map_err(|error| in_words(&error))?;
     let address = config.synapse_admin.as_ref().and_then(|keys| keys.url.as_ref());
     let address = address.unwrap_or_else(|| homeserver.address()).to_string();
     if !args.json {
@@ -138,7 +138,7 @@ pub async fn main(args: Args, config: Config) -> Result<ExitCode, CliError> {
     Ok(if is_done { ExitCode::SUCCESS } else { REMAINS.into() })
 }
 
-fn in_words(error: SurveyError) -> CliError {
+fn in_words(error: &SurveyError) -> CliError {
     match error {
         SurveyError::Refused(_) | SurveyError::NoSuchRoom(_) => CliError::Mistake(error.to_string()),
         SurveyError::Unreachable(_) => CliError::Unexpected(error.to_string()),

@@ -36,7 +36,7 @@ impl UnderWay<'_> {
         let mut from = 0;
         loop {
             let page = self.pace.ask(|| self.with.admin.rooms(from, PAGE)).await;
-            let page = page.map_err(|error| Self::ends(error))?;
+            let page = page.map_err(Self::ends)?;
             for room in page.rooms {
                 // A page begins where the one before ended, and a room that was named anew may be on both.
                 if seen.insert(room.room.clone()) {
@@ -65,8 +65,8 @@ impl UnderWay<'_> {
             let create = self.state(&room, "m.room.create").await;
             match create {
                 Ok(create) if is_space(&create) => {
-                    let named = self.state(&room, "m.space.child").await.map_err(Self::ends)?;
-                    waiting.extend(children(&named).map(|child| (child, false)));
+                    let state = self.state(&room, "m.space.child").await.map_err(Self::ends)?;
+                    waiting.extend(children(&state).map(|child| (child, false)));
                 }
                 Ok(_) => rooms.push(unnamed(&room)),
                 // A space may name rooms that nobody of this server is in.

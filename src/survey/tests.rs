@@ -190,10 +190,12 @@ fn settings(more: &str) -> Settings {
 }
 
 fn state(kind: &str, key: &str, content: Value) -> Value {
-    json!({
-        "type": kind, "state_key": key, "sender": "@alice:hs", "content": content, "event_id": "$e",
+    let mut event = json!({
+        "type": kind, "state_key": key, "sender": "@alice:hs", "event_id": "$e",
         "origin_server_ts": SystemClock.now().as_millis() - 60_000,
-    })
+    });
+    event["content"] = content;
+    event
 }
 
 fn member(user: &str, membership: &str) -> Value {

@@ -34,6 +34,29 @@ impl Presence {
     }
 }
 
+/// Whether a room was upgraded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Upgrade {
+    /// It was not.
+    None,
+    /// It was, and its state does not say to which room.
+    Unnamed,
+    /// To this room.
+    To(RoomId),
+}
+
+impl Upgrade {
+    /// The room that it was upgraded to.
+    pub const fn successor(&self) -> Option<&RoomId> {
+        match self {
+            Self::To(successor) => Some(successor),
+            Self::None | Self::Unnamed => None,
+        }
+    }
+}
+
+const TOMBSTONE: &str = "m.room.tombstone";
+
 /// The level that `make_room_admin` gives where a creator of a room of version 12 is behind it, or where the room has no
 /// power levels (Synapse 1.163).
 const GIVEN_BY_A_CREATOR: i64 = 100;
@@ -47,7 +70,7 @@ pub(super) struct Facts {
     pub(super) join_rule: Option<String>,
     pub(super) name: Option<String>,
     pub(super) alias: Option<String>,
-    pub(super) upgraded: Option<Option<RoomId>>,
+    pub(super) upgrade: Upgrade,
     /// Those of the bot's own server who are in the room and have a level of their own or have made the room.
     local: BTreeSet<UserId>,
     /// The level that it takes to change levels.
@@ -93,8 +116,11 @@ impl Facts {
             join_rule: text("m.room.join_rules", "join_rule").map(str::to_owned),
             name: text("m.room.name", "name").map(str::to_owned),
             alias: text("m.room.canonical_alias", "alias").map(str::to_owned),
-            upgraded: content("m.room.tombstone")
-                .map(|_| text("m.room.tombstone", "replacement_room").map(RoomId::from)),
+            upgrade: match (content(TOMBSTONE), text(TOMBSTONE, "replacement_room")) {
+                (None, _) => Upgrade::None,
+                (Some(_), None) => Upgrade::Unnamed,
+                (Some(_), Some(successor)) => Upgrade::To(successor.into()),
+            },
             local,
             to_change_levels,
         }

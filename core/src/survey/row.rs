@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{JoinOutcome, Step, SurveyedRoom};
+use super::{JoinOutcome, Step, SurveyedRoom, Upgrade};
 use crate::{
     export::Explained,
     ids::{RoomId, UserId},
@@ -13,6 +13,7 @@ use crate::{
 
 /// One room; the form of `survey --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent key of the JSON")]
 pub struct SurveyRow {
     /// The room.
     pub room_id: RoomId,
@@ -82,8 +83,8 @@ impl SurveyRow {
             alias: room.listed.alias.clone(),
             bot: room.presence.as_str(),
             join_rule: room.join_rule.clone(),
-            is_upgraded: room.upgraded.is_some(),
-            successor: room.upgraded.clone().flatten(),
+            is_upgraded: room.upgrade != Upgrade::None,
+            successor: room.upgrade.successor().cloned(),
             is_excluded: room.is_excluded,
             can_see: room.can_see(),
             can_clear: room.can_clear(),

@@ -7,10 +7,12 @@ const NOW: i64 = 1_800_000_000_000;
 pub(crate) const ME: &str = "@bot:hs";
 
 fn state(kind: &str, key: &str, sender: &str, content: Value) -> Value {
-    json!({
-        "type": kind, "state_key": key, "sender": sender, "content": content, "room_id": "!r:hs",
+    let mut event = json!({
+        "type": kind, "state_key": key, "sender": sender, "room_id": "!r:hs",
         "event_id": format!("${kind}{key}"), "origin_server_ts": NOW - HOUR,
-    })
+    });
+    event["content"] = content;
+    event
 }
 
 fn member(user: &str, membership: &str) -> Value {

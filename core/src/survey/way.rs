@@ -77,7 +77,7 @@ pub(super) struct Levels {
 
 /// What helps, and what of it the bot can do.
 pub(super) fn find(facts: &Facts, levels: Option<Levels>, is_excluded: bool) -> (Vec<Step>, Way) {
-    let Facts { presence, upgraded, join_rule, .. } = facts;
+    let Facts { presence, upgrade, join_rule, .. } = facts;
     let is_in = *presence == Presence::Joined;
     let lacks = levels.filter(|levels| levels.has < levels.needs);
     let given = levels.and_then(|levels| levels.given);
@@ -103,8 +103,8 @@ pub(super) fn find(facts: &Facts, levels: Option<Levels>, is_excluded: bool) -> 
     if let Some(Levels { has, needs, .. }) = lacks.filter(|_| !raises) {
         steps.push(Step::RaisePower { has, needs });
     }
-    let way = match (upgraded, presence) {
-        (Some(Some(successor)), Presence::Invited | Presence::Banned | Presence::Outside) => {
+    let way = match (upgrade.successor(), presence) {
+        (Some(successor), Presence::Invited | Presence::Banned | Presence::Outside) => {
             steps = vec![Step::GoToSuccessor(successor.clone())];
             Way::Successor(successor.clone())
         }

@@ -149,7 +149,7 @@ fn lines(room: &SurveyedRoom, me: &UserId, prefix: Option<&str>) -> Vec<Message>
         };
         lines.push(words(&format!("→ {}{how}", say::step(step, me))));
     }
-    if let Some(Some(successor)) = room.upgraded.as_ref().filter(|_| room.can_see()) {
+    if let Some(successor) = room.upgrade.successor().filter(|_| room.can_see()) {
         lines.push(join(&[&words("It was upgraded to "), &message::room(successor, None)]));
     }
     lines.truncate(MOST_LINES);
