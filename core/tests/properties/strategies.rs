@@ -441,7 +441,9 @@ pub(crate) fn candidate() -> impl Strategy<Value = Candidate> {
     (what, is_it, route).prop_map(
         |((room, key, mut entries), (is_shown, ends_call, is_excluded, is_divisible), route)| {
             for (index, entry) in (0..).zip(&mut entries) {
-                entry.iter_mut().for_each(|entry| entry.index = index);
+                if let Some(entry) = entry {
+                    entry.index = index;
+                }
             }
             Candidate {
                 room: RoomId::from(room),
