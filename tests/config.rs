@@ -400,7 +400,7 @@ fn a_registration_is_written_for_its_owner_alone_with_the_token_of_its_file_and_
     let said = text(&first.stdout);
     assert!(said.contains("This is a great power") && said.contains("app_service_config_files"), "{said}");
     let token = read("as-token").trim_end().to_owned();
-    assert!(token.len() == 64 && !said.contains(&token), "{said}");
+    assert!(token.len() == 43 && !said.contains(&token), "{said}");
     for name in ["as-token", "rtc-janitor-appservice.yaml"] {
         let mode = fs::metadata(home.path().join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");

@@ -8,6 +8,7 @@ use std::{
     process::ExitCode,
 };
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::ExposeSecret as _;
 
 use super::{CliError, print};
@@ -134,7 +135,7 @@ fn sender(account: &str) -> &'static str {
 fn token() -> io::Result<String> {
     let mut bytes = [0; 32];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
 /// Writes a file that is its owner's alone and was not there.
@@ -157,6 +158,6 @@ mod tests {
     #[test]
     fn two_tokens_are_never_the_same() {
         let (one, other) = (token().expect("random"), token().expect("random"));
-        assert!(one != other && one.len() == 64, "{one} {other}");
+        assert!(one != other && one.len() == 43, "{one} {other}");
     }
 }

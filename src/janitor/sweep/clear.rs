@@ -98,7 +98,7 @@ pub(in crate::janitor) async fn clear(
     }
     let rest = match write.part() {
         None => Some(Remainder::nothing()),
-        Some(part) => Remainder::without(&current.content, part),
+        Some(places) => Remainder::without(&current.content, places),
     };
     let how = match write.route() {
         Route::OwnPower => How::OwnPower,

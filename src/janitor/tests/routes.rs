@@ -399,7 +399,7 @@ async fn an_appservice_that_fails_holds_up_no_other_route_and_is_said_once() {
         assert_eq!(before, array(&["DEAD"]), "{error}");
         story.minutes(8).await;
         let said = story.said().join("\n");
-        let times = if words.is_empty() { 0 } else { 1 };
+        let times = usize::from(!words.is_empty());
         assert_eq!(said.matches("refused to clear").count(), times, "{said}");
         assert!(said.contains(words), "{said}");
         story.minutes(60).await;
