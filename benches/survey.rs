@@ -1,8 +1,8 @@
 //! What a survey takes, and what it takes from others.
 //!
-//! 10,000 rooms of a fake homeserver that answers after 10 ms, a tenth of them with a call; and 500 rooms of a real one on
-//! the same machine, half of them with a call, where somebody else asks for something all the time: how long their
-//! answers take while nobody surveys, and meanwhile.
+//! 10,000 rooms of a fake homeserver that answers after 10 ms, a tenth of them with a call; and 500 rooms of a real
+//! one on the same machine, half of them with a call, where somebody else asks for something all the time: how long
+//! their answers take while nobody surveys, and meanwhile.
 //!
 //! `cargo bench --bench survey` (release), or quicker to build `cargo bench --profile dev --bench survey`.
 
@@ -61,7 +61,8 @@ async fn on_the_fake() -> Result<()> {
         *kinds.entry(&arrival.kind).or_default() += 1;
     }
     println!(
-        "fake, {MANY} rooms, answers after 10 ms: {:.1} s, {} rooms with a call, {} questions, {most} at once: {kinds:?}",
+        "fake, {MANY} rooms, answers after 10 ms: {:.1} s, {} rooms with a call, {} questions, {most} at once: \
+         {kinds:?}",
         took.as_secs_f64(),
         rooms.len(),
         asked.len()

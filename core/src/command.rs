@@ -76,8 +76,8 @@ pub enum Command {
     ///
     /// Which rooms have open memberships, what of that is stale, whether I can see and clear it, and what it takes
     /// where not. By the homeserver's admin API (Synapse), and changes nothing. Takes minutes on a large server; asked
-    /// again meanwhile, I say how far it is. With `join` first, it proposes as a plan to get into the rooms where I can by
-    /// myself.
+    /// again meanwhile, I say how far it is. With `join` first, it proposes as a plan to get into the rooms where I
+    /// can by myself.
     Survey {
         /// `join` for the plan; and only these rooms: a space, ids and aliases with commas between them, a part of a
         /// name, or a pattern with `*`

@@ -1,5 +1,5 @@
-//! Surveys for the admin room: one at a time, the last one kept; and plans to get into rooms, carried out one room after
-//! the other beside everything else.
+//! Surveys for the admin room: one at a time, the last one kept; and plans to get into rooms, carried out one room
+//! after the other beside everything else.
 
 use std::{
     fmt,

@@ -36,9 +36,9 @@ use crate::{
 
 /// Look through all rooms of the server for calls, also where the bot is not
 ///
-/// Which rooms have open memberships, what of that is stale, whether the bot can see and clear it, and what it takes where
-/// not. It asks the admin API of a Synapse, by the token of synapse_admin, or by the bot's own where its account is
-/// a server admin. Changes nothing without --join.
+/// Which rooms have open memberships, what of that is stale, whether the bot can see and clear it, and what it takes
+/// where not. It asks the admin API of a Synapse, by the token of synapse_admin, or by the bot's own where its account
+/// is a server admin. Changes nothing without --join.
 ///
 /// Exits with 0 when the bot can see and clear all that is open; with 3 when a room remains where it cannot, or that
 /// could not be read; and with 1 when the homeserver does not answer.

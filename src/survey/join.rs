@@ -1,5 +1,5 @@
-//! Getting the bot into rooms, once a person has approved it: by joining, by `make_room_admin`, or into the room that one
-//! was upgraded to.
+//! Getting the bot into rooms, once a person has approved it: by joining, by `make_room_admin`, or into the room that
+//! one was upgraded to.
 //!
 //! Each room is read anew before anything is done about it, and nothing is done that was not shown.
 

@@ -15,8 +15,8 @@ use crate::world::{NeighbourError, backoff::Backoff};
 /// How many questions are under way at a time.
 pub(super) const AT_ONCE: usize = 4;
 
-/// After each answer whoever asked rests for as long as it took, at most this long: so a survey takes no more than two of
-/// the server's hands, and the less the slower it answers.
+/// After each answer whoever asked rests for as long as it took, at most this long: so on average two questions are under
+/// way, and there are the fewer the slower the server answers.
 const LONGEST_REST: Duration = Duration::from_secs(10);
 
 /// The pauses of all after one question that was not answered.

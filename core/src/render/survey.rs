@@ -123,14 +123,14 @@ pub fn how(how: &How) -> String {
 pub fn no_way(why: NoWay) -> &'static str {
     match why {
         NoWay::InTheRoom => {
-            "I am in it, and no admin API helps: nobody of this server there may give me enough power, or only owners may \
-             write the keys"
+            "I am in it, and no admin API helps: nobody of this server there may give me enough power, or only \
+             owners may write the keys"
         }
         NoWay::Excluded => "it is excluded, by command or by the config file",
         NoWay::Banned => "I am banned from it: unban me there first",
         NoWay::InviteOnly => {
-            "one has to be invited, and nobody of this server there has the power to change power levels: have somebody \
-             there invite me"
+            "one has to be invited, and nobody of this server there has the power to change power levels: have \
+             somebody there invite me"
         }
     }
 }
@@ -152,8 +152,8 @@ pub fn outcome(outcome: &JoinOutcome) -> String {
 }
 
 /// Where nobody may ask the admin API.
-pub const NO_ADMIN_API: &str = "a survey asks the homeserver's admin API (Synapse): set synapse_admin.access_token_file to \
-     a server admin's access token, or make the bot's own account a server admin";
+pub const NO_ADMIN_API: &str = "a survey asks the homeserver's admin API (Synapse): set \
+     synapse_admin.access_token_file to a server admin's access token, or make the bot's own account a server admin";
 
 /// What was shown of a room does not hold any more.
 pub const fn changed_since() -> &'static str {

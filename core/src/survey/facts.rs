@@ -57,8 +57,8 @@ impl Upgrade {
 
 const TOMBSTONE: &str = "m.room.tombstone";
 
-/// The level that `make_room_admin` gives where a creator of a room of version 12 is behind it, or where the room has no
-/// power levels (Synapse 1.163).
+/// The level that `make_room_admin` gives where a creator of a room of version 12 is behind it, or where the room has
+/// no power levels (Synapse 1.163).
 const GIVEN_BY_A_CREATOR: i64 = 100;
 
 /// The level that state needs where the room names none.

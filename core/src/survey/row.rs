@@ -49,8 +49,8 @@ pub struct SurveyRow {
     pub obstacles: Vec<String>,
     /// What would help, in this order.
     pub steps: Vec<StepRow>,
-    /// What came of getting into it, where that was asked for: `joined`, `joined_without_power`, `raised`, `in_successor`,
-    /// `refused` or `held`.
+    /// What came of getting into it, where that was asked for: `joined`, `joined_without_power`, `raised`,
+    /// `in_successor`, `refused` or `held`.
     pub outcome: Option<&'static str>,
     /// The same in a sentence.
     pub outcome_why: Option<String>,

@@ -63,7 +63,8 @@ impl Journal {
 
     /// The plan to get into rooms that a message shows.
     pub fn join_plan_shown_in(&self, event: &EventId) -> Result<Stored<JoinPlan>> {
-        let condition = "WHERE message = (SELECT txn FROM messages WHERE event = ?1 AND target IS NULL) AND kind = 'join'";
+        let condition = "WHERE message = (SELECT txn FROM messages WHERE event = ?1 AND target IS NULL)
+             AND kind = 'join'";
         self.one_join_plan(condition, event.as_str())
     }
 

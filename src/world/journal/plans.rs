@@ -62,7 +62,8 @@ impl Journal {
 
     /// The plan that a message shows.
     pub fn plan_shown_in(&self, event: &EventId) -> Result<Stored<StoredPlan>> {
-        let condition = "WHERE message = (SELECT txn FROM messages WHERE event = ?1 AND target IS NULL) AND kind <> 'join'";
+        let condition = "WHERE message = (SELECT txn FROM messages WHERE event = ?1 AND target IS NULL)
+             AND kind <> 'join'";
         self.one_plan(condition, event.as_str())
     }
 
@@ -165,8 +166,8 @@ impl Journal {
     }
 }
 
-/// Answers a command with what shows a plan. Its kind, what is shown, and whether the ✅ is there to be pressed make it
-/// one that can be approved.
+/// Answers a command with what shows a plan. Its kind, what is shown, and whether the ✅ is there to be pressed make
+/// it one that can be approved.
 pub(super) fn show(
     db: &Connection,
     command: &EventId,
