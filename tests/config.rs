@@ -167,7 +167,8 @@ fn nothing_is_said_of_sections_without_keys() {
     let [with, without] = [with, without].map(|home| {
         let output = home.run(&["config", "check"], &[]);
         assert_eq!(output.status.code(), Some(0));
-        (text(&output.stderr) + &text(&output.stdout)).replace(home.path().to_str().unwrap(), "HOME")
+        let said = [text(&output.stderr), text(&output.stdout)].concat();
+        said.replace(home.path().to_str().unwrap(), "HOME")
     });
     assert_eq!(with, without);
 }
