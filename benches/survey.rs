@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use rtc_janitor_test_support::{
-    BotSetup, Device, Membership, Method, Population, RoomOptions, Stage, Synapse, SynapseOptions,
+    Arrival, BotSetup, Device, Membership, Method, Population, RoomOptions, Stage, Synapse, SynapseOptions,
 };
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -44,7 +44,7 @@ async fn on_the_fake() -> Result<()> {
     let took = begun.elapsed();
     let rooms: Vec<Value> = serde_json::from_slice(&output.stdout)
         .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
-    let asked: Vec<_> = stage.arrivals().into_iter().filter(|arrival| arrival.is_admin()).collect();
+    let asked: Vec<_> = stage.arrivals().into_iter().filter(Arrival::is_admin).collect();
     let mut edges: Vec<_> = asked
         .iter()
         .filter_map(|arrival| Some([(arrival.at, 1), (arrival.answered?.0, -1)]))

@@ -58,7 +58,7 @@ async fn a_remote_owner_is_judged_by_what_is_known_of_it_and_its_server_holds_no
     // Its server is down, for good as far as anybody can tell.
     let over = far.sign_in_new("over").await?;
     far.join_via(&over, &room, near.server_name()).await?;
-    let hour = Duration::from_secs(3600);
+    let hour = Duration::from_hours(1);
     far.write_membership(&room, Membership::of(&over).aged(hour).expires(hour / 2)).await?;
     far.stop().await?;
     setup.wait_until_cleared(&room, &call_key(&over)).await?;

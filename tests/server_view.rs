@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use chrono::Utc;
 use rtc_janitor_test_support::{
     Appservice, BotSetup, Device, FaultProxy, Membership, RoomOptions, Rule, Scene, Synapse, SynapseOptions,
     below, call_key,
@@ -108,7 +107,7 @@ async fn an_admins_own_account_needs_no_other_token() -> Result<()> {
 async fn a_device_that_the_server_has_not_seen_for_long_is_idle_and_one_seen_a_moment_ago_is_not()
 -> Result<()> {
     let Scene { synapse, setup, bot, host, room } = scene().await?;
-    let minutes = |number: u64| Duration::from_secs(60 * number);
+    let minutes = |number: u64| Duration::from_mins(number);
     // What arrives while the bot looks is no older than its arrival: these are there when it comes back.
     bot.stop().await?;
     let mut devices = Vec::new();
@@ -116,7 +115,7 @@ async fn a_device_that_the_server_has_not_seen_for_long_is_idle_and_one_seen_a_m
         let user = synapse.register(stem).await?;
         let device = synapse.login(&user).await?;
         synapse.bring_in(&host, &room, &device).await?;
-        let seen = if stem == "idle" { Utc::now() - minutes(77) } else { Utc::now() };
+        let seen = if stem == "idle" { now() - minutes(77) } else { now() };
         synapse.set_last_seen(&device.user_id, &device.device_id, Some(seen)).await?;
         synapse.write_membership(&room, Membership::of(&device).aged(minutes(79))).await?;
         devices.push(device);
@@ -163,7 +162,7 @@ async fn a_bridges_invented_device_is_never_gone_and_is_cleared_when_it_has_expi
     let explained = setup.ask(&format!("explain {room} {}", bridged.user_id), LIMIT).await?;
     ensure!(explained.contains("belongs to the appservice"), "{explained}");
 
-    let over = invented("TEAMSCALL").aged(Duration::from_secs(3600)).expires(Duration::from_secs(600));
+    let over = invented("TEAMSCALL").aged(Duration::from_hours(1)).expires(Duration::from_mins(10));
     synapse.write_membership(room, over).await?;
     setup.wait_until_cleared(room, &living_key).await
 }

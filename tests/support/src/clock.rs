@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 /// The time of day, for timestamps written into events.
 #[expect(clippy::disallowed_methods, reason = "tests against a real server live in real time")]
-pub(crate) fn now() -> DateTime<Utc> {
+pub fn now() -> DateTime<Utc> {
     Utc::now()
 }
 

@@ -53,6 +53,7 @@ mod watchdog;
 
 pub use bot::{BotSetup, PATIENCE};
 pub use calls::{DelayedLeave, leave_content};
+pub use clock::now;
 pub use dendrite::Dendrite;
 pub use fake_homeserver::{Arrival, Caller, FakeHomeserver, Place, Population, Post, Said};
 pub use homeserver::Homeserver;
