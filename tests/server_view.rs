@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use rtc_janitor_test_support::{
     Appservice, BotSetup, Device, FaultProxy, Membership, RoomOptions, Rule, Scene, Synapse, SynapseOptions,
-    below, call_key,
+    below, call_key, now,
 };
 use serde_json::json;
 
