@@ -7,7 +7,8 @@ use futures_util::future::BoxFuture;
 use rtc_janitor_core::{
     ids::RoomId,
     render::survey as say,
-    survey::{How, JoinOutcome, JoinProposal, NoWay, Obstacle, Presence, SurveyedRoom, Way},
+    rtc::power::Blocked,
+    survey::{How, JoinOutcome, JoinProposal, NoWay, Obstacle, Presence, Step, SurveyedRoom, Way},
 };
 use serde_json::json;
 
@@ -88,15 +89,14 @@ impl Joining<'_> {
 
     async fn get_in(&self, room: &SurveyedRoom) -> Result<JoinOutcome, NeighbourError> {
         let (id, me) = (&room.listed.room, &self.with.settings.user_id);
-        let is_given_power = room.way == Way::MakeRoomAdmin;
-        if is_given_power {
+        if room.way == Way::MakeRoomAdmin {
             self.pace.ask(|| self.with.admin.make_room_admin(id, me)).await?;
         }
         if is_in(room) {
             return Ok(JoinOutcome::Raised);
         }
         self.join(id).await?;
-        Ok(if is_given_power { JoinOutcome::Joined } else { came_in(room) })
+        Ok(came_in(room))
     }
 
     async fn join(&self, room: &RoomId) -> Result<(), NeighbourError> {
@@ -117,10 +117,15 @@ impl Joining<'_> {
     }
 }
 
-/// A room that the bot is in now, by joining alone.
+/// A room that the bot is in now.
 fn came_in(room: &SurveyedRoom) -> JoinOutcome {
-    let lacks_power = |obstacle: &Obstacle| matches!(obstacle, Obstacle::Blocked(_) | Obstacle::PowerUnknown);
-    if room.obstacles.keys().any(lacks_power) { JoinOutcome::JoinedWithoutPower } else { JoinOutcome::Joined }
+    let lacks_power = room.steps.iter().any(|step| matches!(step, Step::RaisePower { .. }));
+    let has_gone = |obstacle: &Obstacle| match obstacle {
+        Obstacle::Outside(_) => true,
+        Obstacle::Blocked(Blocked::NotEnoughPower { .. }) => room.way == Way::MakeRoomAdmin && !lacks_power,
+        Obstacle::Excluded | Obstacle::Blocked(_) | Obstacle::PowerUnknown => false,
+    };
+    if room.obstacles.keys().all(has_gone) { JoinOutcome::Joined } else { JoinOutcome::JoinedWithoutPower }
 }
 
 fn is_in(room: &SurveyedRoom) -> bool {

@@ -381,6 +381,20 @@ async fn each_room_is_got_into_as_it_was_shown_and_not_otherwise() {
         ),
         ("private", vec![alices(), rules("invite")], raise(), JoinOutcome::Joined, vec![admin, join]),
         (
+            "private, where more power is needed than there is to be given",
+            vec![
+                state(
+                    "m.room.power_levels",
+                    "",
+                    json!({"users": {"@alice:hs": 100}, "events": {CALL_MEMBER: 150}}),
+                ),
+                rules("invite"),
+            ],
+            raise(),
+            JoinOutcome::JoinedWithoutPower,
+            vec![admin, join],
+        ),
+        (
             "with the bot in it",
             vec![alices(), rules("invite"), member(ME, "join")],
             raise(),

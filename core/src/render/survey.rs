@@ -140,7 +140,7 @@ pub fn outcome(outcome: &JoinOutcome) -> String {
     match outcome {
         JoinOutcome::Joined => "joined; I may clear there".to_owned(),
         JoinOutcome::JoinedWithoutPower => {
-            "joined; I may not clear there yet: raise my power level".to_owned()
+            "joined; I may not clear all there: my power level or the keys do not let me".to_owned()
         }
         JoinOutcome::Raised => "I was in it and have the power to clear now".to_owned(),
         JoinOutcome::InSuccessor(successor) => {

@@ -36,7 +36,7 @@ pub enum How {
 pub enum JoinOutcome {
     /// The bot is in it and may clear there.
     Joined,
-    /// It is in it, and has too little power.
+    /// It is in it, and may not clear all there.
     JoinedWithoutPower,
     /// It was in it, and has the power now.
     Raised,
