@@ -124,6 +124,8 @@ impl Surveyor<'_> {
         let is_excluded = !self.settings.covers(&listed.room);
         let surveyor = survey::Surveyor {
             me: &self.settings.user_id,
+            acts_for: &|user| self.settings.acts_for(user),
+            allow_redaction: self.settings.allow_redaction,
             policy: &self.settings.policy,
             now: self.clock.now(),
         };

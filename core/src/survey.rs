@@ -14,7 +14,8 @@ use serde_json::Value;
 use crate::{
     export::{BadExport, Explained, Export},
     ids::{DeviceId, RoomId, StateKey, UserId},
-    judge::policy::Policy,
+    judge::policy::{Policy, Reason},
+    plan::{Means, route},
     rtc::{
         membership::{Content, FirstSeen, Membership, read},
         power::Blocked,
@@ -56,10 +57,14 @@ impl Listed {
 }
 
 /// Who surveys.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Surveyor<'a> {
     /// The bot.
     pub me: &'a UserId,
+    /// As whom an appservice may write.
+    pub acts_for: &'a dyn Fn(&UserId) -> bool,
+    /// Whether keys that are their owners' alone may be redacted.
+    pub allow_redaction: bool,
     /// Thresholds.
     pub policy: &'a Policy,
     /// Now.
@@ -187,12 +192,16 @@ impl SurveyedRoom {
         is_excluded: bool,
         surveyor: Surveyor<'_>,
     ) -> Result<Self, BadExport> {
-        let Surveyor { me, policy, now } = surveyor;
+        let Surveyor { me, acts_for, allow_redaction, policy, now } = surveyor;
         let facts = Facts::read(&state, me);
         let export = Export::from_state(Value::Array(state))?.with_synapse_devices(own_lists)?;
         let is_open = |row: &Explained| matches!(row.verdict, "active" | "stale" | "unknown");
         let memberships: Vec<_> = export.explain(policy, None, now).into_iter().filter(is_open).collect();
-        let keys: BTreeSet<&StateKey> = memberships.iter().map(|row| &row.state_key).collect();
+        // The first entry of each key says as whom it may be written.
+        let mut keys: BTreeMap<&StateKey, &Explained> = BTreeMap::new();
+        for row in &memberships {
+            keys.entry(&row.state_key).or_insert(row);
+        }
         let power = export.power(now);
         let mut obstacles = BTreeMap::new();
         let mut add = |obstacle, keys: usize| *obstacles.entry(obstacle).or_insert(0) += keys;
@@ -202,16 +211,23 @@ impl SurveyedRoom {
         if facts.presence != Presence::Joined {
             add(Obstacle::Outside(facts.presence), keys.len());
         }
-        for key in &keys {
-            match power.as_ref().map(|power| power.may_write(me, key)) {
-                Some(Ok(())) => {}
+        for (key, row) in &keys {
+            // Nobody writes into a room they have left.
+            let has_left = row.reasons.contains(&Reason::NotJoined.as_str());
+            let appservice = (acts_for(&row.user_id) && !has_left).then_some(&row.user_id);
+            let means = Means { writer: me, appservice, allow_redaction };
+            match power.as_ref().map(|power| route(power, key, means)) {
+                Some(Ok(_)) => {}
                 Some(Err(blocked)) => add(Obstacle::Blocked(blocked), 1),
                 None => add(Obstacle::PowerUnknown, 1),
             }
         }
+        let lacks_power =
+            obstacles.keys().any(|why| matches!(why, Obstacle::Blocked(Blocked::NotEnoughPower { .. })));
         let levels = power.as_ref().map(|power| way::Levels {
             has: power.level_of(me),
-            needs: power.membership_level(),
+            // Where all is within reach by another route, any level will do.
+            needs: if lacks_power { power.membership_level() } else { i64::MIN },
             given: facts.given_by_make_room_admin(power),
         });
         let (steps, way) = way::find(&facts, levels, is_excluded);

@@ -144,7 +144,7 @@ impl Settings {
     }
 
     /// Whether an appservice may write as this user.
-    pub(super) fn acts_for(&self, user: &UserId) -> bool {
+    pub(crate) fn acts_for(&self, user: &UserId) -> bool {
         self.appservice.as_ref().is_some_and(|namespace| namespace.has(user))
     }
 

@@ -93,7 +93,13 @@ fn survey(events: Vec<Value>) -> SurveyedRoom {
 fn surveyed(events: Vec<Value>, is_excluded: bool) -> SurveyedRoom {
     let listed = Listed { room: "!r:hs".into(), name: None, alias: None };
     let (me, policy) = (ME.into(), Policy::default());
-    let surveyor = Surveyor { me: &me, policy: &policy, now: Timestamp::from_millis(NOW) };
+    let surveyor = Surveyor {
+        me: &me,
+        acts_for: &|_| false,
+        allow_redaction: false,
+        policy: &policy,
+        now: Timestamp::from_millis(NOW),
+    };
     SurveyedRoom::read(listed, events, json!({}), is_excluded, surveyor).expect("a state")
 }
 
@@ -228,6 +234,29 @@ fn keys_that_are_their_owners_alone_are_no_matter_of_power() {
 }
 
 #[test]
+fn what_an_appservice_or_a_redaction_can_clear_is_cleared() {
+    let mut events = room(vec![member(ME, "join"), levels(json!({"users": {ME: 100}}))]);
+    events.push(call("@alice:hs", "E", "@alice:hs", HOUR));
+    let (me, policy, now) = (ME.into(), Policy::default(), Timestamp::from_millis(NOW));
+    let nobody = |_: &UserId| false;
+    let alice = |user: &UserId| user.as_str() == "@alice:hs";
+    let none = Surveyor { me: &me, acts_for: &nobody, allow_redaction: false, policy: &policy, now };
+    let read = |events: &[Value], surveyor| {
+        let listed = Listed { room: "!r:hs".into(), name: None, alias: None };
+        SurveyedRoom::read(listed, events.to_vec(), json!({}), false, surveyor).expect("a state")
+    };
+    assert!(!read(&events, none).can_clear());
+    assert!(read(&events, Surveyor { allow_redaction: true, ..none }).can_clear());
+    let free = json!({"users": {}, "events": {CALL_MEMBER: 0}});
+    let mut without_power = events.clone();
+    without_power[5] = levels(free);
+    let as_alice = Surveyor { acts_for: &alice, ..none };
+    assert!(read(&without_power, as_alice).can_clear());
+    without_power[2] = member("@alice:hs", "leave");
+    assert!(!read(&without_power, as_alice).can_clear(), "nobody writes into a room they have left");
+}
+
+#[test]
 fn only_owners_of_open_memberships_are_asked_for_devices() {
     let mut events = room(vec![]);
     events.push(call("@bob:hs", "E", "_@bob:hs_E_m.call", HOUR));
@@ -241,7 +270,13 @@ fn only_owners_of_open_memberships_are_asked_for_devices() {
 fn a_device_that_the_servers_list_lacks_is_gone() {
     let listed = Listed { room: "!r:hs".into(), name: None, alias: None };
     let (me, policy) = (ME.into(), Policy::default());
-    let surveyor = Surveyor { me: &me, policy: &policy, now: Timestamp::from_millis(NOW) };
+    let surveyor = Surveyor {
+        me: &me,
+        acts_for: &|_| false,
+        allow_redaction: false,
+        policy: &policy,
+        now: Timestamp::from_millis(NOW),
+    };
     let mut events = room(vec![]);
     events[3] = call("@alice:hs", "D", "_@alice:hs_D_m.call", HOUR);
     let lists = json!({"@alice:hs": {"devices": [{"device_id": "OTHER", "last_seen_ts": null}]}});
