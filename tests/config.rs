@@ -152,7 +152,7 @@ fn all_mistakes_are_told_at_once() {
     error: unknown key log.fromat (config.toml); did you mean log.format?
     error: homeserver.url is not set; write the address of the homeserver, such as "https://matrix.example.org", or its homeserver.server_name
     error: homeserver.user_id is not set; write one such as "@rtc-janitor:example.org"
-    error: no way to sign in is set; write login.password_file (or login.password), or login.access_token_file with login.device_id
+    error: no way to sign in is set; write login.password_file (or login.password), login.access_token_file with login.device_id, or appservice.as_token_file
     error: janitor.mode (config.toml): "clear" is neither "report" nor "clean"
     error: janitor.minimum_age (config.toml): "0s" is too short; the least is "1s"
     error: admin_room.room is not set; write one such as "#janitor:example.org"
@@ -264,7 +264,7 @@ fn mistakes_in_the_environment_name_the_variable() {
             "RTC_JANITOR__JANITOR__CLEAR_CALL_EVENT",
             "true",
             "unknown key janitor.clear_call_event (RTC_JANITOR__JANITOR__CLEAR_CALL_EVENT); [janitor] has mode, sweep_interval, \
-             device_check_interval, minimum_age, remote_device_lists, reread_interval",
+             device_check_interval, minimum_age, remote_device_lists, allow_redaction, reread_interval",
         ),
         (
             "RTC_JANITOR__JANITOR__MINIMUM_AEG",

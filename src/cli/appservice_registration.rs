@@ -17,9 +17,9 @@ use crate::{
     world::homeserver::private_file,
 };
 
-/// Write the registration file of an appservice, which lets the bot write as users of its server
+/// Write the registration file of the bot's appservice
 ///
-/// Synapse reads it when it is named in `app_service_config_files` and restarted. The token is that of
+/// It lets the bot write as users of its own server, and sign in. Synapse reads it when it is named in `app_service_config_files` and restarted. The token is that of
 /// `appservice.as_token_file`, which is made where it does not exist.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -58,8 +58,9 @@ pub fn main(args: &Args, file: Option<&Path>) -> Result<ExitCode, CliError> {
         CliError::Mistake(format!("{} cannot be written: {error}", path.display()))
     };
     if args.force {
-        private_file::write(&args.output, text.as_bytes())
-            .map_err(|error| unwritten(&args.output, &error))?;
+        // Its folder must have a name.
+        let file = std::path::absolute(&args.output).map_err(|error| unwritten(&args.output, &error))?;
+        private_file::write(&file, text.as_bytes()).map_err(|error| unwritten(&args.output, &error))?;
     } else {
         create(&args.output, &text).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => CliError::Mistake(format!(
@@ -93,8 +94,8 @@ fn meaning(regex: &str) -> String {
     format!(
         "This is a great power: whoever has the as_token can do on this homeserver what every user can do whose id \
          {regex} fits, from reading their rooms to writing as them, and the homeserver does not tell it from \
-         themselves. The bot uses it to clear stale call memberships as their owner, to look up whether a device \
-         still exists, and to sign in, and for nothing else. It asks the homeserver to send it nothing. Keep both \
+         themselves. The bot uses it to clear stale call memberships as their owner and to sign in, and for \
+         nothing else. It asks the homeserver to send it nothing. Keep both \
          files readable by the homeserver and the bot alone, narrow appservice.namespace where only some users' \
          calls hang, and take the registration out of homeserver.yaml to end it."
     )

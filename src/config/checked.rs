@@ -147,6 +147,9 @@ fn appservice(
     homeserver: Result<&Homeserver, &Noted>,
 ) -> Result<Option<Appservice>, Noted> {
     let AppserviceKeys { as_token, user_id, namespace } = keys;
+    if as_token.is_none() && user_id.is_none() && namespace.is_none() {
+        return Ok(None);
+    }
     let janitor = &homeserver.map_err(|noted| *noted)?.user_id;
     if let Some(user_id) = user_id.as_ref().filter(|user_id| *user_id != janitor) {
         let (own, account) = (reader.place("appservice.user_id"), reader.place("homeserver.user_id"));
@@ -155,9 +158,8 @@ fn appservice(
         )));
     }
     let Some(as_token) = as_token else {
-        let set = [("appservice.user_id", user_id.is_some()), ("appservice.namespace", namespace.is_some())];
-        let Some((key, _)) = set.into_iter().find(|(_, is_set)| *is_set) else { return Ok(None) };
-        let place = reader.place(key);
+        let is_namespace = namespace.is_some();
+        let place = reader.place(if is_namespace { "appservice.namespace" } else { "appservice.user_id" });
         return Err(reader.note(format!(
             "{place} is set without a token; write appservice.as_token_file, with the as_token of the registration"
         )));

@@ -242,7 +242,7 @@ fn an_appservice_that_cannot_serve_is_told_in_one_sentence() {
         ),
         (
             and("[appservice]\nas_token_file = \"nowhere\""),
-            "appservice.as_token_file (config.toml): the file nowhere does not exist",
+            "appservice.as_token_file (config.toml): the file HOME/nowhere does not exist",
         ),
         (
             but("login.password", "appservice.as_token = \"x\"\nappservice.namespace = \"@bridge_.*\""),

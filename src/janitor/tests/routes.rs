@@ -151,7 +151,9 @@ async fn who_is_left_in_an_event_of_ours_has_given_no_sign_of_life_by_it() {
     story.joins_by_array(ALICE, &["DEAD", "LIVE"]).await;
     let joined = story.world.now();
     story.devices_are(ALICE, &["LIVE"]);
-    story.minutes(LONG_ENOUGH).await;
+    // It comes by sync, and nobody can read the room before.
+    story.world.lock().fates.push_back(Fate::Down);
+    story.until_a_write().await;
     story.hear_of(ALICE);
     let open = story.janitor.memory.get(&ROOM.into(), &ALICE.into()).expect("somebody is left");
     let last_signs: Vec<_> = open.memberships().map(|membership| membership.last_sign).collect();
