@@ -1,7 +1,7 @@
 //! The real program beside a real Synapse, and keys that only their owner may write: cleared as the owner by the
 //! appservice, or by redaction; and the sign-in by the appservice.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use anyhow::{Context, Result, ensure};
 use rtc_janitor::{
@@ -9,12 +9,14 @@ use rtc_janitor::{
     world::{
         NeighbourError,
         appservice::Appservice,
+        device_lists::{DeviceList, OwnLists as _, UnknownDevices},
         homeserver::sign_in::{self, Address, Method, SignIn},
     },
 };
+use rtc_janitor_core::ids::DeviceId;
 use rtc_janitor_test_support::{
     Bot, BotSetup, CALL_MEMBER, Device, Membership, PATIENCE, Program, RoomOptions, Synapse, SynapseOptions,
-    unique, wait_until,
+    call_key, unique, wait_until,
 };
 use serde_json::{Value, json};
 
@@ -272,19 +274,47 @@ async fn an_appservice_lists_devices_without_keys_and_acts_for_nobody_else() -> 
     let appservice = Appservice::new(homeserver.clone(), token.into(), namespace()?);
     let alice = synapse.login(&synapse.register("alice").await?).await?;
 
-    let devices = appservice.devices(&alice.user_id.as_str().into()).await?;
-    let ids: Vec<_> = devices.iter().map(|(id, _)| id.as_str()).collect();
+    let none = BTreeSet::new();
+    appservice.proof().await?;
+    let list = appservice.devices_of(&alice.user_id.as_str().into(), &none).await?;
+    let ids: Vec<_> = list.devices.keys().map(DeviceId::as_str).collect();
     assert_eq!(ids, [alice.device_id.as_str()]);
 
     let nobody = synapse.user_id(&unique("nobody"));
-    let answer = appservice.devices(&nobody.as_str().into()).await;
-    assert!(matches!(answer, Err(NeighbourError::Refused { status: 403, .. })), "{answer:?}");
-    let far = appservice.devices(&"@alice:elsewhere.test".into()).await;
-    assert!(matches!(far, Err(NeighbourError::Invalid(_))), "{far:?}");
+    let answer = appservice.devices_of(&nobody.as_str().into(), &none).await;
+    let refused = |answer: &Result<DeviceList, UnknownDevices>, with: u16| matches!(answer, Err(UnknownDevices::NoAnswer(NeighbourError::Refused { status, .. })) if *status == with);
+    assert!(refused(&answer, 404), "{answer:?}");
+    let far = appservice.devices_of(&"@alice:elsewhere.test".into(), &none).await;
+    assert!(matches!(far, Err(UnknownDevices::NoAnswer(NeighbourError::Invalid(_)))), "{far:?}");
     let revoked = Appservice::new(homeserver.clone(), "revoked".to_owned().into(), namespace()?);
-    let answer = revoked.devices(&alice.user_id.as_str().into()).await;
-    assert!(matches!(answer, Err(NeighbourError::Refused { status: 401, .. })), "{answer:?}");
+    let answer = revoked.devices_of(&alice.user_id.as_str().into(), &none).await;
+    assert!(refused(&answer, 401), "{answer:?}");
+    assert!(revoked.proof().await.is_err());
     assert!(!format!("{appservice:?} {answer:?}").contains(&synapse.appservice().token));
     homeserver.other_watch_devices().await.context("its own session is another matter")?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn by_the_appservice_a_keyless_device_that_signs_out_is_known_and_one_that_stays_is_not_touched()
+-> Result<()> {
+    let stage = Stage::new("11", 50, |setup| {
+        setup.set("appservice.as_token", &setup.synapse.appservice().token);
+    })
+    .await?;
+    let Stage { synapse, setup, bot, host, room } = &stage;
+    let mut devices = Vec::new();
+    for stem in ["stays", "goes"] {
+        let device = synapse.login(&synapse.register(stem).await?).await?;
+        synapse.bring_in(host, room, &device).await?;
+        synapse.join_call(&device, room).await?;
+        bot.knows(&device).await?;
+        devices.push(device);
+    }
+    let [stays, goes] = &devices[..] else { unreachable!("two were made") };
+    synapse.logout(goes).await?;
+    setup.wait_until_cleared(room, &call_key(goes)).await?;
+    bot.sweeps_again().await?;
+    ensure!(synapse.is_open(room, &call_key(stays)).await?);
     Ok(())
 }

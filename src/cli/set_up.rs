@@ -283,11 +283,19 @@ pub(super) fn ports(
         let config::Appservice { as_token, namespace } = appservice.clone();
         Appservice::new(homeserver.clone(), as_token, namespace)
     });
+    // An admin may also ask whose an account is. Whoever cannot see the janitor's own devices proves nothing.
+    let as_appservice =
+        appservice.clone().filter(|appservice| OwnLists::covers(appservice, homeserver.user_id()));
+    let own_lists = match (admin, as_appservice) {
+        (Some(admin), _) => Some(admin as Arc<dyn OwnLists>),
+        (None, Some(appservice)) => Some(Arc::new(appservice) as Arc<dyn OwnLists>),
+        (None, None) => None,
+    };
     Ok(Ports {
         rooms: Arc::new(homeserver.clone()),
         writer: Arc::new(Writer::new(homeserver.clone(), appservice)),
         device_lists: Arc::new(KeysQuery::new(homeserver.clone())),
-        own_lists: admin.map(|admin| admin as Arc<dyn OwnLists>),
+        own_lists,
         call_server,
         clock,
         metrics,

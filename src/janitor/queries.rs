@@ -142,8 +142,8 @@ impl Janitor {
             has_sfu: self.evidence.sfu.is_some(),
             has_own_lists: own_lists.is_some() && has_idle,
             has_survey: own_lists.is_some_and(|lists| lists.knows_accounts()),
-            has_appservice: false,
-            may_redact: false,
+            has_appservice: self.settings.appservice.is_some(),
+            may_redact: self.settings.allow_redaction,
         }
     }
 

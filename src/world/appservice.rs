@@ -2,8 +2,12 @@
 //!
 //! No other user is ever acted for, whatever the registration would let it do.
 
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
 use rtc_janitor_core::{
     ids::{DeviceId, EventId, RoomId, StateKey, UserId},
+    judge::evidence::ListKind,
     rtc::{membership::Remainder, state_event::CALL_MEMBER},
     time::Timestamp,
 };
@@ -12,6 +16,7 @@ use serde::Deserialize;
 
 use super::{
     NeighbourError,
+    device_lists::{DeviceList, OwnLists, UnknownDevices},
     homeserver::{
         Homeserver,
         request::{JsonRequest, JsonResponse},
@@ -57,7 +62,7 @@ impl Appservice {
     /// # Errors
     ///
     /// [`NeighbourError::Invalid`] for a user whom it does not act for; else the homeserver's.
-    pub async fn devices(&self, user: &UserId) -> Result<Vec<(DeviceId, Option<Timestamp>)>, NeighbourError> {
+    async fn list(&self, user: &UserId) -> Result<DeviceList, NeighbourError> {
         #[derive(Deserialize)]
         struct Devices {
             devices: Vec<Device>,
@@ -71,7 +76,9 @@ impl Appservice {
         let request = JsonRequest::get(&["_matrix", "client", "v3", "devices"]);
         let answer: Devices = self.send_as(user, request).await?.json("a list of devices")?;
         let device = |device: Device| (device.id.into(), device.last_seen_ts.map(Timestamp::from_millis));
-        Ok(answer.devices.into_iter().map(device).collect())
+        let devices = answer.devices.into_iter().map(device).collect();
+        // Whose account it is, an appservice may not ask.
+        Ok(DeviceList { devices, by: ListKind::OwnList, account: None })
     }
 
     async fn send_as(&self, user: &UserId, request: JsonRequest) -> Result<JsonResponse, NeighbourError> {
@@ -87,6 +94,37 @@ impl Appservice {
                 message: format!("the homeserver does not take appservice.as_token: {message}"),
             }),
             answer => answer,
+        }
+    }
+}
+
+#[async_trait]
+impl OwnLists for Appservice {
+    fn covers(&self, user: &UserId) -> bool {
+        self.namespace.has(user)
+    }
+
+    fn knows_accounts(&self) -> bool {
+        false
+    }
+
+    async fn proof(&self) -> Result<(), UnknownDevices> {
+        let list = self.list(self.homeserver.user_id()).await?;
+        if list.devices.contains_key(self.homeserver.device_id()) {
+            Ok(())
+        } else {
+            Err(UnknownDevices::NotProven)
+        }
+    }
+
+    async fn devices_of(&self, user: &UserId, _: &BTreeSet<DeviceId>) -> Result<DeviceList, UnknownDevices> {
+        match self.list(user).await {
+            // That it may not speak as this one says nothing of the next: see `proof`.
+            Err(NeighbourError::Refused { status: 403, message, .. }) => {
+                let errcode = "M_NOT_FOUND".to_owned();
+                Err(NeighbourError::Refused { status: 404, errcode, message }.into())
+            }
+            answer => Ok(answer?),
         }
     }
 }
