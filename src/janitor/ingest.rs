@@ -251,15 +251,15 @@ impl Janitor {
         if self.memory.was_over(&event.event_id) {
             return Ok(());
         }
-        // Whether it counts as seen to arrive is settled the first time.
         let is_ours = self.is_own_write(room, event)?;
+        // Who is left in an event of ours has given no sign of life by it.
+        let seen = FirstSeen { live: seen.live && !is_ours, ..seen };
         let Some(open) = OpenEvent::read(event, seen) else {
             let by = if is_ours { self.settings.user_id.clone() } else { event.sender.clone() };
             self.note_leave(room, key, &by)?;
             return self.close_key(room, key);
         };
-        // Who is left in an event of ours has given no sign of life by it.
-        let seen = FirstSeen { live: seen.live && !is_ours, ..seen };
+        // Whether it counts as seen to arrive is settled the first time.
         let first_seen = self.journal.see_event(room, key, &event.event_id, event.origin_server_ts, seen)?;
         let open = if first_seen == seen { Some(open) } else { OpenEvent::read(event, first_seen) };
         let Some(open) = open else { return Ok(()) };
