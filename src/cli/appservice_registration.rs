@@ -94,8 +94,8 @@ fn meaning(regex: &str) -> String {
     format!(
         "This is a great power: whoever has the as_token can do on this homeserver what every user can do whose id \
          {regex} fits, from reading their rooms to writing as them, and the homeserver does not tell it from \
-         themselves. The bot uses it to clear stale call memberships as their owner and to sign in, and for \
-         nothing else. It asks the homeserver to send it nothing. Keep both \
+         themselves. The bot uses it to clear stale call memberships as their owner, to see which devices the \
+         owners have and to sign in, and for nothing else. It asks the homeserver to send it nothing. Keep both \
          files readable by the homeserver and the bot alone, narrow appservice.namespace where only some users' \
          calls hang, and take the registration out of homeserver.yaml to end it."
     )
