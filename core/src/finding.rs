@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{RoomId, UserId},
-    judge::policy::Reason,
+    judge::{evidence::ListKind, policy::Reason},
     plan::Route,
     time::Timestamp,
 };
@@ -36,6 +36,9 @@ pub struct Row {
     pub devices: Vec<String>,
     /// Why it was stale.
     pub reason: Reason,
+    /// Which device list lacks the device, where that is why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_from: Option<ListKind>,
     /// Since when that was seen.
     pub since: Timestamp,
     /// Whether clients still showed it.

@@ -3,6 +3,8 @@
 //! Every piece is known or unknown. A neighbour that was not asked, could not answer, or answered in
 //! a way that can mean two things, is unknown here and never "gone".
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::Timestamp;
 
 /// Everything observed about one membership from outside of it.
@@ -43,7 +45,8 @@ pub enum RoomMember {
 }
 
 /// Who keeps a device list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ListKind {
     /// The homeserver's own list of a local user: complete, with keyless devices.
     OwnList,
@@ -124,6 +127,14 @@ impl DeviceHistory {
 }
 
 impl Device {
+    /// Which list lacks the device, where one does.
+    pub const fn missing_from(self) -> Option<ListKind> {
+        match self {
+            Self::Missing { by, .. } => Some(by),
+            Self::NotAsked | Self::Unknown | Self::Listed { .. } => None,
+        }
+    }
+
     /// Weighs the two lists: the server's own decides where it is known.
     ///
     /// An empty `/keys/query` map is what a user without keys has, and an unknown user, and a

@@ -191,7 +191,8 @@ fn one_row(row: &Row, now: Timestamp) -> Message {
     let room = message::room(&row.room, row.room_name.as_deref());
     let user = message::user(&row.user);
     let times = if row.times > 1 { format!(", {} times", row.times) } else { String::new() };
-    let (reason, since) = (words::reason(row.reason), format!("{}{times}", words::ago(row.since, now)));
+    let (reason, since) =
+        (words::reason_by(row.reason, row.missing_from), format!("{}{times}", words::ago(row.since, now)));
     let devices = devices(&row.devices);
     let route = words::other_route(row.route).map_or_else(String::new, |route| format!("; {route}"));
     let why = message::words(&format!("{reason}, first noticed {since}{route}"));

@@ -67,6 +67,15 @@ pub fn reason(reason: Reason) -> &'static str {
     }
 }
 
+/// A reason with the source of its evidence, where that is not the usual one.
+pub fn reason_by(reason: Reason, missing_from: Option<ListKind>) -> String {
+    let words = self::reason(reason);
+    match (reason, missing_from) {
+        (Reason::DeviceGone, Some(ListKind::OwnList)) => format!("{words}, by the homeserver's own list"),
+        _ => words.to_owned(),
+    }
+}
+
 /// How a key is cleared by a route, in a few words.
 pub fn route(route: Route) -> &'static str {
     match route {

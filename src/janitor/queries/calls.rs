@@ -43,6 +43,7 @@ impl Janitor {
                     device: membership.owner.device.to_string(),
                     start: membership.start,
                     verdict: None,
+                    missing_from: None,
                     connection: Connection::Unknown,
                     due: None,
                     blocked: None,
@@ -59,6 +60,7 @@ impl Janitor {
                 device: one.membership.owner.device.to_string(),
                 start: one.membership.start,
                 verdict: Some(one.judgement.verdict),
+                missing_from: one.evidence.device.missing_from(),
                 connection: match one.evidence.sfu {
                     Sfu::Listed => Connection::Connected,
                     Sfu::Absent { .. } => self.left_sfu(&one).map_or(Connection::Unknown, Connection::Gone),

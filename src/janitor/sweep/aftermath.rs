@@ -381,6 +381,7 @@ impl Janitor {
             user,
             devices,
             reason,
+            missing_from: None,
             since: write.intended,
             is_shown: true,
             obstacle: None,

@@ -412,6 +412,7 @@ fn row_for(judged: &[&Judged], reason: Reason, obstacle: Option<String>) -> Opti
         user: first.membership.owner.user.clone(),
         devices: judged.iter().map(|judged| judged.membership.owner.device.to_string()).collect(),
         reason,
+        missing_from: first.evidence.device.missing_from(),
         since: since.or_else(|| due().map(|due| due.first).min())?,
         is_shown: !first.judgement.reasons().any(|(reason, _)| reason == Reason::Expired),
         obstacle,

@@ -66,6 +66,7 @@ fn finding(room: &str, event: &str, kind: FindingKind, at: Timestamp) -> Finding
         user: owner().user,
         devices: Vec::new(),
         reason: Reason::Expired,
+        missing_from: None,
         since: at,
         is_shown: true,
         obstacle: None,

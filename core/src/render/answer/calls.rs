@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     ids::{RoomId, UserId},
-    judge::{policy::Reason, verdict::Verdict},
+    judge::{evidence::ListKind, policy::Reason, verdict::Verdict},
     plan::HeldBack,
     render::{
         Message,
@@ -28,6 +28,8 @@ pub struct Caller {
     pub start: Timestamp,
     /// The verdict; `None` where nobody judges.
     pub verdict: Option<Verdict>,
+    /// Which device list lacks the device, where one does.
+    pub missing_from: Option<ListKind>,
     /// Whether our SFU lists it, as far as its word counts.
     pub connection: Connection,
     /// When it falls due, where it will.
@@ -168,7 +170,7 @@ impl Calls {
                     (Reason::NotOnSfu, Connection::Gone(since)) => {
                         format!("left the call server {}", say::ago(since, self.now))
                     }
-                    _ => say::reason(reason).to_owned(),
+                    _ => say::reason_by(reason, caller.missing_from),
                 };
                 ("👻", format!("stale: {why}"))
             }

@@ -170,6 +170,7 @@ fn caller(device: &str, verdict: Verdict, due: Option<Timestamp>) -> Caller {
         device: device.into(),
         start: ago(192),
         verdict,
+        missing_from: Some(ListKind::OwnList),
         connection: Connection::Unknown,
         due,
         blocked: None,

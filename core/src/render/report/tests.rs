@@ -14,7 +14,11 @@ use crate::{
     },
     rtc::state_key::Blocked,
 };
-use crate::{ids::RoomId, judge::policy::Reason, plan::Route};
+use crate::{
+    ids::RoomId,
+    judge::{evidence::ListKind, policy::Reason},
+    plan::Route,
+};
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
@@ -25,6 +29,7 @@ fn row(room: &str, name: Option<&str>, device: &str, reason: Reason) -> Row {
         user: "@alice:example.org".into(),
         devices: vec![device.into()],
         reason,
+        missing_from: None,
         since: NOW - Duration::from_mins(312),
         is_shown: reason != Reason::Expired,
         obstacle: None,
@@ -90,6 +95,7 @@ fn what_is_blocked_says_what_would_fix_it() {
 #[test]
 fn the_route_is_named_where_it_is_not_the_usual_one_and_what_a_redaction_does() {
     let by = |route, device| Row {
+        missing_from: Some(ListKind::OwnList),
         route: Some(route),
         ..row("!b:example.org", Some("Team"), device, Reason::DeviceGone)
     };
