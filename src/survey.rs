@@ -2,7 +2,7 @@
 //!
 //! It asks a few things at once and gives the server a rest after each answer, so it takes minutes and is no burden.
 //! What stands in a room is judged in `core::survey`; nothing is kept here and nothing is written, but for
-//! [`join`], which gets the bot into rooms that a person has approved.
+//! `join`, which gets the bot into rooms that a person has approved.
 
 mod join;
 mod pace;
