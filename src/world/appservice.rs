@@ -12,13 +12,13 @@ use rtc_janitor_core::{
     time::Timestamp,
 };
 use secrecy::SecretString;
-use serde::Deserialize;
 
 use super::{
     NeighbourError,
     device_lists::{DeviceList, OwnLists, UnknownDevices},
     homeserver::{
         Homeserver,
+        devices::{Device, Devices},
         request::{JsonRequest, JsonResponse},
         write::Answer,
     },
@@ -63,20 +63,9 @@ impl Appservice {
     ///
     /// [`NeighbourError::Invalid`] for a user whom it does not act for; else the homeserver's.
     async fn list(&self, user: &UserId) -> Result<DeviceList, NeighbourError> {
-        #[derive(Deserialize)]
-        struct Devices {
-            devices: Vec<Device>,
-        }
-        #[derive(Deserialize)]
-        struct Device {
-            #[serde(rename = "device_id")]
-            id: String,
-            last_seen_ts: Option<i64>,
-        }
         let request = JsonRequest::get(&["_matrix", "client", "v3", "devices"]);
         let answer: Devices = self.send_as(user, request).await?.json("a list of devices")?;
-        let device = |device: Device| (device.id.into(), device.last_seen_ts.map(Timestamp::from_millis));
-        let devices = answer.devices.into_iter().map(device).collect();
+        let devices = answer.devices.into_iter().map(Device::seen).collect();
         // Whose account it is, an appservice may not ask.
         Ok(DeviceList { devices, by: ListKind::OwnList, account: None })
     }

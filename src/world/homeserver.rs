@@ -13,7 +13,7 @@ mod abilities;
 mod by_appservice;
 pub(crate) mod connect;
 pub(crate) mod credentials;
-mod devices;
+pub(crate) mod devices;
 mod event;
 pub(crate) mod failure;
 mod full_view;

@@ -35,9 +35,10 @@ async fn a_report_is_a_notice_in_text_and_html_that_pings_nobody() -> Result<()>
     assert!(report.body.ends_with(" s ago"), "{}", report.body);
     let html = report.formatted_body.unwrap();
     let expected = format!(
-        "<p>{heading}</p><ul><li><a href=\"https://matrix.to/#/{escaped_room}\">Stand-up \
+        "<p>{heading}</p><ul><li><a href=\"https://matrix.to/#/{escaped_room}?via={}\">Stand-up \
          &lt;b&gt;@\u{2060}room&lt;/b&gt; &amp; &quot;friends&quot;</a>: <code>{user}</code> on \
-         <code>&lt;i&gt;DEAD&lt;/i&gt;</code>: expired, "
+         <code>&lt;i&gt;DEAD&lt;/i&gt;</code>: expired, ",
+        synapse.server_name()
     );
     assert!(html.starts_with(&expected), "{html}");
     assert!(html.ends_with(" s ago</li></ul>"), "{html}");
@@ -70,7 +71,8 @@ async fn the_first_hello_says_what_is_not_seen_and_how_to_go_on_and_later_ones_a
             // It explains itself once.
             assert!(lines[1].contains("set janitor.mode = \"clean\""), "{}", lines[1]);
             assert!(lines[2].starts_with("I cannot see: closed tabs"), "{}", lines[2]);
-            let last = lines[3];
+            assert!(lines[3].starts_with("I would see more with [livekit]"), "{}", lines[3]);
+            let last = lines[4];
             assert!(last.contains("`!janitor help`") && last.contains("admin_room.alert"), "{last}");
         } else {
             // One in another mode is a message of its own; the next takes its place.

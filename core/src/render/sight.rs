@@ -26,6 +26,18 @@ pub struct Sight {
 }
 
 impl Sight {
+    /// That of an ordinary account with the default settings.
+    #[cfg(test)]
+    pub(super) const ORDINARY: Self = Self {
+        silent_after: Duration::from_mins(255),
+        idle_after: Duration::from_mins(80),
+        has_sfu: false,
+        has_own_lists: false,
+        has_survey: false,
+        has_appservice: false,
+        may_redact: false,
+    };
+
     /// What it cannot see, in one sentence.
     pub fn blind(self) -> String {
         let place = if self.has_sfu { " in calls on other call servers" } else { "" };
@@ -103,15 +115,7 @@ impl Sight {
 mod tests {
     use super::*;
 
-    const NOTHING: Sight = Sight {
-        silent_after: Duration::from_mins(255),
-        idle_after: Duration::from_mins(80),
-        has_sfu: false,
-        has_own_lists: false,
-        has_survey: false,
-        has_appservice: false,
-        may_redact: false,
-    };
+    const NOTHING: Sight = Sight::ORDINARY;
 
     #[test]
     fn what_is_given_is_no_gain_any_more() {

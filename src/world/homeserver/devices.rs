@@ -6,17 +6,25 @@ use serde::Deserialize;
 use super::{Homeserver, request::JsonRequest, sign_in::WATCH_DEVICE};
 use crate::world::NeighbourError;
 
+/// The answer of `GET /devices`.
 #[derive(Deserialize)]
-struct Devices {
-    devices: Vec<Device>,
+pub(crate) struct Devices {
+    pub(crate) devices: Vec<Device>,
 }
 
 #[derive(Deserialize)]
-struct Device {
+pub(crate) struct Device {
     #[serde(rename = "device_id")]
     id: String,
     display_name: Option<String>,
     last_seen_ts: Option<i64>,
+}
+
+impl Device {
+    /// The device, with when the server last saw it where it says so.
+    pub(crate) fn seen(self) -> (DeviceId, Option<Timestamp>) {
+        (self.id.into(), self.last_seen_ts.map(Timestamp::from_millis))
+    }
 }
 
 impl Homeserver {
@@ -30,6 +38,6 @@ impl Homeserver {
             device.display_name.as_deref() == Some(WATCH_DEVICE) && device.id != self.device_id().as_str()
         };
         let others = answer.devices.into_iter().filter(watches);
-        Ok(others.map(|device| (device.id.into(), device.last_seen_ts.map(Timestamp::from_millis))).collect())
+        Ok(others.map(Device::seen).collect())
     }
 }

@@ -9,22 +9,17 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::{
-    clock,
     config::REGISTRATION_SECRET,
     homeserver::{Eyes, Homeserver},
     ports,
-    watchdog::{Farewell, Watchdog},
+    watchdog::{self, Farewell, Watchdog},
 };
-
-/// A start with new files takes half a second on an idle machine.
-const START_LIMIT: Duration = Duration::from_mins(1);
 
 /// A running Dendrite with databases of its own. Dropping it ends it and removes its data.
 #[derive(Debug)]
@@ -90,17 +85,8 @@ impl Dendrite {
         let watchdog = Watchdog::start(Command::new("python3"), &command, &self.data, Farewell::Kill, log)?;
         *self.running() = Some(watchdog);
 
-        let started = clock::moment();
-        while !self.is_up().await {
-            if let Some(status) = self.running().as_mut().and_then(Watchdog::ended) {
-                bail!("Dendrite ended while it started ({status})\n{}", self.log_tail());
-            }
-            if started.elapsed() > START_LIMIT {
-                bail!("Dendrite did not answer within {START_LIMIT:?}\n{}", self.log_tail());
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        Ok(())
+        let ended = || self.running().as_mut().and_then(Watchdog::ended);
+        watchdog::wait_until_up("Dendrite", async || self.is_up().await, ended, || self.log_tail()).await
     }
 
     /// Ends the server as a power cut would, and keeps its data.
@@ -111,9 +97,7 @@ impl Dendrite {
 
     /// What the server last wrote into its log, warnings and worse, over all its starts.
     pub fn log_tail(&self) -> String {
-        let log = fs::read_to_string(self.log_file()).unwrap_or_default();
-        let lines: Vec<_> = log.lines().collect();
-        lines[lines.len().saturating_sub(30)..].join("\n")
+        watchdog::log_tail(&self.log_file())
     }
 
     fn running(&self) -> MutexGuard<'_, Option<Watchdog>> {

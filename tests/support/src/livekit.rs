@@ -23,7 +23,6 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
@@ -38,13 +37,10 @@ pub use recipe::Recipe;
 pub use webhooks::{Webhook, WebhookSink};
 
 use crate::{
-    clock, ports,
-    watchdog::{Farewell, Watchdog},
+    ports,
+    watchdog::{self, Farewell, Watchdog},
 };
 use api::Api;
-
-/// A start takes 50 ms on an idle machine.
-const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// How often other ports are tried when somebody was faster to take one.
 const ATTEMPTS: usize = 5;
@@ -124,17 +120,8 @@ impl LiveKit {
         let watchdog = Watchdog::start(Command::new("python3"), &command, &self.data, Farewell::Kill, log)?;
         *self.running() = Some(watchdog);
 
-        let started = clock::moment();
-        while !self.api.is_up().await {
-            if let Some(status) = self.running().as_mut().and_then(Watchdog::ended) {
-                bail!("LiveKit ended while it started ({status})\n{}", self.log_tail());
-            }
-            if started.elapsed() > START_LIMIT {
-                bail!("LiveKit did not answer within {START_LIMIT:?}\n{}", self.log_tail());
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        Ok(())
+        let ended = || self.running().as_mut().and_then(Watchdog::ended);
+        watchdog::wait_until_up("LiveKit", async || self.api.is_up().await, ended, || self.log_tail()).await
     }
 
     /// Where its API is, such as `http://127.0.0.1:21234`, without a slash at the end.
@@ -218,9 +205,7 @@ impl LiveKit {
 
     /// What the server last wrote into its log, warnings and worse, over all its starts.
     pub fn log_tail(&self) -> String {
-        let log = fs::read_to_string(self.log_file()).unwrap_or_default();
-        let lines: Vec<_> = log.lines().collect();
-        lines[lines.len().saturating_sub(30)..].join("\n")
+        watchdog::log_tail(&self.log_file())
     }
 
     fn running(&self) -> MutexGuard<'_, Option<Watchdog>> {

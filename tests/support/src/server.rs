@@ -7,15 +7,13 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use crate::{
-    clock,
     config::{self, Ports},
     homeserver::{Eyes, Homeserver},
     install::{self, Installed},
@@ -23,11 +21,8 @@ use crate::{
     ports,
     postgres::Postgres,
     users,
-    watchdog::{Farewell, Watchdog},
+    watchdog::{self, Farewell, Watchdog},
 };
-
-/// A cold start takes 3 s on an idle machine; a CI runner that also compiles takes longer.
-const START_LIMIT: Duration = Duration::from_secs(90);
 
 /// A running homeserver with a database of its own. Dropping it ends it and removes its data.
 #[derive(Debug)]
@@ -116,17 +111,8 @@ impl Synapse {
         let watchdog = Watchdog::start(self.installed.python(), &command, &self.data, Farewell::Kill, log)?;
         *self.running() = Some(watchdog);
 
-        let started = clock::moment();
-        while !self.is_up().await {
-            if let Some(status) = self.running().as_mut().and_then(Watchdog::ended) {
-                bail!("Synapse ended while it started ({status})\n{}", self.log_tail());
-            }
-            if started.elapsed() > START_LIMIT {
-                bail!("Synapse did not answer within {START_LIMIT:?}\n{}", self.log_tail());
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        Ok(())
+        let ended = || self.running().as_mut().and_then(Watchdog::ended);
+        watchdog::wait_until_up("Synapse", async || self.is_up().await, ended, || self.log_tail()).await
     }
 
     /// Ends the server in good order and keeps its data for [`Synapse::start_again`].
@@ -187,9 +173,7 @@ impl Synapse {
 
     /// What the server last wrote into its log, warnings and worse.
     pub fn log_tail(&self) -> String {
-        let log = fs::read_to_string(self.log_file()).unwrap_or_default();
-        let lines: Vec<_> = log.lines().collect();
-        lines[lines.len().saturating_sub(30)..].join("\n")
+        watchdog::log_tail(&self.log_file())
     }
 
     /// The Python that Synapse runs on, and how it names its database.

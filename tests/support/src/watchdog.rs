@@ -6,6 +6,7 @@
 
 use std::{
     ffi::OsStr,
+    fs,
     io::Write,
     os::unix::process::CommandExt,
     path::Path,
@@ -13,9 +14,9 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
-use crate::wait::wait_until;
+use crate::{clock, wait::wait_until};
 
 /// `argv`: the data directory, the signal that ends the server when nobody needs it any more, then the command. Words on
 /// the pipe: `stop` (ask the server to end) and `kill`; both keep the data. It exits by itself, keeping the data, when the server does.
@@ -108,4 +109,34 @@ impl Drop for Watchdog {
         drop(self.guardian.stdin.take());
         _ = self.guardian.wait();
     }
+}
+
+/// A cold start takes 3 s on an idle machine; a CI runner that also compiles takes longer.
+const START_LIMIT: Duration = Duration::from_secs(90);
+
+/// Waits until a server answers; `ended` is how it ended, if it has.
+pub(crate) async fn wait_until_up(
+    name: &str,
+    is_up: impl AsyncFn() -> bool,
+    ended: impl Fn() -> Option<ExitStatus>,
+    log_tail: impl Fn() -> String,
+) -> Result<()> {
+    let started = clock::moment();
+    while !is_up().await {
+        if let Some(status) = ended() {
+            bail!("{name} ended while it started ({status})\n{}", log_tail());
+        }
+        if started.elapsed() > START_LIMIT {
+            bail!("{name} did not answer within {START_LIMIT:?}\n{}", log_tail());
+        }
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    Ok(())
+}
+
+/// The last lines of a log.
+pub(crate) fn log_tail(file: &Path) -> String {
+    let log = fs::read_to_string(file).unwrap_or_default();
+    let lines: Vec<_> = log.lines().collect();
+    lines[lines.len().saturating_sub(30)..].join("\n")
 }

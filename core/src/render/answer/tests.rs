@@ -90,15 +90,7 @@ fn status<'a>() -> Status<'a> {
         quarantined: 0,
         prefix: PREFIX.into(),
         excluded: (0, 0),
-        sight: Sight {
-            silent_after: Duration::from_mins(255),
-            idle_after: Duration::from_mins(80),
-            has_sfu: false,
-            has_own_lists: false,
-            has_survey: false,
-            has_appservice: false,
-            may_redact: false,
-        },
+        sight: Sight::ORDINARY,
         now: NOW,
     }
 }

@@ -210,15 +210,7 @@ fn every_other_message() {
         rooms: 31,
         open: 4,
         stale: 3,
-        sight: Sight {
-            silent_after: Duration::from_mins(255),
-            idle_after: Duration::from_mins(80),
-            has_sfu: false,
-            has_own_lists: false,
-            has_survey: false,
-            has_appservice: false,
-            may_redact: false,
-        },
+        sight: Sight::ORDINARY,
     };
     let (old, new): (RoomId, RoomId) = ("!b:example.org".into(), "!n:example.org".into());
     let opened = breaker::Change::Opened {
