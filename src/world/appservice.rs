@@ -110,8 +110,7 @@ impl OwnLists for Appservice {
         match self.list(user).await {
             // That it may not speak as this one says nothing of the next: see `proof`.
             Err(NeighbourError::Refused { status: 403, message, .. }) => {
-                let errcode = "M_NOT_FOUND".to_owned();
-                Err(NeighbourError::Refused { status: 404, errcode, message }.into())
+                Err(UnknownDevices::NoSuchUser(message))
             }
             answer => Ok(answer?),
         }

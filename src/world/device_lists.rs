@@ -66,6 +66,9 @@ pub enum UnknownDevices {
         /// What our server says about it.
         message: String,
     },
+    /// The server refuses this one user: it knows no such, or may not be asked about it.
+    #[error("the homeserver says: {0}")]
+    NoSuchUser(String),
     /// The server's own list names fewer devices than it says there are.
     #[error("the list is not complete")]
     Incomplete,
@@ -75,7 +78,7 @@ pub enum UnknownDevices {
     /// What came for this user is no device list.
     #[error("the answer for the user could not be read")]
     Unreadable,
-    /// The request failed.
+    /// The request failed, and would for the next user.
     #[error("{0}")]
     NoAnswer(#[from] NeighbourError),
 }
@@ -131,9 +134,7 @@ pub(crate) async fn own_lists_of(
                 return (user, Err(error));
             }
             let answer = lists.devices_of(&user, &wanted).await;
-            if let Err(UnknownDevices::NoAnswer(error)) = &answer
-                && is_for_all(error)
-            {
+            if let Err(UnknownDevices::NoAnswer(error)) = &answer {
                 let error = UnknownDevices::NoAnswer(error.clone());
                 failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
             }
@@ -142,12 +143,6 @@ pub(crate) async fn own_lists_of(
         .buffer_unordered(OWN_LISTS_AT_ONCE)
         .collect()
         .await
-}
-
-/// Whether what the server says of one user it would say of the next: all but that it does not know this one.
-fn is_for_all(error: &NeighbourError) -> bool {
-    let NeighbourError::Refused { status, errcode, .. } = error else { return true };
-    !(*status == 400 || (*status == 404 && errcode == "M_NOT_FOUND"))
 }
 
 /// Device lists by `/keys/query`: of users on any server, but only devices with encryption keys.
@@ -226,5 +221,79 @@ impl Answer {
             serde_json::from_str(keys.json().get()).map_err(|_| UnknownDevices::Unreadable)?;
         let devices = devices.into_keys().map(|device| (device.into(), None)).collect();
         Ok(DeviceList { devices, by: ListKind::KeysQuery, account: None })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// A server that knows everybody, fails from some question on, and is as slow as that.
+    struct Server {
+        asked: AtomicUsize,
+        under_way: AtomicUsize,
+        most: AtomicUsize,
+        fails_from: usize,
+        takes: Duration,
+    }
+
+    #[async_trait]
+    impl OwnLists for Server {
+        fn covers(&self, _: &UserId) -> bool {
+            true
+        }
+
+        fn knows_accounts(&self) -> bool {
+            true
+        }
+
+        async fn proof(&self) -> Result<(), UnknownDevices> {
+            Ok(())
+        }
+
+        async fn devices_of(&self, _: &UserId, _: &BTreeSet<DeviceId>) -> Result<DeviceList, UnknownDevices> {
+            let number = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+            let under_way = self.under_way.fetch_add(1, Ordering::Relaxed) + 1;
+            self.most.fetch_max(under_way, Ordering::Relaxed);
+            tokio::time::sleep(self.takes).await;
+            self.under_way.fetch_sub(1, Ordering::Relaxed);
+            if number >= self.fails_from {
+                return Err(NeighbourError::Unreachable("502".into()).into());
+            }
+            Ok(DeviceList { devices: BTreeMap::new(), by: ListKind::OwnList, account: None })
+        }
+    }
+
+    /// How long it takes to ask for 50 lists.
+    async fn ask(server: &Server) -> (Duration, DeviceAnswers) {
+        let users = (0..50).map(|n| (UserId::from(format!("@u{n}:hs").as_str()), BTreeSet::new())).collect();
+        let begun = tokio::time::Instant::now();
+        let answers = own_lists_of(server, users).await;
+        (begun.elapsed(), answers)
+    }
+
+    fn server(fails_from: usize, takes: Duration) -> Server {
+        let zero = AtomicUsize::default;
+        Server { asked: zero(), under_way: zero(), most: zero(), fails_from, takes }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_most_five_lists_a_second_are_asked_for_and_four_at_once() {
+        let (took, answers) = ask(&server(usize::MAX, Duration::ZERO)).await;
+        assert!(took >= OWN_LISTS_EVERY * 49, "{took:?}");
+        assert!(answers.len() == 50 && answers.values().all(Result::is_ok));
+        let slow = server(usize::MAX, Duration::from_secs(5));
+        ask(&slow).await;
+        assert_eq!(slow.most.into_inner(), OWN_LISTS_AT_ONCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_has_failed_is_asked_for_no_more_lists() {
+        let failing = server(3, Duration::ZERO);
+        let (_, answers) = ask(&failing).await;
+        assert!(failing.asked.into_inner() <= 3 + OWN_LISTS_AT_ONCE);
+        assert_eq!(answers.values().filter(|answer| answer.is_ok()).count(), 2);
     }
 }

@@ -216,7 +216,14 @@ impl OwnLists for SynapseAdmin {
         user: &UserId,
         wanted: &std::collections::BTreeSet<DeviceId>,
     ) -> Result<DeviceList, UnknownDevices> {
-        let list = self.list(user).await?;
+        let list = match self.list(user).await {
+            Err(UnknownDevices::NoAnswer(NeighbourError::Refused { status, errcode, message }))
+                if status == 400 || (status == 404 && errcode == "M_NOT_FOUND") =>
+            {
+                return Err(UnknownDevices::NoSuchUser(message));
+            }
+            list => list?,
+        };
         if wanted.iter().all(|device| list.devices.contains_key(device)) {
             return Ok(list);
         }

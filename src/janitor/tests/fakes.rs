@@ -412,12 +412,7 @@ impl OwnLists for World {
         if let Some(why) = &own.fails {
             return Err(why.clone());
         }
-        let unknown = || NeighbourError::Refused {
-            status: 404,
-            errcode: "M_NOT_FOUND".into(),
-            message: "Unknown user".into(),
-        };
-        own.lists.get(user).cloned().ok_or_else(|| unknown().into())
+        own.lists.get(user).cloned().ok_or_else(|| UnknownDevices::NoSuchUser("Unknown user".into()))
     }
 }
 

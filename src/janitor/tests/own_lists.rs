@@ -177,10 +177,11 @@ async fn while_the_own_lists_cannot_be_had_nothing_is_gone_or_idle_and_that_is_s
 #[tokio::test]
 async fn a_user_of_whom_the_server_knows_nothing_is_unknown_and_no_failure_of_the_source() {
     let mut story = story();
-    story.joins_keyless(BOB, None);
     story.joins(ALICE, "D");
     story.minutes(90).await;
     assert_eq!(story.device_of(ALICE), Device::Unknown);
+    story.joins_keyless(BOB, None);
+    story.minutes(5).await;
     assert_eq!(story.device_of(BOB), Device::Listed { last_seen: None });
     assert!(!story.said().iter().any(|text| text.contains("own device lists")));
 }
