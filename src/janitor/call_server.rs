@@ -202,7 +202,7 @@ impl Janitor {
                 }
             }
             if sfu.saw(room, &key, &membership) {
-                tracing::debug!(%room, user = %membership.owner.user, device = %membership.owner.device, "seen on the call server");
+                tracing::debug!(%room, user = %membership.owner.user, device = %membership.owner.device, "seen on the SFU");
                 seen.push((room.clone(), key, membership.start));
             }
         }
