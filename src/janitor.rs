@@ -125,6 +125,8 @@ pub struct Ports {
     pub device_lists: Arc<dyn DeviceLists>,
     /// Knows all devices of the server's own users; `None` where nobody may ask for them.
     pub own_lists: Option<Arc<dyn OwnLists>>,
+    /// The homeserver has no admin API at all.
+    pub has_no_admin_api: bool,
     /// Knows who is in a call; `None` where none is set up.
     pub call_server: Option<Arc<dyn CallServer>>,
     /// Knows the time.

@@ -411,7 +411,7 @@ fn a_registration_is_written_for_its_owner_alone_with_the_token_of_its_file_and_
     assert!(yaml["url"].is_null() && yaml["rate_limited"].as_bool() == Some(false));
     assert_eq!(yaml["sender_localpart"].as_str(), Some("_rtc-janitor-sender"));
     let users = &yaml["namespaces"]["users"];
-    assert_eq!(users[0]["regex"].as_str(), Some(r"@.*:example\.org"));
+    assert_eq!(users[0]["regex"].as_str(), Some(r"@.*:example\.org$"));
     assert_eq!(users[0]["exclusive"].as_bool(), Some(false));
     assert!(users[1].is_badvalue());
 

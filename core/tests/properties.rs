@@ -372,6 +372,8 @@ proptest! {
         let device = Device::from_lists(listing(listed, own_empty), listing(by_keys, empty), history);
         if listed {
             prop_assert_eq!(device, Device::Listed { last_seen: None });
+        } else if came_back && !seen_in_own_list {
+            prop_assert_eq!(device, Device::NotAsked);
         } else {
             prop_assert_eq!(device, Device::Missing { by: ListKind::OwnList, seen_before });
         }

@@ -9,10 +9,9 @@ use std::{
 
 use rtc_janitor_core::{
     ids::{EventId, UserId},
-    plan::FRESH,
-    plan::HeldBack,
-    render::answer::held_back,
-    survey::{JoinOutcome, Progress, Scope, Survey},
+    plan::{FRESH, HeldBack},
+    render::{answer::held_back, survey as say},
+    survey::{JoinOutcome, NoWay, Progress, Scope, Survey},
 };
 use tokio::{sync::mpsc, time::Instant};
 
@@ -204,7 +203,14 @@ impl Joins {
                 leave_the_rest(&mut plan, &why);
                 break;
             }
-            let outcome = joining.get_into(&room).await;
+            // What was excluded since the plan was approved is left alone.
+            let id = room.room.clone();
+            let covers = janitor.ask(move |janitor| Ok(janitor.settings_now().covers(&id)));
+            let outcome = if covers.await.ok_or(Stopped)? {
+                joining.get_into(&room).await
+            } else {
+                JoinOutcome::Held(say::no_way(NoWay::Excluded).to_owned())
+            };
             tracing::info!(plan = %plan.id, room = %room.room, ?outcome, "a room of an approved plan");
             plan.outcomes.insert(room.room, outcome);
             let so_far = plan.clone();

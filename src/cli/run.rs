@@ -131,9 +131,9 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>
     let (synced, last_sync) = watch::channel(None);
 
     let port: Arc<dyn Chat> = Arc::new(admin_room.clone());
-    let admin = set_up::synapse_admin(&config, &homeserver, &http_port.metrics).await?.map(Arc::new);
+    let admin = set_up::synapse_admin(&config, &homeserver, &http_port.metrics).await?;
     let surveys =
-        admin.clone().map(|admin| surveys(admin, &homeserver, handle.clone(), &mut supervisor, &shutdown));
+        admin.granted().map(|admin| surveys(admin, &homeserver, handle.clone(), &mut supervisor, &shutdown));
     let context = CommandContext {
         janitor: handle.clone(),
         rooms: Arc::new(homeserver.clone()),
@@ -151,7 +151,7 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>
     let interval = settings.reread_interval;
     let posting =
         Posting { chat: Arc::clone(&port), mail, posted, posts, metrics: http_port.metrics.clone() };
-    let neighbours = set_up::ports(&config, &homeserver, http_port.metrics.clone(), admin)?;
+    let neighbours = set_up::ports(&config, &homeserver, http_port.metrics.clone(), &admin)?;
     let janitor = Janitor::new(settings, neighbours, journal, outbox)?;
     let watch = Box::new(homeserver.watch());
     let watcher = Watcher::new(watch, Arc::new(SystemClock), interval, updates, synced, janitor.is_writing());
@@ -299,6 +299,7 @@ async fn sign_in(
         return Ok(None);
     };
     settings.admin_room = Some(room.clone());
+    homeserver.address().as_str().trim_end_matches('/').clone_into(&mut settings.homeserver);
     let Some(chat) = Box::pin(set_up::sign_in_chat(config, &store, patience)).await? else {
         return Ok(None);
     };

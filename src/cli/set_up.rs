@@ -43,6 +43,9 @@ use crate::{
 /// The pauses after a neighbour did not answer at the start.
 const BACKOFF: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_mins(1));
 
+/// How often the homeserver is asked at a start whether this account is a server admin.
+const ADMIN_QUESTIONS: usize = 3;
+
 impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
         Self::Mistake(error.to_string())
@@ -235,31 +238,52 @@ fn method(login: &Login) -> Method {
     }
 }
 
+/// Whether the homeserver's admin API may be asked.
+pub(super) enum AdminApi {
+    /// It may.
+    Granted(Arc<SynapseAdmin>),
+    /// Nobody gave the janitor leave.
+    NotGranted,
+    /// The homeserver has none.
+    Missing,
+}
+
+impl AdminApi {
+    /// The way there, where it may be asked.
+    pub(super) fn granted(&self) -> Option<Arc<SynapseAdmin>> {
+        match self {
+            Self::Granted(admin) => Some(Arc::clone(admin)),
+            Self::NotGranted | Self::Missing => None,
+        }
+    }
+}
+
 /// The admin API, by the token of `[synapse_admin]`, or by the janitor's own where its account is an admin.
 pub(super) async fn synapse_admin(
     config: &Config,
     homeserver: &Homeserver,
     metrics: &Metrics,
-) -> Result<Option<SynapseAdmin>, CliError> {
+) -> Result<AdminApi, CliError> {
     let (me, device) = (homeserver.user_id().clone(), homeserver.device_id().clone());
     if let Some(keys) = &config.synapse_admin {
         let base = keys.url.as_ref().unwrap_or_else(|| homeserver.address()).clone();
         let transport = WithToken::new(base, keys.access_token.clone(), Asked::SynapseAdmin, metrics.clone())
             .map_err(|error| CliError::unexpected("cannot ask the admin API", &error))?;
-        return Ok(Some(SynapseAdmin::new(Arc::new(transport), me, device)));
+        return Ok(AdminApi::Granted(Arc::new(SynapseAdmin::new(Arc::new(transport), me, device))));
     }
     let own = SynapseAdmin::new(homeserver.shared_transport(), me, device);
-    match own.is_admin().await {
-        Ok(true) => Ok(Some(own)),
-        Ok(false) | Err(NeighbourError::Refused { .. }) => Ok(None),
-        Err(error) => {
-            tracing::warn!(
-                "whether this account is a server admin could not be found out ({error}); until the next start \
-                 it is taken for none"
-            );
-            Ok(None)
+    let mut backoff = BACKOFF;
+    for _ in 0..ADMIN_QUESTIONS {
+        match own.is_admin().await {
+            Ok(true) => return Ok(AdminApi::Granted(Arc::new(own))),
+            Ok(false) | Err(NeighbourError::Refused { status: 403, .. }) => return Ok(AdminApi::NotGranted),
+            Err(NeighbourError::Refused { status: 404, .. }) => return Ok(AdminApi::Missing),
+            Err(error) => tracing::warn!("whether this account is a server admin is not known: {error}"),
         }
+        sleep(backoff.next()).await;
     }
+    // If it is one, its lists decide, and until they can be had nothing is known of devices of this server.
+    Ok(AdminApi::Granted(Arc::new(own)))
 }
 
 /// The real neighbours.
@@ -267,7 +291,7 @@ pub(super) fn ports(
     config: &Config,
     homeserver: &Homeserver,
     metrics: Metrics,
-    admin: Option<Arc<SynapseAdmin>>,
+    admin: &AdminApi,
 ) -> Result<Ports, CliError> {
     let clock = Arc::new(SystemClock);
     let call_server = match &config.livekit {
@@ -286,7 +310,7 @@ pub(super) fn ports(
     // An admin may also ask whose an account is. Whoever cannot see the janitor's own devices proves nothing.
     let as_appservice =
         appservice.clone().filter(|appservice| OwnLists::covers(appservice, homeserver.user_id()));
-    let own_lists = match (admin, as_appservice) {
+    let own_lists = match (admin.granted(), as_appservice) {
         (Some(admin), _) => Some(admin as Arc<dyn OwnLists>),
         (None, Some(appservice)) => Some(Arc::new(appservice) as Arc<dyn OwnLists>),
         (None, None) => None,
@@ -296,6 +320,7 @@ pub(super) fn ports(
         writer: Arc::new(Writer::new(homeserver.clone(), appservice)),
         device_lists: Arc::new(KeysQuery::new(homeserver.clone())),
         own_lists,
+        has_no_admin_api: matches!(admin, AdminApi::Missing),
         call_server,
         clock,
         metrics,

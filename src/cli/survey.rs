@@ -90,10 +90,10 @@ pub async fn main(args: Args, config: Config) -> Result<ExitCode, CliError> {
     if args.join && is_paused(&journal, SystemClock.now())? {
         return Err(CliError::mistake("the bot is paused by command: give `!janitor resume` first"));
     }
-    let Some(admin) = set_up::synapse_admin(&config, &homeserver, &Metrics::new()).await? else {
+    let Some(admin) = set_up::synapse_admin(&config, &homeserver, &Metrics::new()).await?.granted() else {
         return Err(CliError::mistake(say::NO_ADMIN_API));
     };
-    let surveyor = Surveyor { admin: &admin, rooms: &homeserver, clock: &SystemClock, settings: &settings };
+    let surveyor = Surveyor { admin: &*admin, rooms: &homeserver, clock: &SystemClock, settings: &settings };
     let scope = args.what.clone().unwrap_or_default();
     let line = StatusLine::new(false);
     let tell = |progress| line.show(&say::progress(progress));

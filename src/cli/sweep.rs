@@ -1,6 +1,6 @@
 //! `rtc-janitor sweep`: one sweep and its report, fit for cron.
 
-use std::{fmt::Write as _, process::ExitCode, sync::Arc};
+use std::{fmt::Write as _, process::ExitCode};
 
 use super::{
     CliError, logging,
@@ -91,8 +91,8 @@ pub async fn main(args: Args, config: Config) -> Result<ExitCode, CliError> {
     // Nothing is said in the admin room: whoever runs this reads it here.
     let (outbox, _mail) = Outbox::new();
     let metrics = Metrics::new();
-    let admin = set_up::synapse_admin(&config, &homeserver, &metrics).await?.map(Arc::new);
-    let ports = set_up::ports(&config, &homeserver, metrics, admin)?;
+    let admin = set_up::synapse_admin(&config, &homeserver, &metrics).await?;
+    let ports = set_up::ports(&config, &homeserver, metrics, &admin)?;
     let mut janitor = Janitor::new(settings, ports, journal, outbox)?;
     let line = StatusLine::new(args.quiet);
     let progress = |progress| line.show(&in_words(progress));

@@ -204,7 +204,7 @@ sections! {
         /// The account that signs in by it: homeserver.user_id, and never the registration's sender_localpart.
         user_id: Option<UserId> = optional(USER_ID, "@rtc-janitor:example.org");
         /// Which user ids the registration has: its regular expression. Left out: all of the janitor's own server.
-        namespace: Option<Regex> = optional(REGEX, "@.*:example\\.org");
+        namespace: Option<Regex> = optional(REGEX, "@.*:example\\.org$");
     }
 
     /// What other programs may ask of a running janitor: /live and /ready for containers, /metrics for Prometheus.

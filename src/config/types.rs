@@ -73,7 +73,7 @@ impl Namespace {
 
     /// The expression that fits all users of a server.
     pub fn of_server(server: &str) -> String {
-        format!("@.*:{}", regex::escape(server))
+        format!("@.*:{}$", regex::escape(server))
     }
 
     /// The expression as it stands in the registration.

@@ -2,7 +2,7 @@
 
 use rtc_janitor_core::{
     finding::Row,
-    ids::{EventId, RoomId, UserId},
+    ids::{EventId, RoomId, StateKey, UserId},
     judge::evidence::{ListKind, RoomMember},
     plan::{PlannedWrite, Route},
     render::{message::harmless, report},
@@ -301,6 +301,21 @@ impl Janitor {
             }
             Attempt::NotTried(error) => self.not_written(id, &write, &trigger, &error, false, finding)?,
             Attempt::Failed(error) => self.not_written(id, &write, &trigger, &error, true, finding)?,
+            Attempt::Unseen(error) => {
+                tracing::warn!("redacted, and not seen to be: {error}");
+                self.sweep.refused(room, key, &error, now);
+                self.settle_by_reading(room, key)?;
+                self.plans.put_off(&trigger, event, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody knows what came of a write: its intent stays open until the key is read.
+    fn settle_by_reading(&mut self, room: &RoomId, key: &StateKey) -> Result<(), JournalError> {
+        if let Some(intent) = self.journal.open_intents_of(room, key)?.pop() {
+            self.reads.want(Read::Intent(intent.id), Urgency::Due);
+            self.unsettled.insert((room.clone(), key.clone()), intent);
         }
         Ok(())
     }
@@ -356,15 +371,11 @@ impl Janitor {
             self.sweep.refused(room, key, error, now);
         }
         match error {
-            // Nobody knows whether it was written: the intent stays open until the key is read.
             NeighbourError::Unreachable(_) if was_sent => {
                 if !is_as_owner {
                     self.source_failed();
                 }
-                if let Some(intent) = self.journal.open_intents_of(room, key)?.pop() {
-                    self.reads.want(Read::Intent(intent.id), Urgency::Due);
-                    self.unsettled.insert((room.clone(), key.clone()), intent);
-                }
+                self.settle_by_reading(room, key)?;
                 self.plans.put_off(trigger, write.event(), now);
             }
             NeighbourError::Unreachable(_) => {

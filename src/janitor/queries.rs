@@ -87,7 +87,7 @@ impl Janitor {
             own_lists: self.own_lists_health(),
             times_limited: self.ports.metrics.times_limited(),
             lifts_limit: self.sight().has_survey.then(|| self.lifts_limit()),
-            server: self.server.for_people(),
+            server: self.server.for_people(self.ports.has_no_admin_api),
             leave_lags: self.leave_lags()?,
             hour: (self.in_last_hour()?, self.settings.limits.per_hour),
             quarantined: self.sweep.quarantine.count(now),
@@ -132,15 +132,15 @@ impl Janitor {
     pub(super) fn sight(&self) -> Sight {
         let policy = &self.settings.policy;
         let own_lists = self.ports.own_lists.as_ref();
-        let (idle_after, has_idle) = match policy.grace[Reason::DeviceIdle as usize] {
-            Grace::After(grace) => (policy.device_idle_after + grace, true),
-            Grace::Never => (policy.silent_after, false),
+        let idle_after = match policy.grace[Reason::DeviceIdle as usize] {
+            Grace::After(grace) => policy.device_idle_after + grace,
+            Grace::Never => policy.silent_after,
         };
         Sight {
             silent_after: policy.silent_after,
             idle_after,
             has_sfu: self.evidence.sfu.is_some(),
-            has_own_lists: own_lists.is_some() && has_idle,
+            has_own_lists: own_lists.is_some(),
             has_survey: own_lists.is_some_and(|lists| lists.knows_accounts()),
             has_appservice: self.settings.appservice.is_some(),
             may_redact: self.settings.allow_redaction,

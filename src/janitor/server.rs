@@ -50,7 +50,7 @@ impl Server {
     }
 
     /// What it lacks, as far as that is known.
-    pub(super) fn for_people(&self) -> ServerForPeople {
+    pub(super) fn for_people(&self, has_no_admin_api: bool) -> ServerForPeople {
         let said = self.said.as_ref();
         let newest = said.and_then(|said| said.newest_room_version);
         let lacks = [
@@ -59,6 +59,7 @@ impl Server {
             newest.filter(|newest| *newest < NEWEST_ROOM_VERSION).map(Lack::RoomVersion),
             (self.tells_replaced == Some(false)).then_some(Lack::Replaced),
             self.answers_with_others.then_some(Lack::EqualContent),
+            has_no_admin_api.then_some(Lack::AdminApi),
         ];
         ServerForPeople {
             name: said.and_then(|said| said.name.clone()),
@@ -84,10 +85,10 @@ mod tests {
     #[test]
     fn nothing_is_said_of_a_server_that_lacks_nothing_or_of_which_nothing_is_known() {
         let mut server = Server::default();
-        assert_eq!(server.for_people().line(), None);
+        assert_eq!(server.for_people(false).line(), None);
         server.says(full());
         server.tells_replaced(true);
-        assert_eq!(server.for_people().line(), None);
+        assert_eq!(server.for_people(false).line(), None);
         assert!(!server.is_write_read_back());
     }
 
@@ -104,7 +105,7 @@ mod tests {
         server.answers_with_others();
         let expected =
             [Lack::SlidingSync, Lack::Wildcards, Lack::RoomVersion(11), Lack::Replaced, Lack::EqualContent];
-        assert_eq!(server.for_people().lacks, expected);
+        assert_eq!(server.for_people(false).lacks, expected);
         assert!(server.is_write_read_back());
     }
 
@@ -115,7 +116,7 @@ mod tests {
         server.tells_replaced(false);
         server.tells_replaced(true);
         server.tells_replaced(false);
-        assert_eq!(server.for_people().lacks, []);
+        assert_eq!(server.for_people(false).lacks, []);
         server.answers_with_others();
         assert!(server.is_write_read_back(), "it has shown that an answer proves nothing");
     }

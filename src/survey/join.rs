@@ -10,7 +10,7 @@ use rtc_janitor_core::{
     rtc::power::Blocked,
     survey::{How, JoinOutcome, JoinProposal, NoWay, Obstacle, Presence, Step, SurveyedRoom, Way},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Surveyor, is_unknown, pace::Pace, unnamed};
 use crate::world::NeighbourError;
@@ -44,7 +44,7 @@ impl Joining<'_> {
         };
         match (&proposal.how, &room.way) {
             (How::Successor(shown), Way::Successor(successor)) if shown == successor => {
-                self.go_to_successor(shown).await
+                self.go_to_successor(&proposal.room, shown).await
             }
             (How::Join, Way::Join) | (How::MakeRoomAdmin { .. }, Way::Join | Way::MakeRoomAdmin) => {
                 self.get_in(&room).await
@@ -59,11 +59,17 @@ impl Joining<'_> {
     }
 
     /// Into the room that another was upgraded to, and on where that was upgraded, too.
-    async fn go_to_successor(&self, first: &RoomId) -> Result<JoinOutcome, NeighbourError> {
-        let mut successor = first.clone();
+    async fn go_to_successor(&self, old: &RoomId, first: &RoomId) -> Result<JoinOutcome, NeighbourError> {
+        let (mut old, mut successor) = (old.clone(), first.clone());
         for _ in 0..MOST_UPGRADES {
-            let room = match self.look(&successor).await {
-                Ok(Ok(room)) => room,
+            let room = match self.read(&successor).await {
+                Ok(Ok(state)) if !replaces(&state, &old) => {
+                    return Ok(JoinOutcome::Held(say::of_successor(&successor, say::replaces_another())));
+                }
+                Ok(Ok(state)) => match self.with.read(unnamed(&successor), state, json!({})) {
+                    Ok(room) => room,
+                    Err(why) => return Ok(JoinOutcome::Held(why)),
+                },
                 Ok(Err(why)) => return Ok(JoinOutcome::Held(why)),
                 // Nobody of this server is there, so its admin API does not know it.
                 Err(error) if is_unknown(&error) => {
@@ -73,7 +79,7 @@ impl Joining<'_> {
                 Err(error) => return Err(error),
             };
             match &room.way {
-                Way::Successor(next) => successor = next.clone(),
+                Way::Successor(next) => old = std::mem::replace(&mut successor, next.clone()),
                 Way::None(NoWay::InTheRoom) => return Ok(JoinOutcome::InSuccessor(successor)),
                 Way::None(why) => {
                     return Ok(JoinOutcome::Held(say::of_successor(&successor, say::no_way(*why))));
@@ -108,13 +114,22 @@ impl Joining<'_> {
 
     /// A room as it is now; the sentence that says why it is left alone.
     async fn look(&self, room: &RoomId) -> Result<Result<SurveyedRoom, String>, NeighbourError> {
+        // Whoever has left the room with nobody else in it has no state there.
+        Ok(self.read(room).await?.and_then(|state| self.with.read(unnamed(room), state, json!({}))))
+    }
+
+    async fn read(&self, room: &RoomId) -> Result<Result<Vec<Value>, String>, NeighbourError> {
         if let Some(why) = self.with.settings.writes_forbidden_because() {
             return Ok(Err(why));
         }
-        let state = self.pace.ask(|| self.with.admin.room_state(room, None)).await?;
-        // Whoever has left the room with nobody else in it has no state there.
-        Ok(self.with.read(unnamed(room), state, json!({})))
+        self.pace.ask(|| self.with.admin.room_state(room, None)).await.map(Ok)
     }
+}
+
+/// Whether a room says that it was made in place of another: anybody may name any room in a tombstone.
+fn replaces(state: &[Value], old: &RoomId) -> bool {
+    let create = state.iter().find(|event| event["type"] == "m.room.create");
+    create.is_some_and(|create| create["content"]["predecessor"]["room_id"] == old.as_str())
 }
 
 /// A room that the bot is in now.

@@ -456,10 +456,34 @@ async fn each_room_is_got_into_as_it_was_shown_and_not_otherwise() {
             !more.iter().any(|new| new["type"] == event["type"] && new["state_key"] == event["state_key"])
         });
         events.extend(more);
-        let successor = room(&[alices(), rules("invite")]);
+        let successor = replacing("!a:hs", room(&[alices(), rules("invite")]));
         let server = Server::with([("!a:hs".into(), events), ("!new:hs".into(), successor)]);
         let came = get_into(&server, &settings(""), how).await;
         assert_eq!(came, (outcome, done.into_iter().map(str::to_owned).collect()), "{what}");
+    }
+}
+
+/// The state of a room that was made in place of another.
+fn replacing(old: &str, mut state: Vec<Value>) -> Vec<Value> {
+    for create in state.iter_mut().filter(|event| event["type"] == "m.room.create") {
+        create["content"]["predecessor"] = json!({"room_id": old});
+    }
+    state
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tombstone_that_names_a_room_of_somebody_else_leads_nowhere() {
+    let grave = state("m.room.tombstone", "", json!({"replacement_room": "!new:hs"}));
+    let private = || room(&[alices(), rules("invite")]);
+    for (successor, is_entered) in [
+        (private(), false),
+        (replacing("!other:hs", private()), false),
+        (replacing("!a:hs", private()), true),
+    ] {
+        let old = room(&[alices(), grave.clone()]);
+        let server = Server::with([("!a:hs".into(), old), ("!new:hs".into(), successor)]);
+        let (outcome, done) = get_into(&server, &settings(""), How::Successor("!new:hs".into())).await;
+        assert_eq!(!done.is_empty(), is_entered, "{outcome:?} {done:?}");
     }
 }
 

@@ -3,7 +3,12 @@
 //! Paths and answers are those of Synapse's admin API documentation
 //! (<https://element-hq.github.io/synapse/latest/usage/administration/admin_api/>).
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use rtc_janitor_core::{
@@ -56,7 +61,12 @@ pub struct SynapseAdmin {
     /// The account whose device must be listed before any list is believed.
     me: UserId,
     my_device: DeviceId,
+    /// What was learned of accounts. Whose one is never changes, and it is asked once for each owner.
+    accounts: Arc<Mutex<BTreeMap<UserId, Account>>>,
 }
+
+/// More accounts than that are not kept.
+const MOST_ACCOUNTS: usize = 20_000;
 
 impl fmt::Debug for SynapseAdmin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -124,7 +134,7 @@ struct State {
 impl SynapseAdmin {
     /// With what requests are sent through, and the janitor's own account and device.
     pub(crate) fn new(transport: Arc<dyn Transport>, me: UserId, my_device: DeviceId) -> Self {
-        Self { transport, me, my_device }
+        Self { transport, me, my_device, accounts: Arc::default() }
     }
 
     /// Whether the token is a server admin's: nobody else is answered.
@@ -224,11 +234,21 @@ impl OwnLists for SynapseAdmin {
             }
             list => list?,
         };
-        if wanted.iter().all(|device| list.devices.contains_key(device)) {
-            return Ok(list);
+        // Whether it means anything that a device is missing, or was not seen for long, only the account tells.
+        let known = || self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = known().get(user).cloned();
+        let is_told_apart = !list.devices.is_empty() || wanted.is_empty();
+        let account = match before.filter(|_| is_told_apart) {
+            Some(account) => account,
+            // An empty list may be that of an account that was deactivated since.
+            None => self.account(user).await?,
+        };
+        let mut accounts = known();
+        if accounts.len() >= MOST_ACCOUNTS {
+            accounts.clear();
         }
-        // Whether it means anything that a device is missing, only the account tells.
-        let account = self.account(user).await?;
+        accounts.insert(user.clone(), account.clone());
+        drop(accounts);
         Ok(DeviceList { account: Some(account), ..list })
     }
 }

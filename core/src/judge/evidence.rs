@@ -109,8 +109,8 @@ pub struct DeviceHistory {
     pub seen_in_own_list: bool,
     /// It was in a `/keys/query` list at some time: it has encryption keys.
     pub seen_with_keys: bool,
-    /// It came back after having been cleared for `device_gone`: `/keys/query` was wrong about it
-    /// and is not believed against it again.
+    /// It came back after having been cleared for `device_gone`: `/keys/query` was wrong about it and is not
+    /// believed against it again, nor is the server's own list where it never had it.
     pub came_back: bool,
 }
 
@@ -146,6 +146,10 @@ impl Device {
                 Self::NotAsked
             }
             (Listing::Known { device: Some(last_seen), .. }, _) => Self::Listed { last_seen },
+            // It was cleared because it is in no list, and came back: its client writes an id that is in none.
+            (Listing::Known { device: None, .. }, _) if history.came_back && !history.seen_in_own_list => {
+                Self::NotAsked
+            }
             (Listing::Known { device: None, .. }, _) => {
                 Self::Missing { by: ListKind::OwnList, seen_before: history.seen_in_list() }
             }

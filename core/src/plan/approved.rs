@@ -94,6 +94,9 @@ impl PlannedWrite {
         };
         // Nothing but a write as the owner can leave the others as they are.
         refuse_if(proposal.part.is_some() && route != Route::Appservice, HeldBack::OthersInEvent)?;
+        // A redaction and a write as the owner have consequences of their own: who approved has to have read them.
+        let is_other = proposal.route.is_some_and(|shown| shown != route);
+        refuse_if(is_other && route != Route::OwnPower, HeldBack::OtherRoute)?;
         Ok(Self {
             room: proposal.room.clone(),
             key: proposal.key.clone(),
@@ -153,6 +156,15 @@ mod tests {
         ] {
             assert_eq!(PlannedWrite::approved(&proposal, &approval), Err(why));
         }
+        let shown = |route| Proposal { route: Some(route), ..proposal.clone() };
+        let redaction = Approval { route: Some(Ok(Route::Redaction)), ..fine };
+        let other = PlannedWrite::approved(&shown(Route::OwnPower), &redaction);
+        assert_eq!(other, Err(HeldBack::OtherRoute), "who approved did not read of it");
+        assert!(PlannedWrite::approved(&shown(Route::Redaction), &redaction).is_ok());
+        assert!(
+            PlannedWrite::approved(&shown(Route::Redaction), &fine).is_ok(),
+            "the usual one takes nothing"
+        );
         let part = Proposal { part: Some(vec![1]), ..proposal };
         assert_eq!(PlannedWrite::approved(&part, &fine), Err(HeldBack::OthersInEvent));
         let as_the_owner = Approval { route: Some(Ok(Route::Appservice)), ..fine };

@@ -66,6 +66,8 @@ pub enum HeldBack {
     Limit(Limit),
     /// The approved plan is too old.
     TooOld,
+    /// It would be cleared by another route than the approved plan showed.
+    OtherRoute,
 }
 
 impl HeldBack {
@@ -105,7 +107,8 @@ impl HeldBack {
             | Self::NoRoute(_)
             | Self::RouteUnknown
             | Self::Limit(_)
-            | Self::TooOld => None,
+            | Self::TooOld
+            | Self::OtherRoute => None,
         }
     }
 }

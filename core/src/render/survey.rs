@@ -160,6 +160,11 @@ pub const fn changed_since() -> &'static str {
     "it has changed since it was shown: survey it again"
 }
 
+/// What is said of a successor that was not made in place of the room that names it.
+pub const fn replaces_another() -> &'static str {
+    "it does not say that it replaces this room"
+}
+
 /// What is said of a room's successor.
 pub fn of_successor(successor: &RoomId, why: &str) -> String {
     format!("of its successor {}: {why}", harmless(successor.as_str()))

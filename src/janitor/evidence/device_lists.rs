@@ -316,6 +316,9 @@ impl DeviceListEvidence {
     /// Whether an answer lacks a device that the one before did not lack.
     fn has_vanished(&self, user: &UserId, answer: &Result<DeviceList, UnknownDevices>) -> bool {
         let Ok(list) = answer else { return false };
+        if list.account.as_ref().is_some_and(|account| account.bridge.is_some()) {
+            return false;
+        }
         let before = self.lists.get(user).map(|fact| &fact.value);
         let lacked = |device| matches!(before, Some(Ok(list)) if !list.devices.contains_key(device));
         let devices = self.owners.get(user).into_iter().flat_map(BTreeMap::keys);
@@ -352,7 +355,7 @@ impl DeviceListEvidence {
                 match (list.devices.get(&owner.device).copied(), &list.account) {
                     // Its membership is younger than the list, which is asked for again.
                     (None, _) if since.is_some_and(|device| *at < device.since) => Listing::NotAsked,
-                    (None, Some(Account { bridge: Some(_), .. })) => Listing::OfNoUse,
+                    (_, Some(Account { bridge: Some(_), .. })) => Listing::OfNoUse,
                     // It may be a bridge's: who may not ask for the account cannot tell.
                     (None, None) if by == ListKind::OwnList && !history.seen_in_own_list => Listing::Unknown,
                     (device, _) => Listing::Known { device, empty: list.is_empty },

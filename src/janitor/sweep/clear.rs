@@ -55,6 +55,8 @@ pub(in crate::janitor) enum Attempt {
     NotTried(NeighbourError),
     /// It was tried and failed.
     Failed(NeighbourError),
+    /// It was made, and what it came to could not be seen.
+    Unseen(NeighbourError),
 }
 
 /// How long after a redaction the key is read, each time until it shows: a server may be behind itself.
@@ -151,10 +153,10 @@ async fn after_redaction(rooms: &dyn Rooms, write: &PlannedWrite, written: Writt
             }
             Ok(Some(event)) if event.event_id == *write.event() => {}
             Ok(current) => return Attempt::Replaced(current),
-            Err(error) => return Attempt::Failed(error),
+            Err(error) => return Attempt::Unseen(error),
         }
     }
-    Attempt::Failed(NeighbourError::Unreachable("the redaction does not show".to_owned()))
+    Attempt::Unseen(NeighbourError::Unreachable("the redaction does not show".to_owned()))
 }
 
 async fn read(rooms: &dyn Rooms, write: &PlannedWrite) -> Result<Option<StateEvent>, NeighbourError> {

@@ -544,6 +544,7 @@ impl Story {
             writer: Arc::new(world.clone()),
             device_lists: Arc::new(world.clone()),
             own_lists: world.lock().own_lists.is_some().then(|| Arc::new(world.clone()) as Arc<dyn OwnLists>),
+            has_no_admin_api: false,
             call_server: (!settings.sfu.is_empty()).then(|| Arc::new(world.clone()) as Arc<dyn CallServer>),
             clock: Arc::new(world.clone()),
             metrics: Metrics::new(),

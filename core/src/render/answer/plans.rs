@@ -339,5 +339,6 @@ pub fn held_back(why: HeldBack) -> String {
             Limit::Hour => "limits.per_hour is reached; it goes on within the hour".into(),
         },
         HeldBack::TooOld => "the plan was more than 15 min old".into(),
+        HeldBack::OtherRoute => "it would be cleared in another way than the plan showed".into(),
     }
 }

@@ -544,6 +544,7 @@ fn every_reason_to_hold_back_is_a_sentence() {
         HeldBack::Limit(Limit::Room),
         HeldBack::Limit(Limit::Hour),
         HeldBack::TooOld,
+        HeldBack::OtherRoute,
     ];
     insta::assert_snapshot!(whys.map(held_back).join("\n"));
 }
