@@ -101,6 +101,18 @@ pub struct Running {
     _store: Store,
 }
 
+/// Nobody is signed in: what serves and tells already is to end well, and before a mistake is told, which is the last
+/// word.
+async fn end_early<T>(
+    supervisor: Supervisor,
+    shutdown: &Shutdown,
+    outcome: Result<T, CliError>,
+) -> Result<T, CliError> {
+    shutdown.request();
+    supervisor.run().await.map_err(|error| CliError::Unexpected(error.to_string()))?;
+    outcome
+}
+
 /// Signs in and starts every task; `None` when `shutdown` is requested meanwhile.
 ///
 /// # Errors
@@ -112,10 +124,9 @@ pub async fn start(config: Config, shutdown: Shutdown) -> Result<Option<Running>
     let http_port = http_port::serve(&config, &mut supervisor, &shutdown);
     let service_manager = service_manager::follow(http_port.health.clone(), &mut supervisor, &shutdown);
     let patience = Patience { shutdown: &shutdown, longest: None };
-    let Some(signed_in) = Box::pin(sign_in(&config, opened, &service_manager, patience)).await? else {
-        // What serves and tells already is to end well.
-        supervisor.run().await.map_err(|error| CliError::Unexpected(error.to_string()))?;
-        return Ok(None);
+    let signed_in = match Box::pin(sign_in(&config, opened, &service_manager, patience)).await {
+        Ok(Some(signed_in)) => signed_in,
+        other => return end_early(supervisor, &shutdown, other.map(|_| None)).await,
     };
     let SignedIn { store, journal, homeserver, settings, chat, admin_room } = signed_in;
     let homeserver = homeserver.counted(http_port.metrics.clone());

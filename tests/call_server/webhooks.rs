@@ -96,7 +96,10 @@ async fn a_delegated_leave_that_is_sent_in_time_leaves_the_bot_nothing_to_do() -
     let state = state.context("there is no such event")?;
     assert_eq!(state["sender"], wired.user_id.as_str(), "{state}");
     let status = scene.ask("status").await?;
-    assert!(status.contains("by owners (1)") && status.contains("by me (1)"), "{status}");
+    assert!(
+        status.contains("people leave the call list") && status.contains("I clear who is left"),
+        "{status}"
+    );
     assert!(bot.stop().await?.success());
     Ok(())
 }
