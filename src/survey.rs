@@ -182,13 +182,14 @@ impl UnderWay<'_> {
         if let Err(why) = self.readable(proof)?.and_then(|proof| proof.map_err(|why| why.to_string())) {
             return Ok((Map::new(), Some(why)));
         }
+        let now = self.now();
         let (of, mut without) = (wanted.len().min(MOST_OWNERS), None);
         if wanted.len() > MOST_OWNERS {
             without = Some(format!("there are {} owners, and {MOST_OWNERS} were asked for", wanted.len()));
         }
         let questions = wanted.into_iter().take(MOST_OWNERS).map(|(user, devices)| {
             Box::pin(async move {
-                let question = || self.with.admin.devices_of(user, &devices).map(settled);
+                let question = || self.with.admin.devices_of(user, &devices, now).map(settled);
                 let list = self.readable(self.pace.ask(question).await)?;
                 Ok((user, list.and_then(|list| list.map_err(|why| why.to_string()))))
             }) as Question<'_, (&UserId, Result<DeviceList, String>)>

@@ -13,7 +13,7 @@ use rtc_janitor::{
         homeserver::sign_in::{self, Address, Method, SignIn},
     },
 };
-use rtc_janitor_core::ids::DeviceId;
+use rtc_janitor_core::{ids::DeviceId, time::Timestamp};
 use rtc_janitor_test_support::{
     Bot, BotSetup, CALL_MEMBER, Device, Membership, PATIENCE, Program, RoomOptions, Synapse, SynapseOptions,
     call_key, unique, wait_until,
@@ -276,18 +276,19 @@ async fn an_appservice_lists_devices_without_keys_and_acts_for_nobody_else() -> 
 
     let none = BTreeSet::new();
     appservice.proof().await?;
-    let list = appservice.devices_of(&alice.user_id.as_str().into(), &none).await?;
+    let list =
+        appservice.devices_of(&alice.user_id.as_str().into(), &none, Timestamp::from_millis(0)).await?;
     let ids: Vec<_> = list.devices.keys().map(DeviceId::as_str).collect();
     assert_eq!(ids, [alice.device_id.as_str()]);
 
     let nobody = synapse.user_id(&unique("nobody"));
-    let answer = appservice.devices_of(&nobody.as_str().into(), &none).await;
+    let answer = appservice.devices_of(&nobody.as_str().into(), &none, Timestamp::from_millis(0)).await;
     let refused = |answer: &Result<DeviceList, UnknownDevices>, with: u16| matches!(answer, Err(UnknownDevices::NoAnswer(NeighbourError::Refused { status, .. })) if *status == with);
     assert!(matches!(answer, Err(UnknownDevices::NoSuchUser(_))), "{answer:?}");
-    let far = appservice.devices_of(&"@alice:elsewhere.test".into(), &none).await;
+    let far = appservice.devices_of(&"@alice:elsewhere.test".into(), &none, Timestamp::from_millis(0)).await;
     assert!(matches!(far, Err(UnknownDevices::NoAnswer(NeighbourError::Invalid(_)))), "{far:?}");
     let revoked = Appservice::new(homeserver.clone(), "revoked".to_owned().into(), namespace()?);
-    let answer = revoked.devices_of(&alice.user_id.as_str().into(), &none).await;
+    let answer = revoked.devices_of(&alice.user_id.as_str().into(), &none, Timestamp::from_millis(0)).await;
     assert!(refused(&answer, 401), "{answer:?}");
     assert!(revoked.proof().await.is_err());
     assert!(!format!("{appservice:?} {answer:?}").contains(&synapse.appservice().token));

@@ -124,7 +124,7 @@ impl Janitor {
             Some(own) if by == ListKind::OwnList => {
                 let own = Arc::clone(own);
                 self.background
-                    .start(async move { Outcome::Lists(by, asked, own_lists_of(&*own, users).await) });
+                    .start(async move { Outcome::Lists(by, asked, own_lists_of(&*own, users, asked).await) });
             }
             _ => {
                 let lists = Arc::clone(&self.ports.device_lists);

@@ -108,7 +108,12 @@ impl OwnLists for Server {
         self.answer("proof".into(), || Ok(())).await.map_err(Into::into)
     }
 
-    async fn devices_of(&self, user: &UserId, _: &BTreeSet<DeviceId>) -> Result<DeviceList, UnknownDevices> {
+    async fn devices_of(
+        &self,
+        user: &UserId,
+        _: &BTreeSet<DeviceId>,
+        _: Timestamp,
+    ) -> Result<DeviceList, UnknownDevices> {
         let devices = self.devices.get(user.as_str()).into_iter().flatten();
         let devices = devices.map(|device| (DeviceId::from(*device), None)).collect();
         let list = DeviceList { devices, by: ListKind::OwnList, account: None };

@@ -106,7 +106,12 @@ impl OwnLists for Appservice {
         }
     }
 
-    async fn devices_of(&self, user: &UserId, _: &BTreeSet<DeviceId>) -> Result<DeviceList, UnknownDevices> {
+    async fn devices_of(
+        &self,
+        user: &UserId,
+        _: &BTreeSet<DeviceId>,
+        _: Timestamp,
+    ) -> Result<DeviceList, UnknownDevices> {
         match self.list(user).await {
             // That it may not speak as this one says nothing of the next: see `proof`.
             Err(NeighbourError::Refused { status: 403, message, .. }) => {

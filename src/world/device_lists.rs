@@ -105,12 +105,13 @@ pub trait OwnLists: Send + Sync {
     /// Whether the list of the janitor's own account has the janitor's own device. Before that no list is believed.
     async fn proof(&self) -> Result<(), UnknownDevices>;
 
-    /// The devices of one user; where one of the `wanted` is not among them, with the account, if that may be asked
-    /// for.
+    /// The devices of one user; where one of the `wanted` is not among them or was not seen lately, with the account, if
+    /// that may be asked for.
     async fn devices_of(
         &self,
         user: &UserId,
         wanted: &BTreeSet<DeviceId>,
+        now: Timestamp,
     ) -> Result<DeviceList, UnknownDevices>;
 }
 
@@ -118,6 +119,7 @@ pub trait OwnLists: Send + Sync {
 pub(crate) async fn own_lists_of(
     lists: &dyn OwnLists,
     users: BTreeMap<UserId, BTreeSet<DeviceId>>,
+    now: Timestamp,
 ) -> DeviceAnswers {
     if let Err(why) = lists.proof().await {
         return users.into_keys().map(|user| (user, Err(why.clone()))).collect();
@@ -133,7 +135,7 @@ pub(crate) async fn own_lists_of(
             if let Some(error) = before {
                 return (user, Err(error));
             }
-            let answer = lists.devices_of(&user, &wanted).await;
+            let answer = lists.devices_of(&user, &wanted, now).await;
             if let Err(UnknownDevices::NoAnswer(error)) = &answer {
                 let error = UnknownDevices::NoAnswer(error.clone());
                 failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
@@ -253,7 +255,12 @@ mod tests {
             Ok(())
         }
 
-        async fn devices_of(&self, _: &UserId, _: &BTreeSet<DeviceId>) -> Result<DeviceList, UnknownDevices> {
+        async fn devices_of(
+            &self,
+            _: &UserId,
+            _: &BTreeSet<DeviceId>,
+            _: Timestamp,
+        ) -> Result<DeviceList, UnknownDevices> {
             let number = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
             let under_way = self.under_way.fetch_add(1, Ordering::Relaxed) + 1;
             self.most.fetch_max(under_way, Ordering::Relaxed);
@@ -270,7 +277,7 @@ mod tests {
     async fn ask(server: &Server) -> (Duration, DeviceAnswers) {
         let users = (0..50).map(|n| (UserId::from(format!("@u{n}:hs").as_str()), BTreeSet::new())).collect();
         let begun = tokio::time::Instant::now();
-        let answers = own_lists_of(server, users).await;
+        let answers = own_lists_of(server, users, Timestamp::from_millis(0)).await;
         (begun.elapsed(), answers)
     }
 

@@ -61,9 +61,12 @@ pub struct SynapseAdmin {
     /// The account whose device must be listed before any list is believed.
     me: UserId,
     my_device: DeviceId,
-    /// What was learned of accounts. Whose one is never changes, and it is asked once for each owner.
+    /// What was learned of accounts. Whose one is never changes, so it is asked for once.
     accounts: Arc<Mutex<BTreeMap<UserId, Account>>>,
 }
+
+/// Whoever uses a device is seen on it every two minutes or so.
+const LATELY: Duration = Duration::from_mins(10);
 
 /// More accounts than that are not kept.
 const MOST_ACCOUNTS: usize = 20_000;
@@ -225,6 +228,7 @@ impl OwnLists for SynapseAdmin {
         &self,
         user: &UserId,
         wanted: &std::collections::BTreeSet<DeviceId>,
+        now: Timestamp,
     ) -> Result<DeviceList, UnknownDevices> {
         let list = match self.list(user).await {
             Err(UnknownDevices::NoAnswer(NeighbourError::Refused { status, errcode, message }))
@@ -234,6 +238,13 @@ impl OwnLists for SynapseAdmin {
             }
             list => list?,
         };
+        let is_in_use = |device: &DeviceId| {
+            let seen = list.devices.get(device);
+            seen.is_some_and(|seen| seen.is_none_or(|seen| now.since(seen) < LATELY))
+        };
+        if wanted.iter().all(is_in_use) {
+            return Ok(list);
+        }
         // Whether it means anything that a device is missing, or was not seen for long, only the account tells.
         let known = || self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         let before = known().get(user).cloned();

@@ -405,7 +405,12 @@ impl OwnLists for World {
         self.lock().own_lists.as_ref().expect("they may be asked for").fails.clone().map_or(Ok(()), Err)
     }
 
-    async fn devices_of(&self, user: &UserId, _: &BTreeSet<DeviceId>) -> Result<DeviceList, UnknownDevices> {
+    async fn devices_of(
+        &self,
+        user: &UserId,
+        _: &BTreeSet<DeviceId>,
+        _: Timestamp,
+    ) -> Result<DeviceList, UnknownDevices> {
         let mut state = self.lock();
         let own = state.own_lists.as_mut().expect("they may be asked for");
         own.questions += 1;
