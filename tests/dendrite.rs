@@ -120,7 +120,8 @@ async fn dead_calls_are_cleared_and_told_and_a_living_one_is_left_alone() -> Res
     ensure!(status.contains("Clean mode") && status.contains("1 active, 0 stale"), "{status}");
     // Without federation it does not say what it is.
     let limits = "homeserver limits: no sliding sync, no wildcards in filters, no room version above 11, does not tell \
-                  what a write replaced\n";
+                  what a write replaced, no admin API\n";
+    ensure!(!status.contains("[synapse_admin]"), "{status}");
     ensure!(status.contains(limits), "{status}");
     Ok(())
 }

@@ -141,6 +141,7 @@ impl Janitor {
             idle_after,
             has_sfu: self.evidence.sfu.is_some(),
             has_own_lists: own_lists.is_some(),
+            has_admin_api: !self.ports.has_no_admin_api,
             has_survey: own_lists.is_some_and(|lists| lists.knows_accounts()),
             has_appservice: self.settings.appservice.is_some(),
             may_redact: self.settings.allow_redaction,

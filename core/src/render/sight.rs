@@ -17,6 +17,8 @@ pub struct Sight {
     pub has_sfu: bool,
     /// Whether the server's own device lists are asked for.
     pub has_own_lists: bool,
+    /// Whether the homeserver has an admin API at all.
+    pub has_admin_api: bool,
     /// Whether all rooms of the server can be looked through: a server admin may.
     pub has_survey: bool,
     /// Whether keys of this server's users can be written as their owner.
@@ -33,6 +35,7 @@ impl Sight {
         idle_after: Duration::from_mins(80),
         has_sfu: false,
         has_own_lists: false,
+        has_admin_api: true,
         has_survey: false,
         has_appservice: false,
         may_redact: false,
@@ -88,7 +91,7 @@ impl Sight {
                 format!("closed tabs in calls on your own call server, within 2 min instead of {late}"),
             ));
         }
-        if !self.has_own_lists || !self.has_survey {
+        if self.has_admin_api && !(self.has_own_lists && self.has_survey) {
             let devices = if self.has_own_lists {
                 String::new()
             } else {
@@ -128,6 +131,8 @@ mod tests {
         let admin = Sight { has_own_lists: true, has_survey: true, ..NOTHING };
         assert_eq!(keys(admin), ["[livekit]", "[appservice]", "janitor.allow_redaction"]);
         assert_eq!(admin.gifts().len(), 2);
+        let without_api = Sight { has_admin_api: false, ..NOTHING };
+        assert_eq!(keys(without_api), ["[livekit]", "[appservice]", "janitor.allow_redaction"]);
         let by_appservice = Sight { has_own_lists: true, has_appservice: true, ..NOTHING };
         assert_eq!(by_appservice.gains()[1].1, "a survey of rooms I am not in");
         let all = Sight { has_sfu: true, has_appservice: true, may_redact: true, ..admin };
