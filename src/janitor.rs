@@ -147,6 +147,8 @@ pub struct Janitor {
     memory: Memory,
     evidence: Evidence,
     server: Server,
+    /// When it was started.
+    began: Timestamp,
     sweep: Sweep,
     aftermath: Aftermath,
     writes: Writes,

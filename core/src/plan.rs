@@ -11,6 +11,7 @@ mod approved;
 mod held;
 mod id;
 mod route;
+mod taken_back;
 
 pub use approved::{Approval, FRESH, Proposal};
 pub use held::{HeldBack, clears_at};
@@ -100,7 +101,7 @@ impl Candidate {
 }
 
 /// A key that is to be emptied, or an event some of whose entries are to be taken out. It can only be made
-/// from a candidate that passed, or from what a person has approved.
+/// from a candidate that passed, from what a person has approved, or to take back what an own write did by accident.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedWrite {
     room: RoomId,

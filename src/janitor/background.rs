@@ -38,8 +38,8 @@ pub(in crate::janitor) enum Outcome {
     SfuNames { asked: Timestamp, room: RoomId, proofs: Proofs },
     /// The homeserver's clock.
     ServerTime(Result<Timestamp, NeighbourError>),
-    /// What stands under the key of a write of which nobody knew what came of it.
-    Settled(i64, Result<Option<StateEvent>, NeighbourError>),
+    /// What stands under the key of a write of which nobody knew what came of it, and what that replaced.
+    Settled(i64, Result<Vec<StateEvent>, NeighbourError>),
     /// The room of an alias.
     Resolved(String, Result<RoomId, NeighbourError>),
     /// A write, or how far it came.

@@ -6,6 +6,7 @@ use rtc_janitor_core::{
     ids::{RoomId, UserId},
     judge::evidence::{ListKind, RoomMember},
     render::report,
+    rtc::{membership::FirstSeen, state_event::StateEvent},
     time::Timestamp,
 };
 
@@ -37,7 +38,10 @@ impl Janitor {
             Outcome::ServerTime(read) => self.clock_read(read),
             Outcome::Settled(id, read) => {
                 self.read_is_done(Read::Intent(id), read.as_ref().err());
-                self.settled(id, read)
+                match self.settled(id, read)? {
+                    Some((room, standing)) => self.take_in_standing(&room, &standing),
+                    None => Ok(()),
+                }
             }
             Outcome::Resolved(alias, read) => self.alias_resolved(&alias, read),
             Outcome::Written(event, attempt) => self.written(&event, attempt),
@@ -51,22 +55,9 @@ impl Janitor {
         // One thing that cannot be read says nothing of the homeserver: sync does.
         match error {
             Some(error) => tracing::debug!(?read, "not readable: {error}"),
-            None => self.source_answered(),
+            None => self.homeserver_answered(),
         }
         self.reads.done(read, error, now);
-    }
-
-    /// The homeserver did not answer: no grace runs until it does.
-    pub(super) fn source_failed(&mut self) {
-        self.evidence.homeserver.failed(self.ports.clock.now());
-        self.sweep.ledger.pause(None);
-    }
-
-    /// The homeserver answered.
-    pub(super) fn source_answered(&mut self) {
-        if self.evidence.homeserver.answered(self.ports.clock.now()) {
-            tracing::warn!("the homeserver is back after a gap; its word counts again in 5 min");
-        }
     }
 
     fn viewed(&mut self, room: &RoomId, read: Result<RoomView, NeighbourError>) -> Result<(), JournalError> {
@@ -94,6 +85,17 @@ impl Janitor {
             Err(error) => self.lookups.failed(room, &error.to_string()),
         }
         self.first_views.remove(room);
+        Ok(())
+    }
+
+    /// Takes in who stands under a key after a write of which nobody knew what came of it.
+    fn take_in_standing(&mut self, room: &RoomId, current: &StateEvent) -> Result<(), JournalError> {
+        if self.memory.is_open(room, &current.state_key, &current.event_id) {
+            return self.notice_quick_return(room, &current.state_key);
+        }
+        if self.memory.knows(room) {
+            self.take_in_membership(room, current, FirstSeen { at: self.now(), live: false })?;
+        }
         Ok(())
     }
 

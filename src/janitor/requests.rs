@@ -19,7 +19,7 @@ use super::{
     background::{Outcome, PowerRead, in_time},
     evidence::{ListQuestion, read_member},
     reads::{Read, Urgency},
-    sweep::{KnownBy, Outgoing, Trigger},
+    sweep::{KnownBy, Outgoing, Trigger, read_standing},
 };
 use crate::world::{
     NeighbourError, RoomView, Rooms, StateWriter,
@@ -83,11 +83,9 @@ impl Janitor {
                         self.reads.done(Read::Intent(id), None, now);
                         continue;
                     };
-                    let (room, key) = (write.room.clone(), write.key.clone());
-                    self.background.start(async move {
-                        let read = in_time(rooms.state_event(&room, CALL_MEMBER, key.as_str())).await;
-                        Outcome::Settled(id, read)
-                    });
+                    let write = write.clone();
+                    self.background
+                        .start(async move { Outcome::Settled(id, read_standing(&*rooms, &write).await) });
                 }
                 Read::Alias(alias) => self.background.start(async move {
                     let nowhere = || NeighbourError::Invalid("the homeserver knows no such alias".to_owned());
@@ -185,7 +183,7 @@ impl Janitor {
     /// Whether what a sweep has planned may still be written, as far as that costs nothing to tell. A plan
     /// that a person approved asks for less, and that is asked when it is put into the queue.
     fn still_stands(&self, Outgoing { write, trigger, .. }: &Outgoing, now: Timestamp) -> bool {
-        if matches!(trigger, Trigger::Plan(..)) {
+        if !matches!(trigger, Trigger::Sweep { .. }) {
             return true;
         }
         let (room, key) = (write.room(), write.key());
@@ -203,7 +201,9 @@ impl Janitor {
     fn start_write(&mut self, outgoing: Outgoing, id: i64, mark: Option<Mark>) {
         let writer = Arc::clone(&self.ports.writer);
         let (port, gate): (Arc<dyn StateWriter>, _) = match &outgoing.trigger {
-            Trigger::Sweep { kind: FindingKind::Cleared, .. } => (writer, Some(self.sweep_gate.clone())),
+            Trigger::Sweep { kind: FindingKind::Cleared, .. } | Trigger::TakeBack => {
+                (writer, Some(self.sweep_gate.clone()))
+            }
             Trigger::Plan(..) => (writer, Some(self.plan_gate.clone())),
             Trigger::Sweep { .. } => (Arc::new(DryRun), None),
         };

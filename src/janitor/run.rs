@@ -151,14 +151,14 @@ impl Janitor {
     fn take_in_sync(&mut self, update: SyncUpdate) -> Result<(), JournalError> {
         match update {
             SyncUpdate::Batch { batch, live } => {
-                self.source_answered();
+                self.homeserver_answered();
                 self.ingesting = Some(Ingest::new(batch, live, self.now()));
                 self.go_on_ingesting()?;
             }
             SyncUpdate::CaughtUp => self.caught_up(),
             SyncUpdate::Lost(error) => {
                 tracing::warn!("the homeserver does not answer: {error}");
-                self.source_failed();
+                self.homeserver_failed();
             }
         }
         Ok(())

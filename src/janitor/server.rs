@@ -2,10 +2,14 @@
 
 use rtc_janitor_core::render::answer::{Lack, Server as ServerForPeople};
 
+use super::Janitor;
 use crate::world::ServerAbilities;
 
 /// What a homeserver of today can: with less, it cannot be in the newest rooms.
 const NEWEST_ROOM_VERSION: u32 = 12;
+
+/// How often something that may have another cause is seen before it counts.
+const FOR_CERTAIN: u32 = 2;
 
 /// What is known of the homeserver.
 #[derive(Debug, Default)]
@@ -14,6 +18,8 @@ pub(super) struct Server {
     said: Option<ServerAbilities>,
     /// Whether it names the event that another one replaced; `None` before one was seen that replaced something.
     tells_replaced: Option<bool>,
+    /// How often in a row it gave an event of the appservice another time than it was asked to.
+    times_not_taken: u32,
     /// Whether it was seen to answer a write with an event that somebody else had written.
     answers_with_others: bool,
 }
@@ -43,6 +49,12 @@ impl Server {
         self.answers_with_others = true;
     }
 
+    /// An event that was written as its owner came back: does it say that it was sent when it was to say so? Once it
+    /// may be the owner's own, who was quicker with the same content.
+    pub(super) fn takes_times(&mut self, does_take: bool) {
+        self.times_not_taken = if does_take { 0 } else { self.times_not_taken.saturating_add(1) };
+    }
+
     /// Whether a write is to be read back to know that it was made. Servers of which it is known that they tell what
     /// a write replaced make an event of every content that another sender had written (Synapse): there it is spared.
     pub(super) fn is_write_read_back(&self) -> bool {
@@ -59,11 +71,27 @@ impl Server {
             newest.filter(|newest| *newest < NEWEST_ROOM_VERSION).map(Lack::RoomVersion),
             (self.tells_replaced == Some(false)).then_some(Lack::Replaced),
             self.answers_with_others.then_some(Lack::EqualContent),
+            (self.times_not_taken >= FOR_CERTAIN).then_some(Lack::EventTimes),
             has_no_admin_api.then_some(Lack::AdminApi),
         ];
         ServerForPeople {
             name: said.and_then(|said| said.name.clone()),
             lacks: lacks.into_iter().flatten().collect(),
+        }
+    }
+}
+
+impl Janitor {
+    /// The homeserver did not answer: no grace runs until it does.
+    pub(super) fn homeserver_failed(&mut self) {
+        self.evidence.homeserver.failed(self.ports.clock.now());
+        self.sweep.ledger.pause(None);
+    }
+
+    /// The homeserver answered.
+    pub(super) fn homeserver_answered(&mut self) {
+        if self.evidence.homeserver.answered(self.ports.clock.now()) {
+            tracing::warn!("the homeserver is back after a gap; its word counts again in 5 min");
         }
     }
 }
@@ -103,10 +131,29 @@ mod tests {
         });
         server.tells_replaced(false);
         server.answers_with_others();
-        let expected =
-            [Lack::SlidingSync, Lack::Wildcards, Lack::RoomVersion(11), Lack::Replaced, Lack::EqualContent];
+        server.takes_times(false);
+        server.takes_times(false);
+        let expected = [
+            Lack::SlidingSync,
+            Lack::Wildcards,
+            Lack::RoomVersion(11),
+            Lack::Replaced,
+            Lack::EqualContent,
+            Lack::EventTimes,
+        ];
         assert_eq!(server.for_people(false).lacks, expected);
         assert!(server.is_write_read_back());
+    }
+
+    #[test]
+    fn one_event_with_another_time_may_be_the_owners() {
+        let mut server = Server::default();
+        for does_take in [false, true, false] {
+            server.takes_times(does_take);
+            assert_eq!(server.for_people(false).lacks, []);
+        }
+        server.takes_times(false);
+        assert_eq!(server.for_people(false).lacks, [Lack::EventTimes]);
     }
 
     #[test]

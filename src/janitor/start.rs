@@ -62,6 +62,7 @@ impl Janitor {
                 journal.quarantine()?,
             ),
             server: Server::default(),
+            began: now,
             aftermath: Aftermath::new(journal.awaited()?),
             memory: Memory::new(journal.rooms()?),
             evidence: Evidence::new(journal.devices()?, own_lists, sfu),

@@ -26,11 +26,12 @@ use rtc_janitor_core::{
     time::Timestamp,
 };
 
-pub(in crate::janitor) use aftermath::Aftermath;
+pub(in crate::janitor) use aftermath::{Aftermath, read_standing};
 pub(in crate::janitor) use clear::{Attempt, Gate, KnownBy, clear};
 pub use judged::Judged;
 pub(in crate::janitor) use judged::{Index, naming_reason};
 pub use look::SweepSummary;
+pub(in crate::janitor) use own::is_after;
 pub(in crate::janitor) use tally::Tally;
 pub(in crate::janitor) use writes::{Outgoing, Trigger, Writes};
 

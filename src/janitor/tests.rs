@@ -12,5 +12,6 @@ mod own_lists;
 mod plans;
 mod restarts;
 mod routes;
+mod settling;
 mod sfu;
 mod talk;

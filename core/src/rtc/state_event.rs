@@ -31,8 +31,8 @@ pub struct StateEvent {
     pub redacted_by: Option<UserId>,
     /// The event that this one replaced in the room state (`unsigned.replaces_state`).
     pub replaces_state: Option<EventId>,
-    /// Whether what it replaced is known to have been a leave, by `unsigned.prev_content`.
-    pub replaces_leave: bool,
+    /// What that held, where the server says so (`unsigned.prev_content`).
+    pub prev_content: Option<Value>,
 }
 
 /// Why a JSON value is not a state event.
@@ -60,8 +60,7 @@ impl StateEvent {
         let redacted_by = redaction.and_then(|r| r.get("sender")).and_then(Value::as_str).map(UserId::from);
         let replaces_state =
             unsigned.and_then(|u| u.get("replaces_state")).and_then(Value::as_str).map(EventId::from);
-        let before = unsigned.and_then(|u| u.get("prev_content")).and_then(Value::as_object);
-        let replaces_leave = before.is_some_and(is_leave);
+        let prev_content = unsigned.and_then(|u| u.get("prev_content")).filter(|c| c.is_object()).cloned();
         Ok(Self {
             event_type: text(&event, "type")?,
             state_key: text(&event, "state_key")?.into(),
@@ -76,7 +75,7 @@ impl StateEvent {
             redacted,
             redacted_by,
             replaces_state,
-            replaces_leave,
+            prev_content,
         })
     }
 }

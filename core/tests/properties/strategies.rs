@@ -200,7 +200,7 @@ pub(crate) fn membership() -> impl Strategy<Value = Membership> {
                 redacted: false,
                 redacted_by: None,
                 replaces_state: None,
-            replaces_leave: false,
+            prev_content: None,
             };
             let seen = FirstSeen { at: Timestamp::from_millis(sent + age / 2), live };
             let Content::Entries(entries) = read(&event, seen) else { unreachable!("it is a session") };

@@ -13,7 +13,7 @@ use crate::{
         Janitor,
         memory::is_empty,
         reads::{Read, Urgency},
-        sweep::{Attempt, Outgoing, Trigger},
+        sweep::{Attempt, Outgoing, Trigger, is_after},
     },
     world::{
         NeighbourError, Written,
@@ -25,16 +25,25 @@ impl Janitor {
     /// A write came back, or how far it came.
     pub(super) fn written(&mut self, event: &EventId, attempt: Attempt) -> Result<(), JournalError> {
         let now = self.now();
-        let was_taken = matches!(attempt, Attempt::Written(_));
+        let was_taken = matches!(attempt, Attempt::Written(_) | Attempt::Followed(..));
         let Some(done) = self.writes.done(event, was_taken, now) else { return Ok(()) };
+        let attempt = match attempt {
+            // Who came after a redaction was alive; before it, it took nothing from anybody.
+            Attempt::Followed(written, newer) if is_after(&newer, done.began()) => {
+                self.want_view(done.outgoing.write.room());
+                Attempt::Written(written)
+            }
+            Attempt::Followed(_, newer) => Attempt::Replaced(Some(newer)),
+            attempt => attempt,
+        };
         let (Outgoing { write, trigger, evidence: _ }, id) = (done.outgoing, done.id);
         let (room, key) = (write.room(), write.key());
         let span = tracing::info_span!("write", %room, %key);
         let _entered = span.enter();
         self.sweep.mark(room);
         let finding = |kind, obstacle: Option<String>| match &trigger {
-            // What a plan does is told with the plan.
-            Trigger::Plan(..) => None,
+            // What a plan does is told with the plan; what mends an own write was done by nobody's wish.
+            Trigger::Plan(..) | Trigger::TakeBack => None,
             Trigger::Sweep { row, .. } => Some(Finding {
                 room: room.clone(),
                 key: key.clone(),
@@ -62,7 +71,9 @@ impl Janitor {
                 }
                 let me = self.settings.user_id.clone();
                 self.note_leave(room, key, &me)?;
-                self.ports.metrics.cleared(write.reason(), write.route().as_str());
+                if trigger != Trigger::TakeBack {
+                    self.ports.metrics.cleared(write.reason(), write.route().as_str());
+                }
                 self.end_event(room, key, event, now)?;
                 // A redaction was looked at right afterwards, and could overwrite nothing.
                 let is_redaction = write.route() == Route::Redaction;
@@ -89,6 +100,7 @@ impl Janitor {
                 self.server.answers_with_others();
                 self.changed_by_others(id, &write, &trigger, Some(current))?;
             }
+            Attempt::Followed(_, newer) => self.changed_by_others(id, &write, &trigger, Some(newer))?,
             Attempt::Replaced(current) => self.changed_by_others(id, &write, &trigger, current)?,
             Attempt::OwnerIsBack => {
                 tracing::info!("its owner is back in the room: left alone");
@@ -178,13 +190,13 @@ impl Janitor {
         match error {
             NeighbourError::Unreachable(_) if was_sent => {
                 if !is_as_owner {
-                    self.source_failed();
+                    self.homeserver_failed();
                 }
                 self.settle_by_reading(room, key)?;
                 self.plans.put_off(trigger, write.event(), now);
             }
             NeighbourError::Unreachable(_) => {
-                self.source_failed();
+                self.homeserver_failed();
                 self.journal.finish(id, &WriteOutcome::NotWritten(error.to_string()), None, now)?;
                 self.plans.put_off(trigger, write.event(), now);
             }

@@ -181,7 +181,7 @@ impl Plans {
     fn of(&mut self, trigger: &Trigger) -> Option<&mut UnderWay> {
         match trigger {
             Trigger::Plan(plan, _) => self.0.get_mut(plan),
-            Trigger::Sweep { .. } => None,
+            Trigger::Sweep { .. } | Trigger::TakeBack => None,
         }
     }
 

@@ -7,6 +7,7 @@
 
 mod order;
 mod passing;
+mod settling;
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -17,33 +18,28 @@ use rtc_janitor_core::{
     guard::quarantine::cleared::{Cleared, RETURN_WINDOW, SAME_WINDOW},
     ids::{EventId, RoomId, StateKey},
     judge::policy::Reason,
-    plan::Route,
+    plan::{PlannedWrite, Route},
     render::{
         Message,
-        report::{self, Row, Whose},
+        report::{self, Whose},
     },
     rtc::{membership::Membership, state_event::StateEvent},
     time::Timestamp,
 };
+use serde_json::json;
 
-use super::{
-    MOST_SKEW,
-    own::{made, may_be},
-};
+use super::{Outgoing, Trigger, own::may_be};
 use crate::{
     janitor::{
         Janitor,
         evidence::SfuEvidence,
         memory::{OpenEvent, is_empty},
-        reads::{Read, Urgency},
     },
-    world::{
-        NeighbourError,
-        journal::{Finding, FindingKind, JournalError, Stored, WriteOutcome, WriteRecord},
-    },
+    world::journal::{JournalError, Stored, WriteRecord},
 };
 
-use passing::Passing;
+use passing::{Passing, Replaced};
+pub(in crate::janitor) use settling::read_standing;
 
 /// How long after a clear it is still noticed that somebody came back right after it: sync may have been
 /// down, or the janitor.
@@ -59,7 +55,7 @@ pub(in crate::janitor) struct Aftermath {
     awaited: HashSet<EventId>,
     /// What came by sync before the answer that says whether it is ours, and what it replaced by the order of
     /// events.
-    early: BTreeMap<EventId, (StateEvent, Option<EventId>)>,
+    early: BTreeMap<EventId, (StateEvent, Option<Replaced>)>,
     /// What else comes by sync under keys that are being written.
     passing: Passing,
     /// Whose memberships have come back, since the start: each is counted once.
@@ -87,7 +83,7 @@ impl Aftermath {
         has_come
     }
 
-    fn keep(&mut self, event: &StateEvent, replaced: Option<EventId>) {
+    fn keep(&mut self, event: &StateEvent, replaced: Option<Replaced>) {
         if self.early.len() >= EARLY {
             self.early.pop_first();
         }
@@ -115,7 +111,7 @@ impl Janitor {
         self.aftermath.awaited.remove(&event.event_id);
         let replaced = self.aftermath.passing.own(room, &event.state_key);
         let Some(write) = self.journal.unverified(room, &event.event_id)? else { return Ok(()) };
-        self.verified(&write, event, replaced.as_ref())
+        self.verified(&write, event, replaced)
     }
 
     /// The event of a write that was answered just now has come by sync before.
@@ -126,16 +122,16 @@ impl Janitor {
     ) -> Result<(), JournalError> {
         let Some((event, replaced)) = self.aftermath.early.remove(written) else { return Ok(()) };
         let Some(write) = self.journal.unverified(room, written)? else { return Ok(()) };
-        self.verified(&write, &event, replaced.as_ref())
+        self.verified(&write, &event, replaced)
     }
 
-    /// `replaced` is what the event replaced by the order of events, where that is newer than what was judged: it
+    /// `seen` is what the event replaced by the order of events, where that is newer than what was judged: it
     /// counts where the server does not tell.
     fn verified(
         &mut self,
         write: &WriteRecord,
         event: &StateEvent,
-        replaced: Option<&EventId>,
+        seen: Option<Replaced>,
     ) -> Result<(), JournalError> {
         self.journal.verified(write.id)?;
         if write.route == Some(Route::OwnPower) && event.sender != self.settings.user_id {
@@ -144,15 +140,39 @@ impl Janitor {
             self.server.answers_with_others();
             return Ok(());
         }
-        if write.route == Some(Route::Redaction) || !may_be(write, event) {
-            // The one overwrites nothing. The other is of the owner, who was quicker with the same content, so
-            // that the server had nothing to write.
+        if write.route == Some(Route::Redaction) {
+            // It overwrites nothing.
             return Ok(());
         }
-        let replaced = event.replaces_state.as_ref().or(replaced);
-        let is_another = replaced.is_some_and(|replaced| *replaced != write.event);
+        if write.mark.is_some() {
+            // An event without the mark is the owner's, who was quicker with the same content, so that the server had
+            // nothing to write; or it is ours, and the server gives events no other time than its own.
+            self.server.takes_times(may_be(write, event));
+        }
+        let told = Replaced::told_by(event);
+        let agrees = |seen: &Replaced| told.as_ref().is_none_or(|told| told.event == seen.event);
+        let Some(replaced) = seen.filter(agrees).or(told).filter(|replaced| replaced.event != write.event)
+        else {
+            return Ok(());
+        };
         // Somebody who left the call in that instant lost nothing.
-        if is_another && !event.replaces_leave { self.overwrote(write) } else { Ok(()) }
+        if !replaced.is_leave {
+            self.overwrote(write)?;
+        }
+        self.take_back(write, event, &replaced);
+        Ok(())
+    }
+
+    /// What was left in an event of ours may have put somebody back into the call who had left in that instant.
+    fn take_back(&mut self, write: &WriteRecord, own: &StateEvent, replaced: &Replaced) {
+        let Some(content) = replaced.content.as_ref().filter(|_| write.route == Some(Route::Appservice))
+        else {
+            return;
+        };
+        let Some(again) = PlannedWrite::taking_back(&write.room, own, content) else { return };
+        tracing::warn!(room = %write.room, key = %write.key, "a write put somebody back who had left: taken out again");
+        let evidence = json!({"takes_back": replaced.event});
+        self.writes.put(Outgoing { write: again, trigger: Trigger::TakeBack, evidence });
     }
 
     fn overwrote(&mut self, write: &WriteRecord) -> Result<(), JournalError> {
@@ -164,21 +184,6 @@ impl Janitor {
         // A person wanted it cleared, so no reason was wrong; what was shown was another one.
         let message = report::overwrote(&self.whose(write), false);
         self.say(&message, Some(&subject(write)))
-    }
-
-    /// A write whose answer was lost shows by sync: then this is how its outcome is known.
-    fn settle_by_sync(&mut self, room: &RoomId, event: &StateEvent) -> Result<(), JournalError> {
-        let place = (room.clone(), event.state_key.clone());
-        // Its own power leaves no mark, and what it wrote before may come late.
-        let is_it = |write: &WriteRecord| {
-            write.mark.is_some() || event.origin_server_ts + MOST_SKEW >= write.intended
-        };
-        let me = &self.settings.user_id;
-        let unsettled = self.unsettled.get(&place).filter(|write| made(write, event, me) && is_it(write));
-        let Some(write) = unsettled.cloned() else {
-            return Ok(());
-        };
-        self.settle(&write, Some(event))
     }
 
     /// When `open` stands where something was cleared a moment ago: it was alive.
@@ -197,6 +202,8 @@ impl Janitor {
         let mut cleared = self.journal.cleared_under(room, key)?;
         cleared.retain(|write| {
             write.event != open.event_id
+                // What it left itself.
+                && write.written.as_ref() != Some(&open.event_id)
                 // What replaced the judged event itself came before the write, which overwrote it.
                 // A redacted one stands there for whoever comes next.
                 && (open.replaces.as_ref() != Some(&write.event) || write.route == Some(Route::Redaction))
@@ -288,105 +295,6 @@ impl Janitor {
             room_name: self.name_of(&write.room),
             user: owner_of(write),
             devices: write.owners.known().iter().map(|owner| owner.device.to_string()).collect(),
-        }
-    }
-
-    /// Has everything read of which nobody knows what came of it: the process was killed, or the server's
-    /// answer was lost. Nothing new is written under those keys before that is known.
-    pub(in crate::janitor) fn want_settled(&mut self) {
-        for write in self.unsettled.values() {
-            self.reads.want(Read::Intent(write.id), Urgency::Due);
-        }
-    }
-
-    /// Takes in what stands under the key of such a write.
-    pub(in crate::janitor) fn settled(
-        &mut self,
-        id: i64,
-        read: Result<Option<StateEvent>, NeighbourError>,
-    ) -> Result<(), JournalError> {
-        let Some(write) = self.unsettled.values().find(|write| write.id == id).cloned() else {
-            return Ok(());
-        };
-        let current = match read {
-            Ok(current) => current,
-            // Not in the room any more: it can never be known, and there is nothing left to do.
-            Err(NeighbourError::Refused { .. } | NeighbourError::NotInRoom(_)) => None,
-            Err(error) => {
-                tracing::warn!(room = %write.room, "what came of a write is not known yet: {error}");
-                return Ok(());
-            }
-        };
-        self.settle(&write, current.as_ref())
-    }
-
-    /// Writes down what came of a write, by what stands under its key.
-    fn settle(&mut self, write: &WriteRecord, current: Option<&StateEvent>) -> Result<(), JournalError> {
-        let now = self.now();
-        let outcome = match current {
-            Some(event) if made(write, event, &self.settings.user_id) => {
-                WriteOutcome::Cleared(event.event_id.clone())
-            }
-            Some(event) if event.event_id == write.event && !is_empty(event) => {
-                WriteOutcome::NotWritten("no answer, and nothing was written".into())
-            }
-            _ => WriteOutcome::Changed,
-        };
-        let is_cleared = matches!(outcome, WriteOutcome::Cleared(_));
-        let (kind, obstacle) = match &outcome {
-            WriteOutcome::Cleared(_) => (Some(FindingKind::Cleared), None),
-            // Nobody else says so: for all other requests the homeserver answers.
-            WriteOutcome::NotWritten(why) if write.route == Some(Route::Appservice) => {
-                (Some(FindingKind::Refused), Some(why.clone()))
-            }
-            _ => (None, None),
-        };
-        // What a plan did is told with the plan.
-        let reason = write.reason.filter(|_| write.plan.is_none());
-        let finding = kind.zip(reason).map(|(kind, reason)| Finding {
-            room: write.room.clone(),
-            key: write.key.clone(),
-            event: write.event.clone(),
-            kind,
-            at: now,
-            row: Row { obstacle, ..self.row(write, reason) },
-        });
-        self.journal.finish(write.id, &outcome, finding.as_ref(), now)?;
-        self.voice.has_more_to_say(finding.is_some());
-        self.unsettled.remove(&(write.room.clone(), write.key.clone()));
-        self.sweep.mark(&write.room);
-        if is_cleared {
-            self.ports.metrics.cleared(write.reason, write.route.map_or("unknown", Route::as_str));
-            let me = self.settings.user_id.clone();
-            self.note_leave(&write.room, &write.key, &me)?;
-            self.end_event(&write.room, &write.key, &write.event, now)?;
-            self.plans.cleared(&write.event, write.plan.as_ref());
-            if current.is_some_and(|event| !is_empty(event)) {
-                // Somebody is left in it.
-                self.reads.want(Read::View(write.room.clone()), Urgency::Needed);
-            }
-            if let Some(event) = current {
-                let replaced = self.aftermath.passing.own(&write.room, &write.key);
-                self.verified(write, event, replaced.as_ref())?;
-            }
-        }
-        Ok(())
-    }
-
-    fn row(&self, write: &WriteRecord, reason: Reason) -> Row {
-        let Whose { room, room_name, user, devices } = self.whose(write);
-        Row {
-            room,
-            room_name,
-            user,
-            devices,
-            reason,
-            missing_from: None,
-            since: write.intended,
-            is_shown: true,
-            obstacle: None,
-            route: write.route,
-            times: 1,
         }
     }
 }

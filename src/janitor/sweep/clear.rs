@@ -45,6 +45,8 @@ pub(in crate::janitor) enum Attempt {
     Written(Written),
     /// Something else stands under the key now, or nothing.
     Replaced(Option<StateEvent>),
+    /// It was redacted, and somebody stands there by a newer event: it came before the redaction or after it.
+    Followed(Written, StateEvent),
     /// It was emptied by somebody else in the instant before the write, of which the server made no event.
     AnothersEvent(StateEvent),
     /// Its owner is in the room after all, or it cannot be read whether.
@@ -108,10 +110,13 @@ pub(in crate::janitor) async fn clear(
         Route::Appservice => {
             // It must be the owner's event, and what is written must be what the journal will know it by.
             let is_it = |mark: &&Mark| rest.as_ref().is_some_and(|rest| *rest.content() == mark.content);
-            let owner =
-                write.owners().first().map(|owner| &owner.user).filter(|owner| **owner == current.sender);
-            let (Some(owner), Some(rest), Some(mark)) = (owner, &rest, known_by.mark.filter(is_it)) else {
-                return Attempt::NotTried(NeighbourError::Invalid("the event is not its owner's".to_owned()));
+            let not_tried = |why: &str| Attempt::NotTried(NeighbourError::Invalid(why.to_owned()));
+            let owner = write.owners().first().map(|owner| &owner.user);
+            let Some(owner) = owner.filter(|owner| **owner == current.sender) else {
+                return not_tried("the event is not its owner's");
+            };
+            let (Some(rest), Some(mark)) = (&rest, known_by.mark.filter(is_it)) else {
+                return not_tried("what would be left of the event is not what was to be left of it");
             };
             How::AsOwner { owner, rest, sent: mark.sent }
         }
@@ -152,6 +157,7 @@ async fn after_redaction(rooms: &dyn Rooms, write: &PlannedWrite, written: Writt
                 return Attempt::Written(written);
             }
             Ok(Some(event)) if event.event_id == *write.event() => {}
+            Ok(Some(newer)) if !is_empty(&newer) => return Attempt::Followed(written, newer),
             Ok(current) => return Attempt::Replaced(current),
             Err(error) => return Attempt::Unseen(error),
         }

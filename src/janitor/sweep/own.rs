@@ -5,6 +5,7 @@ use rtc_janitor_core::{
     ids::{RoomId, UserId},
     plan::Route,
     rtc::state_event::StateEvent,
+    time::Timestamp,
 };
 
 use crate::{
@@ -25,6 +26,12 @@ pub(super) fn made(write: &WriteRecord, event: &StateEvent, me: &UserId) -> bool
         }
         Some(Route::OwnPower) | None => event.sender == *me && is_empty(event),
     }
+}
+
+/// Whether an event was sent after a moment, as its server says. Before a redaction it was lost by nobody, and after
+/// it somebody came back.
+pub(in crate::janitor) fn is_after(event: &StateEvent, moment: Timestamp) -> bool {
+    event.origin_server_ts > moment
 }
 
 /// Whether an event has the mark of the write, where there is one: only the bot gives events a time of its

@@ -52,6 +52,8 @@ pub(in crate::janitor) enum Trigger {
     },
     /// A plan's, and of whoever approved it.
     Plan(PlanId, UserId),
+    /// To mend an own write that put somebody back who had left.
+    TakeBack,
 }
 
 /// A write with all that the record of it needs.
@@ -92,7 +94,7 @@ impl Outgoing {
             owners: write.owners().to_vec(),
             reason: write.reason(),
             plan: match trigger {
-                Trigger::Sweep { .. } => None,
+                Trigger::Sweep { .. } | Trigger::TakeBack => None,
                 Trigger::Plan(plan, by) => Some((plan.clone(), by.clone())),
             },
             route: write.route().as_str(),
@@ -111,6 +113,13 @@ pub(in crate::janitor) struct UnderWay {
     /// Its number in the journal.
     pub(in crate::janitor) id: i64,
     began: Timestamp,
+}
+
+impl UnderWay {
+    /// When it began.
+    pub(in crate::janitor) fn began(&self) -> Timestamp {
+        self.began
+    }
 }
 
 /// All writes.
@@ -144,7 +153,7 @@ impl Writes {
     pub(in crate::janitor) fn put(&mut self, outgoing: Outgoing) {
         self.count += 1;
         if !outgoing.is_of_sweep() {
-            // A person wants it: what a sweep had planned for the same key is done with that.
+            // A person wants it, or it mends something: what a sweep had planned for the same key is done with that.
             self.withdraw_key(outgoing.write.room(), outgoing.write.key());
         }
         let room = outgoing.write.room().clone();

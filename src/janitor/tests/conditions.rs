@@ -197,7 +197,7 @@ async fn said_of_an_overwrite(has_left: bool) -> Vec<String> {
     let mut ours = story.world.current(&key);
     assert_eq!(ours.sender.as_str(), BOT);
     ours.replaces_state = Some("$one-that-nobody-judged".into());
-    ours.replaces_leave = has_left;
+    ours.prev_content = Some(if has_left { json!({}) } else { content("LIVE") });
     story.hear([ours]);
     story.said()
 }

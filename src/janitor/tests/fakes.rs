@@ -57,9 +57,12 @@ pub(super) enum Meanwhile {
 }
 
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent way of servers")]
 pub(super) struct State {
     pub(super) now: i64,
     pub(super) events: BTreeMap<(RoomId, String, String), StateEvent>,
+    /// What stood there before.
+    past: BTreeMap<EventId, StateEvent>,
     /// The server's own lists, where they may be asked for.
     pub(super) own_lists: Option<OwnListsOfServer>,
     pub(super) devices: BTreeMap<UserId, Result<BTreeSet<DeviceId>, UnknownDevices>>,
@@ -71,6 +74,10 @@ pub(super) struct State {
     pub(super) before_read: Option<StateEvent>,
     /// What somebody else does with a key in the instant before it is emptied.
     pub(super) before_write: Option<Meanwhile>,
+    /// What somebody else does with a key a second after it was cleared, before anything is read.
+    pub(super) after_write: Option<Meanwhile>,
+    /// Whether events that are written as an owner get no other time than now.
+    pub(super) takes_no_times: bool,
     /// Whether a server makes no event of a content that stands there already, whoever wrote it.
     pub(super) makes_no_equal_events: bool,
     /// Whether events say nothing of what they replaced.
@@ -161,9 +168,11 @@ impl World {
             redacted: false,
             redacted_by: None,
             replaces_state: before.map(|event| event.event_id.clone()),
-            replaces_leave: before.is_some_and(|event| event.content == json!({})),
+            prev_content: before.map(|event| event.content.clone()),
         };
-        state.events.insert(place, event.clone());
+        if let Some(before) = state.events.insert(place, event.clone()) {
+            state.past.insert(before.event_id.clone(), before);
+        }
         event
     }
 
@@ -311,7 +320,8 @@ impl Rooms for World {
     async fn event(&self, room: &RoomId, id: &EventId) -> Result<Option<StateEvent>, NeighbourError> {
         let state = self.lock();
         let mut here = state.events.iter().filter(|((r, ..), _)| r == room);
-        Ok(here.find(|(_, event)| event.event_id == *id).map(|(_, event)| event.clone()))
+        let current = here.find(|(_, event)| event.event_id == *id).map(|(_, event)| event.clone());
+        Ok(current.or_else(|| state.past.get(id).cloned()))
     }
 
     async fn resolve(&self, _: &str) -> Result<Option<RoomId>, NeighbourError> {
@@ -360,8 +370,12 @@ impl StateWriter for World {
                 } else {
                     let content = rest.content().clone();
                     let written = self.put(room.as_str(), CALL_MEMBER, key.as_str(), owner.as_str(), content);
+                    let mut state = self.lock();
+                    // A request takes its time.
+                    let late = written.origin_server_ts + Duration::from_millis(7);
+                    let sent = if state.takes_no_times { late } else { sent };
                     let written = StateEvent { origin_server_ts: sent, ..written };
-                    self.lock().events.insert(place, written.clone());
+                    state.events.insert(place, written.clone());
                     written
                 }
             }
@@ -379,6 +393,11 @@ impl StateWriter for World {
             }
         };
         self.lock().writes.push((room.clone(), key.clone()));
+        let after = self.lock().after_write.take();
+        if let Some(Meanwhile::Writes(sender, content)) = after {
+            self.pass(Duration::from_secs(1));
+            self.put(room.as_str(), CALL_MEMBER, key.as_str(), sender, content);
+        }
         match fate {
             Some(Fate::Down) => {
                 let down = NeighbourError::Unreachable("down".into());

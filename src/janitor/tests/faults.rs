@@ -142,9 +142,9 @@ async fn after_a_long_gap_of_the_homeserver_nothing_counts_for_five_minutes() {
     let mut story = Story::new();
     story.ghost(ALICE, "DEAD").await;
     story.minutes(9).await;
-    story.janitor.source_failed();
+    story.janitor.homeserver_failed();
     story.world.pass(Duration::from_mins(3));
-    story.janitor.source_answered();
+    story.janitor.homeserver_answered();
     story.minutes(5).await;
     assert_eq!(story.writes(), 0);
     story.minutes(15).await;

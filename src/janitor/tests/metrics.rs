@@ -91,9 +91,9 @@ async fn a_source_that_does_not_answer_is_not_up() {
     story.joins(ALICE, "D");
     story.minutes(1).await;
     assert_metric!(story, "source_up{source=\"homeserver\"}", 1);
-    story.janitor.source_failed();
+    story.janitor.homeserver_failed();
     assert_metric!(story, "source_up{source=\"homeserver\"}", 0);
-    story.janitor.source_answered();
+    story.janitor.homeserver_answered();
     assert_metric!(story, "source_up{source=\"homeserver\"}", 1);
     let shown = story.janitor.ports.metrics.open_metrics();
     assert!(!shown.contains("source_up{source=\"sfu\"}"), "none is set up, so none is down");

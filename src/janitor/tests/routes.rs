@@ -18,20 +18,20 @@ use crate::{
     },
 };
 
-const ALICE: &str = "@alice:hs";
+pub(super) const ALICE: &str = "@alice:hs";
 const LONG_ENOUGH: u32 = 12;
 
-fn by_appservice() -> Settings {
+pub(super) fn by_appservice() -> Settings {
     let namespace = Namespace::new(&Namespace::of_server("hs"), "hs").expect("an expression");
     Settings { appservice: Some(namespace), ..settings() }
 }
 
-fn by_redaction() -> Settings {
+pub(super) fn by_redaction() -> Settings {
     Settings { allow_redaction: true, ..settings() }
 }
 
 /// A room in which the bot may redact, and that it has seen.
-fn story(settings: Settings) -> Story {
+pub(super) fn story(settings: Settings) -> Story {
     let world = World::default();
     world.lock().now = 1_800_000_000_000;
     world.open_room(ROOM);
@@ -47,18 +47,18 @@ fn entry(device: &str) -> Value {
     })
 }
 
-fn array(devices: &[&str]) -> Value {
+pub(super) fn array(devices: &[&str]) -> Value {
     json!({"memberships": devices.iter().map(|device| entry(device)).collect::<Vec<_>>(), "more": {"b": 1}})
 }
 
 impl Story {
-    fn devices_are(&self, user: &str, devices: &[&str]) {
+    pub(super) fn devices_are(&self, user: &str, devices: &[&str]) {
         let devices = devices.iter().map(|device| DeviceId::from(*device)).collect();
         self.world.lock().devices.insert(UserId::from(user), Ok(devices));
     }
 
     /// Somebody in the room with devices in a call by the array form, all of which are looked at.
-    async fn joins_by_array(&mut self, user: &str, devices: &[&str]) -> StateEvent {
+    pub(super) async fn joins_by_array(&mut self, user: &str, devices: &[&str]) -> StateEvent {
         self.world.pass(Duration::from_secs(1));
         self.world.put(ROOM, "m.room.member", user, user, json!({"membership": "join"}));
         self.devices_are(user, devices);
@@ -76,13 +76,13 @@ impl Story {
     }
 
     /// What stands under the key comes by sync.
-    fn hear_of(&mut self, key: &str) -> StateEvent {
+    pub(super) fn hear_of(&mut self, key: &str) -> StateEvent {
         let current = self.world.current(key);
         self.hear([current.clone()]);
         current
     }
 
-    fn cleared(&self) -> u32 {
+    pub(super) fn cleared(&self) -> u32 {
         self.times_found(FindingKind::Cleared)
     }
 }
@@ -227,7 +227,7 @@ async fn in_mode_report_the_same_is_found_and_nothing_is_written() {
 }
 
 /// What is written by a route for one that is left over: the whole of an event, or a part of it.
-async fn left_over(settings: &Settings, is_part: bool) -> Story {
+pub(super) async fn left_over(settings: &Settings, is_part: bool) -> Story {
     let mut story = story(settings.clone());
     let devices: &[&str] = if is_part { &["DEAD", "LIVE"] } else { &["DEAD"] };
     story.joins_by_array(ALICE, devices).await;
@@ -304,7 +304,7 @@ async fn what_the_owner_wrote_while_nobody_knew_is_not_taken_for_ours() {
 
 impl Story {
     /// One turn of the loop, and all that comes back of it but for reads of what is not settled.
-    async fn step_once(&mut self) {
+    pub(super) async fn step_once(&mut self) {
         self.janitor.step().expect("the journal works");
         self.janitor.commit().expect("the journal works");
         while !self.janitor.background.is_idle() && self.janitor.unsettled.is_empty() {

@@ -29,7 +29,7 @@ pub struct Past {
     pub outcome: Option<String>,
     /// What the server said.
     pub detail: Option<String>,
-    /// Who asked for it.
+    /// Who asked for it. Without a reason and without anybody who asked, it mends a write of the bot's own.
     pub asked_by: Option<UserId>,
 }
 
@@ -72,7 +72,11 @@ impl History {
 
     fn line(past: &Past) -> Message {
         let what = say::outcome(past.outcome.as_deref());
-        let reason = past.reason.map_or("on request", say::reason);
+        let reason = match (past.reason, &past.asked_by) {
+            (Some(reason), _) => say::reason(reason),
+            (None, Some(_)) => "on request",
+            (None, None) => "had left in the instant of my last write",
+        };
         let detail =
             past.detail.as_deref().map(|d| format!(" ({})", message::harmless(d))).unwrap_or_default();
         let asked = match &past.asked_by {

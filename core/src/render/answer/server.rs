@@ -16,6 +16,9 @@ pub enum Lack {
     Replaced,
     /// It makes no event of a content that stands there already, whoever wrote it: each write is read back.
     EqualContent,
+    /// It gives an event of the appservice another time than it was asked to: a write as the owner whose answer was
+    /// lost is not known again.
+    EventTimes,
     /// It has no admin API.
     AdminApi,
 }
@@ -28,6 +31,7 @@ impl Lack {
             Self::RoomVersion(newest) => format!("no room version above {newest}"),
             Self::Replaced => "does not tell what a write replaced".into(),
             Self::EqualContent => "answers a write with another's event of the same content".into(),
+            Self::EventTimes => "does not take the time of an appservice's event".into(),
             Self::AdminApi => "no admin API".into(),
         }
     }
@@ -69,6 +73,7 @@ mod tests {
             Lack::RoomVersion(11),
             Lack::Replaced,
             Lack::EqualContent,
+            Lack::EventTimes,
             Lack::AdminApi,
         ];
         assert_eq!(line(Some("Synapse 1.163.2"), &[]), None);
@@ -77,7 +82,8 @@ mod tests {
             line(Some("Dendrite 0.13.8"), &all).as_deref(),
             Some(
                 "homeserver limits (Dendrite 0.13.8): no sliding sync, no wildcards in filters, no room version above \
-                 11, does not tell what a write replaced, answers a write with another's event of the same content, no admin API"
+                 11, does not tell what a write replaced, answers a write with another's event of the same content, does not take the time of an \
+                 appservice's event, no admin API"
             )
         );
         assert!(!line(Some("a\nb"), &all).unwrap_or_default().contains('\n'), "one line");

@@ -270,7 +270,7 @@ fn explained(device: &str, sent: Timestamp, evidence: Evidence) -> Explained {
         redacted: false,
         redacted_by: None,
         replaces_state: None,
-        replaces_leave: false,
+        prev_content: None,
     };
     let Content::Entries(entries) = read(&event, FirstSeen { at: sent, live: false }) else {
         panic!("a membership")

@@ -3,10 +3,7 @@
 use rtc_janitor_core::{ids::RoomId, rtc::state_event::StateEvent};
 
 use crate::{
-    janitor::{
-        Janitor,
-        memory::{OpenEvent, is_empty},
-    },
+    janitor::{Janitor, memory::OpenEvent},
     world::journal::JournalError,
 };
 
@@ -23,7 +20,7 @@ impl Janitor {
         }
         let is_under_way = self.writes.is_under_way(room, key);
         if !is_own && (!is_under_way || !is_ours) {
-            self.aftermath.passing.pass(room, key, &event.event_id, !is_empty(event), is_under_way);
+            self.aftermath.passing.pass(room, event, is_under_way);
         }
         Ok(())
     }
