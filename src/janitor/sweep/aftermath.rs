@@ -5,7 +5,9 @@
 //! order of events does (`passing`). It is known by its event id, and not by its sender: a key may be written on
 //! behalf of its owner.
 
+mod alive;
 mod order;
+mod overwritten;
 mod passing;
 mod settling;
 
@@ -18,17 +20,12 @@ use rtc_janitor_core::{
     guard::quarantine::cleared::{Cleared, RETURN_WINDOW, SAME_WINDOW},
     ids::{EventId, RoomId, StateKey},
     judge::policy::Reason,
-    plan::{PlannedWrite, Route},
-    render::{
-        Message,
-        report::{self, Whose},
-    },
+    plan::Route,
+    render::report,
     rtc::{membership::Membership, state_event::StateEvent},
     time::Timestamp,
 };
-use serde_json::json;
 
-use super::{Outgoing, Trigger, own::may_be};
 use crate::{
     janitor::{
         Janitor,
@@ -38,6 +35,7 @@ use crate::{
     world::journal::{JournalError, Stored, WriteRecord},
 };
 
+use alive::subject;
 use passing::{Passing, Replaced};
 pub(in crate::janitor) use settling::read_standing;
 
@@ -125,67 +123,6 @@ impl Janitor {
         self.verified(&write, &event, replaced)
     }
 
-    /// `seen` is what the event replaced by the order of events, where that is newer than what was judged: it
-    /// counts where the server does not tell.
-    fn verified(
-        &mut self,
-        write: &WriteRecord,
-        event: &StateEvent,
-        seen: Option<Replaced>,
-    ) -> Result<(), JournalError> {
-        self.journal.verified(write.id)?;
-        if write.route == Some(Route::OwnPower) && event.sender != self.settings.user_id {
-            // It was empty before we wrote, and the server made no event of that. Writes are read back from now on.
-            tracing::warn!(room = %write.room, key = %write.key, "the answer to a write named another's event");
-            self.server.answers_with_others();
-            return Ok(());
-        }
-        if write.route == Some(Route::Redaction) {
-            // It overwrites nothing.
-            return Ok(());
-        }
-        if write.mark.is_some() {
-            // An event without the mark is the owner's, who was quicker with the same content, so that the server had
-            // nothing to write; or it is ours, and the server gives events no other time than its own.
-            self.server.takes_times(may_be(write, event));
-        }
-        let told = Replaced::told_by(event);
-        let agrees = |seen: &Replaced| told.as_ref().is_none_or(|told| told.event == seen.event);
-        let Some(replaced) = seen.filter(agrees).or(told).filter(|replaced| replaced.event != write.event)
-        else {
-            return Ok(());
-        };
-        // Somebody who left the call in that instant lost nothing.
-        if !replaced.is_leave {
-            self.overwrote(write)?;
-        }
-        self.take_back(write, event, &replaced);
-        Ok(())
-    }
-
-    /// What was left in an event of ours may have put somebody back into the call who had left in that instant.
-    fn take_back(&mut self, write: &WriteRecord, own: &StateEvent, replaced: &Replaced) {
-        let Some(content) = replaced.content.as_ref().filter(|_| write.route == Some(Route::Appservice))
-        else {
-            return;
-        };
-        let Some(again) = PlannedWrite::taking_back(&write.room, own, content) else { return };
-        tracing::warn!(room = %write.room, key = %write.key, "a write put somebody back who had left: taken out again");
-        let evidence = json!({"takes_back": replaced.event});
-        self.writes.put(Outgoing { write: again, trigger: Trigger::TakeBack, evidence });
-    }
-
-    fn overwrote(&mut self, write: &WriteRecord) -> Result<(), JournalError> {
-        tracing::warn!(room = %write.room, key = %write.key, "a write overwrote a newer membership");
-        self.ports.metrics.overwrote();
-        if let Some(reason) = write.reason {
-            return self.was_alive(write, reason, |whose, _, _| report::overwrote(whose, true));
-        }
-        // A person wanted it cleared, so no reason was wrong; what was shown was another one.
-        let message = report::overwrote(&self.whose(write), false);
-        self.say(&message, Some(&subject(write)))
-    }
-
     /// When `open` stands where something was cleared a moment ago: it was alive.
     pub(in crate::janitor) fn notice_return(
         &mut self,
@@ -271,32 +208,6 @@ impl Janitor {
         let Some(open) = self.memory.get(room, key).cloned() else { return Ok(()) };
         self.notice_return(room, key, None, &open)
     }
-
-    /// Leaves a key alone for a while and says so, once for each membership that was cleared wrongly.
-    fn was_alive(
-        &mut self,
-        write: &WriteRecord,
-        reason: Reason,
-        message: impl FnOnce(&Whose, Timestamp, Timestamp) -> Message,
-    ) -> Result<(), JournalError> {
-        let subject = subject(write);
-        if self.journal.has_said(&subject)? {
-            return Ok(());
-        }
-        let now = self.now();
-        let entry = self.sweep.quarantine.returned(&write.room, &write.key, reason, now);
-        self.journal.save_quarantine(&write.room, &write.key, &entry)?;
-        self.alarm(&message(&self.whose(write), entry.until, now), Some(&subject))
-    }
-
-    fn whose(&self, write: &WriteRecord) -> Whose {
-        Whose {
-            room: write.room.clone(),
-            room_name: self.name_of(&write.room),
-            user: owner_of(write),
-            devices: write.owners.known().iter().map(|owner| owner.device.to_string()).collect(),
-        }
-    }
 }
 
 /// Whether an event that came then puts back what a write cleared.
@@ -307,16 +218,4 @@ fn is_back(write: &WriteRecord, cleared: Timestamp, event: Option<&StateEvent>, 
         // It may have held any `created_ts`.
         Stored::Never | Stored::Unreadable(_) => came.since(cleared) <= SAME_WINDOW,
     }
-}
-
-/// Whom a write was about; of several, the first.
-fn owner_of(write: &WriteRecord) -> rtc_janitor_core::ids::UserId {
-    let in_key = || rtc_janitor_core::rtc::state_key::user(&write.key).map(Into::into);
-    let owner = write.owners.known().first().map(|owner| owner.user.clone()).or_else(in_key);
-    owner.unwrap_or_else(|| write.key.as_str().into())
-}
-
-/// What is said of a membership that was cleared wrongly, so that it is said once.
-fn subject(write: &WriteRecord) -> String {
-    format!("alive {}", write.event)
 }
