@@ -382,10 +382,11 @@ impl StateWriter for World {
             How::Redaction(redacted) => {
                 let mut state = self.lock();
                 // A superseded event takes nothing of the state with it.
-                if let Some(event) = state.events.get_mut(&place).filter(|event| event.event_id == *redacted)
-                {
+                let redact = |event: &mut StateEvent| {
                     (event.content, event.redacted, event.redacted_by) = (json!({}), true, Some(BOT.into()));
-                }
+                };
+                state.past.get_mut(redacted).map(redact);
+                state.events.get_mut(&place).filter(|event| event.event_id == *redacted).map(redact);
                 StateEvent {
                     event_id: format!("$redaction-of-{redacted}").as_str().into(),
                     ..state.events[&place].clone()

@@ -127,6 +127,17 @@ async fn who_comes_right_after_a_redaction_was_alive() {
     assert_eq!((story.cleared(), story.writes()), (1, 1));
 }
 
+#[tokio::test]
+async fn a_redaction_that_came_too_late_is_no_clear_also_when_its_answer_is_lost() {
+    let mut story = left_over(&by_redaction(), false).await;
+    story.world.lock().before_write = Some(Meanwhile::Writes(ALICE, array(&["NEW"])));
+    goes_down_at_its_write(&mut story).await;
+    is_up(&story);
+    story.minutes(20).await;
+    assert_eq!(story.world.current(ALICE).content, array(&["NEW"]));
+    assert_eq!((story.cleared(), story.said()), (0, Vec::new()));
+}
+
 /// Some devices of alice's, of which the first is dead, and what she writes in the instant before that one is taken
 /// out. What is in the end.
 async fn leaves_in_the_same_instant(devices: &[&str], content: Value, is_lost: bool) -> (Story, Value) {
