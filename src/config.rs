@@ -17,6 +17,7 @@ mod names;
 mod parse;
 mod reader;
 pub(crate) mod secret_file;
+mod sections;
 mod sign_in;
 mod source;
 mod table;
@@ -25,11 +26,11 @@ pub(crate) mod warnings;
 
 pub(crate) use parse::{room_text, url_text, user_id_text};
 
-pub use checked::{Appservice, Homeserver, HomeserverAddress, LiveKit, SynapseAdmin};
 pub use error::{ConfigError, Origin};
 pub use example::example;
 pub use keys::{AdminRoom, Breaker, Graces, Http, Janitor, Limits, Log, Owners, Rooms, Rules, Store};
 pub use rtc_janitor_core::{judge::policy::Grace, mode::Mode};
+pub use sections::{Appservice, Homeserver, HomeserverAddress, LiveKit, SynapseAdmin};
 pub use sign_in::{Chat, Login};
 pub use types::{LogFormat, Namespace, RoomRef, UserGlobs};
 

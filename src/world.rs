@@ -32,6 +32,7 @@ pub mod room_view;
 pub mod store;
 pub mod synapse_admin;
 pub mod sync;
+pub mod writer;
 
 pub use abilities::ServerAbilities;
 pub use chat_events::{EventBatch, Post, RoomEvent, RoomEventKind, Standing, Trust};

@@ -31,12 +31,12 @@ use crate::{
             credentials::{Address, Method, SignIn, SignInError},
             sign_in,
             transport::WithToken,
-            write::Writer,
         },
         journal::{Journal, JournalError},
         livekit::{ApiKey, CallServer, LiveKit},
         store::{Store, StoreError},
         synapse_admin::SynapseAdmin,
+        writer::Writer,
     },
 };
 

@@ -7,9 +7,9 @@ use rtc_janitor_core::ids::{DeviceId, UserId};
 use secrecy::SecretString;
 
 use super::{
-    checked::{Appservice, Homeserver},
     keys::{ChatLoginKeys, LoginKeys},
     reader::{Noted, Reader},
+    sections::{Appservice, Homeserver},
 };
 
 /// `[login]` and `[admin_room.login]`: one way to sign in.

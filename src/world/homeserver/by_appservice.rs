@@ -8,7 +8,7 @@ use rtc_janitor_core::ids::UserId;
 use secrecy::SecretString;
 use serde_json::json;
 
-use super::{credentials::SignInError, identity::WhoAmI, request::JsonRequest, sign_in::is_homeserver};
+use super::{connect::is_homeserver, credentials::SignInError, identity::WhoAmI, request::JsonRequest};
 use crate::world::NeighbourError;
 
 /// Of a sign-in and of a registration.

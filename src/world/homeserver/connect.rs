@@ -123,6 +123,19 @@ fn base_url(name: &str, status: StatusCode, body: &[u8]) -> Result<String, SignI
         })
 }
 
+/// Whether a homeserver answers there at all: what it refuses means something else where none does.
+pub(super) async fn is_homeserver(client: &Client) -> Result<(), SignInError> {
+    match JsonRequest::get(&VERSIONS).send(client).await {
+        Ok(_) => Ok(()),
+        Err(NeighbourError::Refused { status, .. }) => Err(SignInError::Mistake(format!(
+            "nothing at {} answers as a Matrix homeserver (HTTP {status}): correct homeserver.url; it ends \
+             before /_matrix",
+            client.homeserver()
+        ))),
+        Err(other) => Err(other.into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

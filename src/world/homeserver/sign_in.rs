@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{
     Homeserver, by_appservice,
-    connect::client,
+    connect::{client, is_homeserver},
     identity::{check_token, still_valid},
     request::JsonRequest,
     session::{Session, SessionFile},
@@ -160,19 +160,6 @@ async fn log_in(
         access_token: Some(answer.access_token),
         refresh_token: answer.refresh_token,
     })
-}
-
-/// Whether a homeserver answers there at all: what it refuses means something else where none does.
-pub(super) async fn is_homeserver(client: &Client) -> Result<(), SignInError> {
-    match JsonRequest::get(&["_matrix", "client", "versions"]).send(client).await {
-        Ok(_) => Ok(()),
-        Err(NeighbourError::Refused { status, .. }) => Err(SignInError::Mistake(format!(
-            "nothing at {} answers as a Matrix homeserver (HTTP {status}): correct homeserver.url; it ends \
-             before /_matrix",
-            client.homeserver()
-        ))),
-        Err(other) => Err(other.into()),
-    }
 }
 
 fn of_login(error: NeighbourError, user_id: &UserId) -> SignInError {

@@ -1,6 +1,5 @@
-//! The one write: clearing a membership, by one of three routes.
+//! Clearing a membership with the account's own power, or by a redaction.
 
-use async_trait::async_trait;
 use rtc_janitor_core::{
     ids::{EventId, RoomId, StateKey},
     rtc::state_event::CALL_MEMBER,
@@ -9,7 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Homeserver, request::JsonRequest};
-use crate::world::{How, KeyWrite, NeighbourError, StateWriter, Written, appservice::Appservice};
+use crate::world::NeighbourError;
 
 /// What people who look at a redacted membership are told. Clients show it where they show such events.
 const REASON: &str = "left over from a call";
@@ -46,34 +45,5 @@ impl Homeserver {
         let response = JsonRequest::put(&path, &json!({"reason": REASON})).send(self.transport()).await?;
         let written: Answer = response.json("the answer to a redaction")?;
         Ok(written.event_id.into())
-    }
-}
-
-/// All routes that are set up.
-#[derive(Clone, Debug)]
-pub struct Writer {
-    homeserver: Homeserver,
-    appservice: Option<Appservice>,
-}
-
-impl Writer {
-    /// With the power of the account of this connection and, where there is one, the appservice's.
-    pub fn new(homeserver: Homeserver, appservice: Option<Appservice>) -> Self {
-        Self { homeserver, appservice }
-    }
-}
-
-#[async_trait]
-impl StateWriter for Writer {
-    async fn clear(&self, KeyWrite { room, key, how }: KeyWrite<'_>) -> Result<Written, NeighbourError> {
-        let written = match how {
-            How::OwnPower => self.homeserver.empty_membership(room, key).await,
-            How::Redaction(event) => self.homeserver.redact_membership(room, event).await,
-            How::AsOwner { owner, rest, sent } => match &self.appservice {
-                Some(appservice) => appservice.write(room, key, owner, rest, sent).await,
-                None => Err(NeighbourError::Invalid("no appservice is set up".to_owned())),
-            },
-        };
-        written.map(Written::Event)
     }
 }

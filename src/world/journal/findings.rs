@@ -4,16 +4,13 @@ use std::collections::BTreeMap;
 
 use rtc_janitor_core::{
     ids::{EventId, RoomId, StateKey},
-    render::{
-        Message,
-        report::{FindingKind, Row},
-    },
+    render::report::{FindingKind, Row},
     time::Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
-    Draft, Journal, Result, messages,
+    Journal, Result,
     statement::{Statements as _, text, time},
 };
 
@@ -108,17 +105,6 @@ impl Journal {
     /// What has been found and not yet been put into a message, the oldest first.
     pub fn unreported(&self) -> Result<Vec<Finding>> {
         self.findings("WHERE message IS NULL ORDER BY at_ms, room, key", [])
-    }
-
-    /// Notes that findings were told on a terminal and need not be told again.
-    pub fn told_elsewhere(&mut self, message: &Message, findings: &[Finding], at: Timestamp) -> Result<()> {
-        let draft = Draft { findings: findings.to_vec(), ..Draft::of(message.clone()) };
-        self.write(|db| {
-            let stored = messages::insert(db, &draft, at)?;
-            db.statement("UPDATE messages SET state = 'told_elsewhere' WHERE txn = ?1")?
-                .execute([&stored.txn])?;
-            Ok(())
-        })
     }
 
     /// The findings of the last report, if that is no older than `since`, and the report.

@@ -113,6 +113,17 @@ impl Journal {
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
+
+    /// Notes that findings were told on a terminal and need not be told again.
+    pub fn told_elsewhere(&mut self, message: &Message, findings: &[Finding], at: Timestamp) -> Result<()> {
+        let draft = Draft { findings: findings.to_vec(), ..Draft::of(message.clone()) };
+        self.write(|db| {
+            let stored = insert(db, &draft, at)?;
+            db.statement("UPDATE messages SET state = 'told_elsewhere' WHERE txn = ?1")?
+                .execute([&stored.txn])?;
+            Ok(())
+        })
+    }
 }
 
 pub(super) fn insert(db: &Connection, draft: &Draft, at: Timestamp) -> Result<StoredMessage> {
