@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{event, transport::Transport};
+use super::event;
 use crate::world::NeighbourError;
 
 /// How long an ordinary request may take.
@@ -102,11 +102,6 @@ impl JsonRequest {
     pub(crate) fn at_most(mut self, bytes: usize) -> Self {
         self.most_bytes = bytes;
         self
-    }
-
-    /// Sends it, once: no retries but for one after the access token was renewed.
-    pub(crate) async fn send(self, transport: &dyn Transport) -> Result<JsonResponse, NeighbourError> {
-        transport.exchange(self).await
     }
 }
 

@@ -33,6 +33,13 @@ pub(crate) trait Transport: fmt::Debug + Send + Sync {
     fn exchange(&self, request: JsonRequest) -> BoxFuture<'_, Result<JsonResponse, NeighbourError>>;
 }
 
+impl JsonRequest {
+    /// Sends it, once: no retries but for one after the access token was renewed.
+    pub(crate) async fn send(self, transport: &dyn Transport) -> Result<JsonResponse, NeighbourError> {
+        transport.exchange(self).await
+    }
+}
+
 impl Transport for Client {
     fn exchange(&self, request: JsonRequest) -> BoxFuture<'_, Result<JsonResponse, NeighbourError>> {
         Box::pin(async move {
