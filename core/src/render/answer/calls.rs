@@ -110,7 +110,8 @@ impl Calls {
         calls.sort_by_key(|call| (call.active() == 0, call.callers.is_empty()));
         let all = || self.calls.iter().flat_map(|call| &call.callers);
         if self.calls.len() > 1 {
-            let (rooms, total) = (count(self.calls.len(), "room", "rooms"), totals(all()));
+            let (rooms, total) =
+                (count(self.calls.len(), "room", "rooms"), totals(all().map(|caller| caller.verdict)));
             page.say(&format!("{rooms}: {total}"));
         }
         let (most, rest) = match self.only {
@@ -121,7 +122,8 @@ impl Calls {
         for call in calls {
             let room = message::room(&call.room, call.name.as_deref());
             let excluded = if call.is_excluded { " (excluded)" } else { "" };
-            let heading = join(&[&room, &words(&format!(": {}{excluded}", totals(call.callers.iter())))]);
+            let total = totals(call.callers.iter().map(|caller| caller.verdict));
+            let heading = join(&[&room, &words(&format!(": {total}{excluded}"))]);
             // Those who are there, and what is to be done.
             let mut callers: Vec<_> = call.callers.iter().collect();
             callers.sort_by_key(|caller| match caller.verdict {
@@ -213,11 +215,11 @@ impl Call {
     }
 }
 
-/// `5 active, 60 stale, 1 unknown`; what is not there is not named.
-fn totals<'c>(callers: impl Iterator<Item = &'c Caller>) -> String {
+/// `5 active, 60 stale, 1 unknown`; what is not there is not named, and whom nobody judges has no verdict.
+pub(super) fn totals(verdicts: impl Iterator<Item = Option<Verdict>>) -> String {
     let [mut active, mut stale, mut unknown, mut not_judged] = [0_usize; 4];
-    for caller in callers {
-        *match caller.verdict {
+    for verdict in verdicts {
+        *match verdict {
             Some(Verdict::Active) => &mut active,
             Some(Verdict::Stale(_)) => &mut stale,
             Some(Verdict::Unknown(_)) => &mut unknown,

@@ -2,14 +2,15 @@
 
 use super::{
     beside,
-    calls::device,
+    calls::{device, totals},
     held_back,
-    page::{Page, count, join, words},
+    page::{Page, join, words},
 };
 use crate::{
     ids::{RoomId, StateKey, UserId},
     judge::{
         evidence::{Account, Device, Evidence, ListKind, RoomMember, Sfu},
+        policy::Reason,
         verdict::{Judgement, Verdict},
     },
     plan::{HeldBack, Route},
@@ -100,8 +101,8 @@ impl Explanation {
             ]));
         }
         if !self.memberships.is_empty() {
-            let number = count(self.memberships.len(), "membership", "memberships");
-            page.paragraph(&join(&[&room, &words(&format!(": {number}"))]));
+            let verdicts = self.memberships.iter().map(|one| Some(one.judgement.verdict));
+            page.paragraph(&join(&[&room, &words(&format!(": {}", totals(verdicts)))]));
         }
         for (at, one) in self.memberships.iter().enumerate() {
             if at == MOST_EXPLAINED {
@@ -161,43 +162,32 @@ impl Explanation {
     fn lines(&self, one: &Explained) -> Vec<Message> {
         let Explained { membership, judgement, evidence, .. } = one;
         let now = self.now;
-        let mut lines = vec![say::why(membership, judgement, evidence, now)];
-        let others: Vec<_> = judgement.reasons().skip(1).map(|(reason, _)| say::reason(reason)).collect();
+        let named = match judgement.verdict {
+            Verdict::Stale(reason) => Some(reason),
+            Verdict::Active | Verdict::Unknown(_) => None,
+        };
+        let (of_device, of_sfu) = (self.of_device(evidence.device), self.of_sfu(one));
+        // The evidence that decides comes first, and is told once.
+        let (why, of_device, of_sfu) = match named {
+            Some(Reason::DeviceGone) => (of_device, String::new(), of_sfu),
+            Some(Reason::NotOnSfu) => (of_sfu, of_device, String::new()),
+            _ if judgement.vetoed => (of_sfu, of_device, String::new()),
+            _ => (say::why(membership, judgement, evidence, now), of_device, of_sfu),
+        };
+        let mut lines = vec![why];
+        let others: Vec<_> = judgement.reasons().filter(|(reason, _)| Some(*reason) != named).collect();
         if !others.is_empty() {
-            lines.push(format!("also: {}", others.join(", ")));
+            let label = if judgement.vetoed { "outweighed by that" } else { "also" };
+            let others: Vec<_> = others.into_iter().map(|(reason, _)| say::reason(reason)).collect();
+            lines.push(format!("{label}: {}", others.join(", ")));
         }
-        lines.push(format!(
-            "joined {}, last refreshed {}, {} {}",
-            say::ago(membership.start, now),
-            say::ago(membership.last_sign, now),
-            if membership.expires > now { "expires" } else { "expired" },
-            say::ago(membership.expires, now)
-        ));
+        lines.push(self.times(membership, judgement));
         lines.push(match evidence.room_member {
             RoomMember::Joined => "in the room: yes".to_owned(),
+            RoomMember::NotJoined { .. } if named == Some(Reason::NotJoined) => String::new(),
             RoomMember::NotJoined { .. } => "in the room: no".to_owned(),
             RoomMember::Unknown => "in the room: could not be read".to_owned(),
         });
-        let of_device = match evidence.device {
-            // Where lists say nothing, nothing is said of them.
-            Device::NotAsked => String::new(),
-            Device::Unknown => {
-                "device list: could not be read, or does not show devices without keys".to_owned()
-            }
-            Device::Listed { last_seen: Some(at) } => {
-                format!("device list: listed, last seen {}", say::ago(at, now))
-            }
-            Device::Listed { last_seen: None } => "device list: listed".to_owned(),
-            Device::Missing { by, seen_before } => format!(
-                "device list: missing from {}{}",
-                if by == ListKind::OwnList { "the homeserver's own" } else { "/keys/query" },
-                if seen_before {
-                    ", and it was there before"
-                } else {
-                    ", and never was there (it may have no keys)"
-                }
-            ),
-        };
         lines.push(of_device);
         lines.push(match &one.account {
             Some(Account { bridge: Some(appservice), .. }) => format!(
@@ -207,25 +197,7 @@ impl Explanation {
             Some(Account { is_deactivated: true, .. }) => "account: deactivated".to_owned(),
             _ => String::new(),
         });
-        let connection = match evidence.sfu {
-            Sfu::NotOurs if !self.has_sfu => "",
-            Sfu::NotOurs => "call server: not asked; this membership is on none of yours, as far as I know",
-            Sfu::Unknown => "call server: no answer that counts at the moment",
-            Sfu::Listed if judgement.vetoed => {
-                "call server: connected, which outweighs everything but leaving the room"
-            }
-            Sfu::Listed => "call server: connected, by a newer membership of the same device",
-            Sfu::Absent { counts: true } => "call server: not connected",
-            Sfu::Absent { counts: false } => {
-                "call server: not connected, which proves nothing: I never saw it there, and do not know for sure what \
-                 this call's room is called there"
-            }
-        };
-        let left = one.left_sfu.filter(|_| matches!(evidence.sfu, Sfu::Absent { .. }));
-        let left = left.map(|at| format!(", seen to leave {}", say::ago(at, now)));
-        let asked = one.sfu_asked.filter(|_| matches!(evidence.sfu, Sfu::Listed | Sfu::Absent { .. }));
-        let asked = asked.map(|at| format!(" (asked {})", say::ago(at, now)));
-        lines.push(format!("{connection}{}{}", left.unwrap_or_default(), asked.unwrap_or_default()));
+        lines.push(of_sfu);
         if let (Some(held), Some(at)) = (one.held, one.due)
             && at > now
         {
@@ -248,5 +220,71 @@ impl Explanation {
         }
         lines.push(format!("key {}", harmless(one.key.as_str())));
         lines.iter().filter(|line| !line.is_empty()).map(|line| words(line)).collect()
+    }
+
+    /// When it began, was last refreshed and ends; that it was refreshed where nothing else says so.
+    fn times(&self, membership: &Membership, judgement: &Judgement) -> String {
+        let is_said = match judgement.verdict {
+            Verdict::Active => !judgement.vetoed,
+            Verdict::Stale(reason) => reason == Reason::Silent,
+            Verdict::Unknown(_) => false,
+        };
+        let refreshed = if is_said || membership.last_sign <= membership.start {
+            String::new()
+        } else {
+            format!(", last refreshed {}", say::ago(membership.last_sign, self.now))
+        };
+        format!(
+            "joined {}{refreshed}, {} {}",
+            say::ago(membership.start, self.now),
+            if membership.expires > self.now { "expires" } else { "expired" },
+            say::ago(membership.expires, self.now)
+        )
+    }
+
+    /// What a list says of its device; nothing where none was asked.
+    fn of_device(&self, device: Device) -> String {
+        match device {
+            Device::NotAsked => String::new(),
+            Device::Unknown => {
+                "device list: could not be read, or does not show devices without keys".to_owned()
+            }
+            Device::Listed { last_seen: Some(at) } => {
+                format!("device list: listed, last seen {}", say::ago(at, self.now))
+            }
+            Device::Listed { last_seen: None } => "device list: listed".to_owned(),
+            Device::Missing { by, seen_before } => format!(
+                "device list: missing from {}{}",
+                if by == ListKind::OwnList { "the homeserver's own" } else { "/keys/query" },
+                if seen_before {
+                    ", and it was there before"
+                } else {
+                    ", and never was there (it may have no keys)"
+                }
+            ),
+        }
+    }
+
+    /// What the call server says of it; nothing where there is none.
+    fn of_sfu(&self, one: &Explained) -> String {
+        let connection = match one.evidence.sfu {
+            Sfu::NotOurs if !self.has_sfu => "",
+            Sfu::NotOurs => "call server: not asked; this membership is on none of yours, as far as I know",
+            Sfu::Unknown => "call server: no answer that counts at the moment",
+            Sfu::Listed if one.judgement.vetoed => {
+                "call server: connected, which outweighs everything but leaving the room"
+            }
+            Sfu::Listed => "call server: connected, by a newer membership of the same device",
+            Sfu::Absent { counts: true } => "call server: not connected",
+            Sfu::Absent { counts: false } => {
+                "call server: not connected, which proves nothing: I never saw it there, and do not know for sure what \
+                 this call's room is called there"
+            }
+        };
+        let left = one.left_sfu.filter(|_| matches!(one.evidence.sfu, Sfu::Absent { .. }));
+        let left = left.map(|at| format!(", seen to leave {}", say::ago(at, self.now)));
+        let asked = one.sfu_asked.filter(|_| matches!(one.evidence.sfu, Sfu::Listed | Sfu::Absent { .. }));
+        let asked = asked.map(|at| format!(" (asked {})", say::ago(at, self.now)));
+        format!("{connection}{}{}", left.unwrap_or_default(), asked.unwrap_or_default())
     }
 }

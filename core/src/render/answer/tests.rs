@@ -18,6 +18,7 @@ use crate::{
     render::{
         Message,
         message::{self},
+        report,
         sight::Sight,
         words,
     },
@@ -333,7 +334,7 @@ fn explain_says_what_speaks_for_and_against_each() {
             Explained {
                 due: Some(NOW),
                 held: Some(HeldBack::Quarantine),
-                route: Err("Its key may be written by its owner alone".into()),
+                route: Err(report::obstacle(Blocked::OnlyItsOwner)),
                 ..explained("OLD", ago(300), left)
             },
             Explained { route: Ok("appservice"), ..explained("ARRAY", ago(10), alive.clone()) },
@@ -367,7 +368,7 @@ fn proposal(device: &str, reason: Option<Reason>, is_alive: bool) -> Proposal {
         is_shown: is_alive,
         is_alive,
         is_unknown: false,
-        why: "nothing speaks against it; its newest event is from 10 min ago".into(),
+        why: "no sign of trouble; last refreshed 10 min ago".into(),
         reservation: None,
     }
 }
@@ -382,10 +383,8 @@ fn a_plan_shows_what_it_would_do_and_how_to_have_it_done() {
             ..proposal("OTHER", Some(Reason::DeviceGone), false)
         },
     ];
-    let blocked = [(
-        proposal("ARRAY", Some(Reason::Expired), false),
-        "Its key may be written by its owner alone".to_owned(),
-    )];
+    let blocked =
+        [(proposal("ARRAY", Some(Reason::Expired), false), report::obstacle(Blocked::OnlyItsOwner))];
     let sweep = ShownPlan {
         id: &id,
         kind: PlanKind::Sweep,
@@ -397,8 +396,11 @@ fn a_plan_shows_what_it_would_do_and_how_to_have_it_done() {
         now: NOW,
     };
     let nothing = ShownPlan { proposals: &[], undue: (0, None), blocked: &[], ..sweep.clone() };
-    let everybody =
-        [proposal("PHONE", None, true), proposal("LAPTOP", None, true), proposal("GONE", None, false)];
+    let everybody = [
+        proposal("PHONE", None, true),
+        proposal("LAPTOP", None, true),
+        Proposal { why: "it expired 5 h ago".into(), ..proposal("GONE", None, false) },
+    ];
     let clear = ShownPlan {
         kind: PlanKind::Clear,
         proposals: &everybody,
@@ -412,7 +414,7 @@ fn a_plan_shows_what_it_would_do_and_how_to_have_it_done() {
     let unsure = [Proposal {
         is_alive: false,
         is_unknown: true,
-        why: "the device list of its owner could not be read".into(),
+        why: "its owner's device list could not be read, or does not show devices without keys".into(),
         ..everybody[0].clone()
     }];
     let unsure = ShownPlan { proposals: &unsure, ..clear.clone() };
