@@ -40,6 +40,16 @@ pub fn instant(at: Timestamp) -> String {
     at.to_utc().map_or_else(|| at.to_string(), |time| time.format("%Y-%m-%d %H:%M UTC").to_string())
 }
 
+/// The day of an instant, in UTC.
+pub fn day(at: Timestamp) -> String {
+    at.to_utc().map_or_else(String::new, |time| time.format("%Y-%m-%d").to_string())
+}
+
+/// The time of day of an instant, in UTC, to the minute.
+pub fn time_of_day(at: Timestamp) -> String {
+    at.to_utc().map_or_else(|| at.to_string(), |time| time.format("%H:%M").to_string())
+}
+
 /// An instant to the second, in UTC.
 pub fn instant_with_seconds(at: Timestamp) -> String {
     at.to_utc().map_or_else(|| at.to_string(), |time| time.format("%H:%M:%S UTC").to_string())

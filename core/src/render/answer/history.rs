@@ -52,9 +52,13 @@ impl History {
             page.say("No entries.");
             return page.done();
         }
-        let entries: Vec<_> = self.lines.iter().map(Self::line).collect();
         let rest = "Ask about one room or user to see more.";
-        page.list(&words("What I did, the newest first"), &entries, rest);
+        page.say("What I did, the newest first; times in UTC:");
+        // Each day is named once: on a phone, a date takes half a line.
+        for day in self.lines.chunk_by(|one, next| say::day(one.at) == say::day(next.at)) {
+            let entries: Vec<_> = day.iter().map(line).collect();
+            page.list(&words(&say::day(day[0].at)), &entries, rest);
+        }
         let (shown, most) = (self.lines.len(), self.total.min(MOST_ENTRIES));
         if shown < most {
             page.say(&format!(
@@ -69,28 +73,31 @@ impl History {
         }
         page.done()
     }
+}
 
-    fn line(past: &Past) -> Message {
-        let what = say::outcome(past.outcome.as_deref());
-        let reason = match (past.reason, &past.asked_by) {
-            (Some(reason), _) => say::reason(reason),
-            (None, Some(_)) => "on request",
-            (None, None) => "had left in the instant of my last write",
-        };
-        let detail =
-            past.detail.as_deref().map(|d| format!(" ({})", message::harmless(d))).unwrap_or_default();
-        let asked = match &past.asked_by {
-            Some(user) => join(&[&words(", approved by "), &message::user(user)]),
-            None => Message::default(),
-        };
-        let room = message::room(&past.room, past.room_name.as_deref());
-        join(&[
-            &words(&format!("{}: ", say::instant(past.at))),
-            &owners(&past.owners),
-            &words(" in "),
-            &room,
-            &words(&format!(": {what}: {reason}{detail}")),
-            &asked,
-        ])
-    }
+fn line(past: &Past) -> Message {
+    let room = message::room(&past.room, past.room_name.as_deref());
+    let what = match past.outcome.as_deref() {
+        None => "what came of it is not known yet",
+        outcome => say::outcome(outcome),
+    };
+    // In brackets, for it is no reason why something was not cleared.
+    let reason = match (past.reason, &past.asked_by) {
+        (Some(reason), _) => format!(" ({})", say::reason(reason)),
+        (None, Some(_)) => " on request".to_owned(),
+        (None, None) => " (had left in the instant of my last write)".to_owned(),
+    };
+    let detail = past.detail.as_deref().map(|detail| format!(": {}", message::harmless(detail)));
+    let asked = match &past.asked_by {
+        Some(user) => join(&[&words(", approved by "), &message::user(user)]),
+        None => Message::default(),
+    };
+    join(&[
+        &words(&format!("{} ", say::time_of_day(past.at))),
+        &owners(&past.owners),
+        &words(" in "),
+        &room,
+        &words(&format!(": {what}{reason}{}", detail.unwrap_or_default())),
+        &asked,
+    ])
 }

@@ -563,7 +563,7 @@ fn history_rooms_settings_and_help() {
         detail: (outcome == Some("not_written")).then(|| "M_FORBIDDEN: <no>".to_owned()),
         asked_by: by,
     };
-    let lines = vec![
+    let mut lines = vec![
         past(Some("cleared"), Some(Reason::DeviceGone), None),
         past(Some("cleared"), None, Some("@boss:example.org".into())),
         past(Some("spared"), Some(Reason::Expired), None),
@@ -571,6 +571,9 @@ fn history_rooms_settings_and_help() {
         past(Some("not_written"), Some(Reason::Expired), None),
         past(None, Some(Reason::Expired), None),
     ];
+    for (line, hours) in lines.iter_mut().zip((0..).step_by(3)) {
+        line.at = ago(90 + 60 * hours);
+    }
     let history = History { lines, total: 200, prefix: PREFIX.into() };
     let nothing = History { lines: Vec::new(), ..history.clone() };
     let many = history.lines.iter().cycle().take(50).cloned().collect();
