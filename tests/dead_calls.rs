@@ -231,13 +231,13 @@ async fn an_array_form_membership_is_reported_as_blocked_once_and_never_written(
     let session_key = format!("_{}_CONTROL_m.call", alice.user_id);
 
     setup.wait_until_cleared(&room, &session_key).await?;
-    let report = setup.hear("Only its owner may write its key").await?;
+    let report = setup.hear("Only its owner may write such a key").await?;
     assert!(report.body.contains("OLDPHONE, OLDTABLET"), "{}", report.body);
     bot.sweeps_again().await?;
 
     assert!(synapse.is_open(&room, &alice.user_id).await?);
     assert_eq!(setup.emptied(&room).await?, [session_key]);
-    assert_eq!(setup.times_said("Only its owner may write its key").await?, 1);
+    assert_eq!(setup.times_said("Only its owner may write such a key").await?, 1);
     Ok(())
 }
 
@@ -484,10 +484,10 @@ async fn too_little_power_is_reported_with_the_cure_and_enough_of_it_needs_no_re
     }
 
     setup.wait_until_cleared(&free, &key).await?;
-    setup.hear("My power level here is 0 and call memberships need 50: raise mine").await?;
+    setup.hear("My power level there is 0 and call memberships need 50: raise mine").await?;
     bot.sweeps_again().await?;
     assert!(synapse.is_open(&strict, &key).await?);
-    assert_eq!(setup.times_said("My power level here is 0").await?, 1);
+    assert_eq!(setup.times_said("My power level there is 0").await?, 1);
 
     synapse.set_power_level(&alice, &strict, &setup.account.user_id, 50).await?;
     setup.wait_until_cleared(&strict, &key).await?;

@@ -102,7 +102,7 @@ async fn a_creator_of_a_version_12_room_has_all_the_power_it_needs() -> Result<(
     let other = setup.watched_room(&eve, options(100)).await?;
     synapse.bring_in(&eve, &other, &alice).await?;
     let key = haunt(synapse, &other, &alice).await?;
-    setup.hear("My power level here is 0 and call memberships need 100").await?;
+    setup.hear("My power level there is 0 and call memberships need 100").await?;
     assert!(synapse.is_open(&other, &key).await?);
     Ok(())
 }
@@ -200,11 +200,11 @@ async fn power_taken_away_is_reported_and_other_rooms_are_still_served() -> Resu
 
     synapse.set_power_level(&alice, &strict, &setup.account.user_id, 49).await?;
     let key = haunt(synapse, &strict, &alice).await?;
-    hear_all(&setup, &["My power level here is 49 and call memberships need 50", &strict]).await?;
+    hear_all(&setup, &["My power level there is 49 and call memberships need 50", &strict]).await?;
     expect_served(&setup, &free, &alice).await?;
     bot.sweeps_again().await?;
     assert!(synapse.is_open(&strict, &key).await?);
-    assert_eq!(setup.times_said("My power level here is 49").await?, 1);
+    assert_eq!(setup.times_said("My power level there is 49").await?, 1);
     Ok(())
 }
 

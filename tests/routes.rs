@@ -154,7 +154,7 @@ async fn where_the_bot_may_not_redact_it_is_blocked_and_says_what_would_help() -
     let [dead, live] = stage.two_in_an_array().await?;
     stage.synapse.logout(&dead).await?;
     stage.synapse.logout(&live).await?;
-    let said = stage.setup.hear("Only its owner may write its key").await?;
+    let said = stage.setup.hear("Only its owner may write such a key").await?;
     assert!(
         said.body.contains("[appservice]") && said.body.contains("janitor.allow_redaction"),
         "{}",

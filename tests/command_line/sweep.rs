@@ -274,12 +274,12 @@ async fn what_it_may_not_write_is_told_with_the_cure_and_remains() -> Result<()>
     synapse.put_power_levels(&haunted.host, &haunted.room, levels).await?;
     let told = sweep(&setup, &["--clean", "--wait"], 4).await?;
     assert!(told.contains("🚫 Cannot clear 1 stale membership"), "{told}");
-    assert!(told.contains("My power level here is 0 and call memberships need 50"), "{told}");
+    assert!(told.contains("My power level there is 0 and call memberships need 50"), "{told}");
     let rows: Vec<Value> = serde_json::from_str(&sweep(&setup, &["--json"], 4).await?)?;
     assert_eq!(rows.len(), 2);
     assert!(rows.iter().all(|row| row["route"] == "none"), "{rows:?}");
     let told = sweep(&setup, &[], 4).await?;
-    assert!(told.contains("; due, but my power level here is 0 and call memberships need 50"), "{told}");
+    assert!(told.contains("; due, but my power level there is 0 and call memberships need 50"), "{told}");
     assert!(haunted.is_open(setup.synapse).await?);
     Ok(())
 }

@@ -122,7 +122,7 @@ async fn rooms(scene: &Scene<'_>) -> Result<()> {
     .await?;
     has(
         &scene.ask("rooms problems").await?,
-        &["1 room needs you", "My power level here is 0 and call memberships need 50"],
+        &["1 room needs you", "My power level there is 0 and call memberships need 50"],
     );
     has(&scene.ask(&format!("join {strict}")).await?, &["already"]);
     has(&scene.ask("leave Strict").await?, &["Leave Strict?", &format!("`!janitor leave {strict} yes`")]);

@@ -7,7 +7,7 @@ mod notices;
 mod rows;
 mod start;
 
-use std::fmt::Write;
+use std::{collections::HashMap, fmt::Write};
 
 pub(crate) use self::notices::{GIFTS, neighbour};
 pub use self::{
@@ -159,26 +159,41 @@ fn memberships(count: usize) -> String {
     if count == 1 { "1 stale membership".into() } else { format!("{count} stale memberships") }
 }
 
-/// What people still see first; within that, room by room.
+/// What people still see first; within that, room by room. Those that share what is to be done about them stand
+/// together.
 fn in_order(rows: &[Row]) -> Vec<&Row> {
     let mut rows: Vec<_> = rows.iter().collect();
     rows.sort_by_key(|row| (!row.is_shown, &row.room, &row.user));
+    let mut first = HashMap::new();
+    for (at, row) in rows.iter().enumerate() {
+        first.entry(row.obstacle.as_deref()).or_insert(at);
+    }
+    rows.sort_by_key(|row| first.get(&row.obstacle.as_deref()).copied());
     rows
 }
 
-/// As many rows as a message has room for, and how many more there are.
+/// As many rows as a message has room for, and how many more there are. What is to be done about several is said once,
+/// before them.
 fn add_rows(text: &mut Message, rows: &[Row], now: Timestamp) {
     text.html.push_markup("<ul>");
-    let mut shown = 0;
+    let (mut shown, mut under) = (0, None);
     for row in in_order(rows).into_iter().take(MOST_ROWS) {
-        let row = one_row(row, now);
-        if text.size() + row.size() > MOST_BYTES {
+        let obstacle = row.obstacle.as_deref();
+        let mut entry = Message::default();
+        if under.is_some() && under != obstacle {
+            entry.html.push_markup("</li>");
+        }
+        if under != obstacle {
+            entry.push(&obstacle.map_or_else(Message::default, headed_by));
+        }
+        entry.push(&point(&one_row(row, now), obstacle.is_some()));
+        if text.size() + entry.size() > MOST_BYTES {
             break;
         }
-        text.push(&row);
-        shown += 1;
+        text.push(&entry);
+        (shown, under) = (shown + 1, obstacle);
     }
-    text.html.push_markup("</ul>");
+    text.html.push_markup(if under.is_some() { "</li></ul>" } else { "</ul>" });
     if rows.len() > shown {
         let rest = rows.len() - shown;
         let rest = format!("and {rest} more");
@@ -187,29 +202,29 @@ fn add_rows(text: &mut Message, rows: &[Row], now: Timestamp) {
     }
 }
 
+/// The begin of a point that has rows below it.
+fn headed_by(obstacle: &str) -> Message {
+    let obstacle = message::words(obstacle);
+    Message { plain: format!("- {}\n", obstacle.plain), html: Html::markup("<li>{}", &[&obstacle.html]) }
+}
+
+/// A row as a point of its own, or below one.
+fn point(row: &Message, is_below: bool) -> Message {
+    if is_below {
+        return Message { plain: format!("  - {}\n", row.plain), html: Html::markup("<br>{}", &[&row.html]) };
+    }
+    Message { plain: format!("- {}\n", row.plain), html: Html::markup("<li>{}</li>", &[&row.html]) }
+}
+
 fn one_row(row: &Row, now: Timestamp) -> Message {
     let room = message::room(&row.room, row.room_name.as_deref());
     let user = message::user(&row.user);
     let times = if row.times > 1 { format!(", {} times", row.times) } else { String::new() };
     let (reason, since) =
         (words::reason_by(row.reason, row.missing_from), format!("{}{times}", words::ago(row.since, now)));
-    let devices = devices(&row.devices);
     let route = words::other_route(row.route).map_or_else(String::new, |route| format!("; {route}"));
     let why = message::words(&format!("{reason}, first noticed {since}{route}"));
-    let obstacle = row.obstacle.as_deref().map(message::words).unwrap_or_default();
-    // What is to be done about it comes first.
-    let has_obstacle = row.obstacle.is_some();
-    let (stop, line) = if has_obstacle { (". ", "<br>") } else { ("", "") };
-    Message {
-        plain: format!(
-            "- {}{stop}{}: {} on {}: {}\n",
-            obstacle.plain, room.plain, user.plain, devices.plain, why.plain
-        ),
-        html: Html::markup(
-            "<li>{}{}{}: {} on {}: {}</li>",
-            &[&obstacle.html, &Html::markup(line, &[]), &room.html, &user.html, &devices.html, &why.html],
-        ),
-    }
+    message::fill("{}: {} on {}: {}", &[&room, &user, &devices(&row.devices), &why])
 }
 
 /// Device ids, which may be any text.

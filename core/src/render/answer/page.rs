@@ -113,6 +113,11 @@ pub(super) fn join(parts: &[&Message]) -> Message {
     joined
 }
 
+/// A new line within an entry of a list; a plain body has one line for an entry, and this in its place.
+pub(super) fn line_break(plain: &str) -> Message {
+    Message { plain: plain.to_owned(), html: Html::markup("<br>", &[]) }
+}
+
 /// `1 room`, `3 rooms`.
 pub(super) fn count(number: usize, one: &str, several: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {several}") }

@@ -2,7 +2,7 @@
 
 use super::{
     calls::device,
-    page::{Page, count, join, words},
+    page::{Page, count, join, line_break, words},
 };
 use crate::{
     guard::limits::Limit,
@@ -103,14 +103,7 @@ impl ShownPlan<'_> {
                 count(left_out, "more is", "more are")
             ));
         }
-        let blocked: Vec<_> = self
-            .blocked
-            .iter()
-            .map(|(one, obstacle)| {
-                join(&[&words(&format!("{}. ", say::capitalised(obstacle))), &proposal(one, self.now)])
-            })
-            .collect();
-        page.list(&words("Left out"), &blocked, "");
+        page.list(&words("Left out"), &self.left_out(), "");
         if let (undue @ 1.., next) = self.undue {
             let next = next.map_or_else(String::new, |at| format!(", the next {}", say::ago(at, self.now)));
             page.say(&format!(
@@ -129,6 +122,21 @@ impl ShownPlan<'_> {
             });
         }
         (page.done(), shown)
+    }
+
+    /// What would help, and below it each key that it would help with.
+    fn left_out(&self) -> Vec<Message> {
+        let mut entries: Vec<(&str, Message)> = Vec::new();
+        for (one, obstacle) in self.blocked {
+            let known = entries.iter().position(|(of, _)| of == obstacle);
+            let at = known.unwrap_or_else(|| {
+                entries.push((obstacle, words(&format!("{}.", say::capitalised(obstacle)))));
+                entries.len() - 1
+            });
+            let entry = &mut entries[at].1;
+            *entry = join(&[entry, &line_break(" "), &proposal(one, self.now)]);
+        }
+        entries.into_iter().map(|(_, entry)| entry).collect()
     }
 }
 

@@ -1,9 +1,11 @@
 //! `rooms`: where the janitor is, and where it needs a person.
 
-use super::page::{Page, count, join, words};
+use std::collections::BTreeMap;
+
+use super::page::{Page, count, join, line_break, words};
 use crate::{
     ids::{RoomId, UserId},
-    render::{Html, Message, message, report},
+    render::{Message, message, report},
     rtc::state_key::Blocked,
 };
 
@@ -86,7 +88,8 @@ impl Rooms {
             self.rooms.iter().filter(|room| !self.only_problems || !room.problems.is_empty()).collect();
         // Where people are needed and where calls go on come first.
         shown.sort_by_key(|room| (room.problems.is_empty(), room.open == 0, &room.name, &room.id));
-        let entries: Vec<_> = shown.iter().map(|room| line(room)).collect();
+        let mut said = BTreeMap::new();
+        let entries: Vec<_> = shown.iter().map(|room| line(room, &mut said)).collect();
         let heading = if self.only_problems {
             format!("{} you", count(with_problems, "room needs", "rooms need"))
         } else {
@@ -111,8 +114,10 @@ impl Rooms {
     }
 }
 
-fn line(room: &Room) -> Message {
-    let mut text = message::room(&room.id, room.name.as_deref());
+/// One room; what would help is `said` in the first room that it would help in, for it can be long.
+fn line<'r>(room: &'r Room, said: &mut BTreeMap<&'r str, Message>) -> Message {
+    let name = message::room(&room.id, room.name.as_deref());
+    let mut text = name.clone();
     let mut add = |more: &Message| text = join(&[&text, more]);
     if room.open > 0 {
         add(&words(&format!(": {} in calls", count(room.open, "membership", "memberships"))));
@@ -121,14 +126,22 @@ fn line(room: &Room) -> Message {
         add(&words(" (excluded)"));
     }
     for problem in &room.problems {
-        // On a line of its own; a plain body has one line for an entry.
-        add(&Message { plain: ". ".to_owned(), html: Html::markup("<br>", &[]) });
+        add(&line_break(". "));
         match problem {
             Problem::NoPower(blocked) => add(&words(&format!("⚠️ {}", report::obstacle(*blocked)))),
-            Problem::CannotClear { number, why } => add(&words(&format!(
-                "⚠️ {} that I cannot clear. {why}",
-                count(*number, "stale membership", "stale memberships")
-            ))),
+            Problem::CannotClear { number, why } => {
+                let number = count(*number, "stale membership", "stale memberships");
+                match said.get(why.as_str()) {
+                    None => {
+                        add(&words(&format!("⚠️ {number} that I cannot clear. {why}")));
+                        said.insert(why, name.clone());
+                    }
+                    Some(first) => add(&message::fill(
+                        "⚠️ {} that I cannot clear, for the same reason as in {}",
+                        &[&words(&number), first],
+                    )),
+                }
+            }
             Problem::NotJoined { inviter, error } => {
                 let by = inviter.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
                 let why = error.as_deref().unwrap_or("the join is under way");

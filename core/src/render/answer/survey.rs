@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::page::{Page, count, join, words};
+use super::page::{Page, count, join, line_break, words};
 use crate::{
     ids::UserId,
     plan::PlanId,
     render::{
-        Html, Message,
+        Message,
         message::{self, harmless, sentences},
         survey as say, words as time,
     },
@@ -161,7 +161,7 @@ fn entry(lines: &[Message]) -> Message {
     let mut entry = Message::default();
     for (index, line) in lines.iter().enumerate() {
         if index > 0 {
-            entry.push(&Message { plain: " ".to_owned(), html: Html::markup("<br>", &[]) });
+            entry.push(&line_break(" "));
         }
         entry.push(line);
     }

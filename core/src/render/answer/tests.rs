@@ -588,6 +588,12 @@ fn history_rooms_settings_and_help() {
     };
     let rooms = vec![
         plain("!a:example.org", Some("Quiet"), 0, vec![]),
+        plain(
+            "!c:example.org",
+            Some("Tea"),
+            1,
+            vec![Problem::CannotClear { number: 1, why: report::obstacle(Blocked::OnlyItsOwner) }],
+        ),
         plain("!kiosk:example.org", None, 1, vec![]),
         plain(
             "!b:example.org",
@@ -595,10 +601,7 @@ fn history_rooms_settings_and_help() {
             2,
             vec![
                 Problem::NoPower(Blocked::NotEnoughPower { has: 0, needs: 50 }),
-                Problem::CannotClear {
-                    number: 2,
-                    why: crate::render::report::obstacle(Blocked::OnlyItsOwner),
-                },
+                Problem::CannotClear { number: 2, why: report::obstacle(Blocked::OnlyItsOwner) },
             ],
         ),
         plain("!old:example.org", Some("Old"), 0, vec![Problem::NotInSuccessor("!new:example.org".into())]),

@@ -87,18 +87,18 @@ pub(crate) const GIFTS: &str = "[appservice] lets me write as an owner who is on
 pub fn obstacle(blocked: Blocked) -> String {
     match blocked {
         Blocked::OnlyItsOwner => format!(
-            "Only its owner may write its key, at any power level; the owner can join and leave a call with the same \
+            "Only its owner may write such a key, at any power level; the owner can join and leave a call with the same \
              client. In my config file, {GIFTS}"
         ),
         Blocked::OwnerHasAsMuchPower => format!(
-            "In this room version I need a higher power level than its owner has. In my config file, {GIFTS}"
+            "In this room version I need a higher power level than the owner has. In my config file, {GIFTS}"
         ),
         Blocked::NotEnoughPower { has, needs } => format!(
-            "My power level here is {has} and call memberships need {needs}: raise mine, or lower \
+            "My power level there is {has} and call memberships need {needs}: raise mine, or lower \
              org.matrix.msc3401.call.member in the room's permissions"
         ),
         Blocked::NotAUserKey => {
-            "This room version lets nobody write its key; where I may redact in the room, \
+            "This room version lets nobody write such a key; where I may redact in the room, \
                                  janitor.allow_redaction lets me clear it"
                 .into()
         }
@@ -108,7 +108,7 @@ pub fn obstacle(blocked: Blocked) -> String {
 
 /// What would let the bot act on the device list of another server.
 pub fn remote_device_list() -> String {
-    "Its owner is on another server, whose device lists reach me second-hand: set \
+    "The owner is on another server, whose device lists reach me second-hand: set \
      janitor.remote_device_lists = true if I am to act on them"
         .into()
 }

@@ -71,16 +71,17 @@ fn what_is_blocked_says_what_would_fix_it() {
         obstacle: Some(obstacle(why)),
         ..row("!b:example.org", Some("Team"), "DEAD", Reason::Silent)
     };
+    let powerless = blocked(Blocked::NotEnoughPower { has: 0, needs: 50 });
+    let elsewhere = Row { room: "!z:example.org".into(), room_name: Some("Zoo".into()), ..powerless.clone() };
     let report = Report {
-        blocked: [
-            Blocked::OnlyItsOwner,
-            Blocked::NotEnoughPower { has: 0, needs: 50 },
-            Blocked::OwnerHasAsMuchPower,
-            Blocked::NotAUserKey,
-            Blocked::NotInTheRoom,
+        blocked: vec![
+            blocked(Blocked::OnlyItsOwner),
+            elsewhere,
+            blocked(Blocked::OwnerHasAsMuchPower),
+            blocked(Blocked::NotAUserKey),
+            blocked(Blocked::NotInTheRoom),
+            powerless,
         ]
-        .map(blocked)
-        .to_vec()
         .into(),
         refused: vec![Row {
             obstacle: Some("M_FORBIDDEN: no".into()),
