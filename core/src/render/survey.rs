@@ -55,15 +55,15 @@ pub fn obstacle(obstacle: Obstacle, keys: usize) -> String {
 /// What somebody has to do.
 pub fn step(step: &Step, me: &UserId) -> String {
     match step {
-        Step::Unban => format!("unban {me} there"),
-        Step::Invite => format!("invite {me} (nobody of this server there may give it power)"),
-        Step::Join => "have it join".to_owned(),
-        Step::RaisePower { has, needs } => format!("raise its power level to {needs} (now {has})"),
+        Step::Unban => format!("unban me ({me}) there"),
+        Step::Invite => format!("invite me ({me}): nobody of this server there may give me power"),
+        Step::Join => "have me join".to_owned(),
+        Step::RaisePower { has, needs } => format!("raise my power level to {needs} (now {has})"),
         Step::MakeRoomAdmin => {
-            "have the homeserver make it an admin of the room (`make_room_admin`)".to_owned()
+            "have the homeserver make me an admin of the room (`make_room_admin`)".to_owned()
         }
         Step::GoToSuccessor(successor) => {
-            format!("the room was upgraded to {}: get it into that one", harmless(successor.as_str()))
+            format!("the room was upgraded to {}: get me into that one", harmless(successor.as_str()))
         }
     }
 }
@@ -88,19 +88,27 @@ pub fn counts(room: &SurveyedRoom) -> String {
         (number > 0).then(|| format!("{number} {verdict}{reasons}"))
     });
     let verdicts: Vec<_> = verdicts.collect();
-    format!("{} open: {}", room.memberships.len(), verdicts.join(", "))
+    match verdicts.as_slice() {
+        [all] => all.clone(),
+        _ => format!("{} open: {}", room.memberships.len(), verdicts.join(", ")),
+    }
 }
 
-/// How many are stale by which reason, in brackets.
+/// How many are stale by which reason, in brackets; no number where one reason is that of all.
 pub fn by_reason(reasons: impl IntoIterator<Item = (&'static str, usize)>) -> String {
     let reasons: Vec<_> = reasons
         .into_iter()
-        .map(|(reason, number)| {
-            let reason = reason.parse::<Reason>().map_or(reason, words::reason);
-            format!("{number} {reason}")
-        })
+        .map(|(reason, number)| (number, reason.parse::<Reason>().map_or(reason, words::reason)))
         .collect();
-    if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) }
+    match reasons.as_slice() {
+        [] => String::new(),
+        [(_, reason)] => format!(" ({reason})"),
+        _ => {
+            let reasons: Vec<_> =
+                reasons.iter().map(|(number, reason)| format!("{number} {reason}")).collect();
+            format!(" ({})", reasons.join(", "))
+        }
+    }
 }
 
 /// What is to be done with a room of a plan.
@@ -173,4 +181,16 @@ pub fn of_successor(successor: &RoomId, why: &str) -> String {
 /// How far it is with getting into rooms.
 pub fn joining(done: usize, of: usize) -> String {
     format!("getting into rooms: {done} of {of}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_stands_with_a_reason_only_beside_others() {
+        assert_eq!(by_reason([]), "");
+        assert_eq!(by_reason([("expired", 2)]), " (expired)");
+        assert_eq!(by_reason([("device_gone", 1), ("expired", 2)]), " (1 device gone, 2 expired)");
+    }
 }

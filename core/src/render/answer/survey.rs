@@ -138,11 +138,13 @@ fn lines(room: &SurveyedRoom, me: &UserId, prefix: Option<&str>) -> Vec<Message>
     }
     let obstacles: Vec<_> = room.obstacles.iter().map(|(why, keys)| say::obstacle(*why, *keys)).collect();
     lines.push(words(&format!("⚠️ {}.", obstacles.join(". "))));
-    for step in &room.steps {
-        let how = match (step, prefix) {
-            (Step::MakeRoomAdmin | Step::Join | Step::GoToSuccessor(_), Some(prefix))
-                if room.proposal().is_ok() =>
-            {
+    let is_mine = |step: &Step| matches!(step, Step::MakeRoomAdmin | Step::Join | Step::GoToSuccessor(_));
+    // One command does all that the bot can do.
+    let command = prefix.filter(|_| room.proposal().is_ok());
+    let last_of_mine = room.steps.iter().rposition(is_mine);
+    for (at, step) in room.steps.iter().enumerate() {
+        let how = match command {
+            Some(prefix) if Some(at) == last_of_mine => {
                 format!(": `{prefix} survey join {}`", harmless(room.listed.room.as_str()))
             }
             _ => String::new(),
