@@ -101,8 +101,8 @@ impl Report {
             text.html.push(&Html::markup("<p>{}</p>", &[&Html::sentence(line)]));
         };
         let changed = self.cleared.iter().chain(&*self.would_clear);
-        if changed.into_iter().any(|row| row.route == Some(Route::Redaction)) {
-            add(&format!("By redaction: {}.", words::AFTER_REDACTION));
+        if let redacted @ 1.. = changed.filter(|row| row.route == Some(Route::Redaction)).count() {
+            add(&words::after_redaction(redacted));
         }
         if self.long_expired > 0 {
             add(&format!(

@@ -41,12 +41,12 @@ impl Sight {
         may_redact: false,
     };
 
-    /// What it cannot see, in one sentence.
-    pub fn blind(self) -> String {
+    /// What it cannot see, in one sentence; commands begin with `prefix`.
+    pub fn blind(self, prefix: &str) -> String {
         let place = if self.has_sfu { " in calls on other call servers" } else { "" };
         let noticed = if self.has_own_lists {
             format!(
-                "after {} on this server, {} elsewhere",
+                "after {} for users of this server, {} for others",
                 words::span(self.idle_after),
                 words::span(self.silent_after)
             )
@@ -54,12 +54,12 @@ impl Sight {
             format!("after {}", words::span(self.silent_after))
         };
         let rooms = if self.has_survey {
-            "rooms I am not in (`survey` looks through them)"
+            format!("rooms I am not in (`{prefix} survey` looks through them)")
         } else {
-            "rooms I am not in, such as direct messages"
+            "rooms I am not in, such as direct messages".to_owned()
         };
         format!(
-            "I cannot see: closed tabs{place} of devices that stay signed in (noticed {noticed}, or when they expire); \
+            "I cannot see: closed tabs{place} of devices that stay signed in (noticed {noticed}, or when the membership expires); \
              {rooms}."
         )
     }
@@ -67,16 +67,21 @@ impl Sight {
     /// What it sees and may do by what it was given; nothing where it was given nothing.
     pub fn given(self) -> Option<String> {
         let gifts = self.gifts();
-        (!gifts.is_empty()).then(|| format!("By what you gave me, I see and reach: {}.", gifts.join("; ")))
+        (!gifts.is_empty()).then(|| format!("What you set up lets me see and reach: {}.", gifts.join("; ")))
     }
 
     fn gifts(self) -> Vec<&'static str> {
+        let redacted = if self.has_appservice {
+            "such keys of everybody, by redaction"
+        } else {
+            "keys that only their owner may write, by redaction"
+        };
         let gifts = [
             (self.has_sfu, "who is connected to your call server"),
             (self.has_own_lists, "all devices of this server's users, and when each was last seen"),
-            (self.has_survey, "all rooms of this server (`survey`)"),
+            (self.has_survey, "all rooms of this server, by a survey"),
             (self.has_appservice, "keys that only their owner may write, of this server's users"),
-            (self.may_redact, "such keys of everybody, by redaction"),
+            (self.may_redact, redacted),
         ];
         gifts.into_iter().filter(|(is_given, _)| *is_given).map(|(_, gift)| gift).collect()
     }
@@ -106,8 +111,11 @@ impl Sight {
             gains.push(("[appservice]", "keys of older clients that only their owner may write".to_owned()));
         }
         if !self.may_redact {
-            let whose =
-                if self.has_appservice { "such keys of other servers' users" } else { "such keys, too" };
+            let whose = if self.has_appservice {
+                "keys of other servers' users that only their owner may write"
+            } else {
+                "such keys, too"
+            };
             gains.push(("janitor.allow_redaction", format!("{whose}, though some clients notice late")));
         }
         gains
@@ -142,10 +150,15 @@ mod tests {
 
     #[test]
     fn what_it_cannot_see_depends_on_what_it_was_given() {
-        assert!(NOTHING.blind().contains("noticed after 4 h 15 min, or"), "{}", NOTHING.blind());
-        let own = Sight { has_own_lists: true, has_survey: true, ..NOTHING }.blind();
         assert!(
-            own.contains("after 1 h 20 min on this server, 4 h 15 min elsewhere") && own.contains("`survey`")
+            NOTHING.blind("!janitor").contains("noticed after 4 h 15 min, or"),
+            "{}",
+            NOTHING.blind("!janitor")
+        );
+        let own = Sight { has_own_lists: true, has_survey: true, ..NOTHING }.blind("!janitor");
+        assert!(
+            own.contains("after 1 h 20 min for users of this server, 4 h 15 min for others")
+                && own.contains("`!janitor survey`")
         );
     }
 }

@@ -104,6 +104,11 @@ pub(crate) fn other_route(route: Option<Route>) -> Option<&'static str> {
 pub(crate) const AFTER_REDACTION: &str =
     "clients that keep the old event in their memory show it until they are reloaded";
 
+/// The same of so many.
+pub(crate) fn after_redaction(number: usize) -> String {
+    format!("{number} by redaction: {AFTER_REDACTION}.")
+}
+
 /// How long memberships stood after their device had gone from the call server; `None` where none did.
 pub fn leave_lags(lags: &LeaveLags) -> Option<String> {
     let did = |leaver| match leaver {
@@ -114,8 +119,12 @@ pub fn leave_lags(lags: &LeaveLags) -> Option<String> {
     let medians: Vec<_> = Leaver::ALL
         .into_iter()
         .filter_map(|leaver| {
-            let (median, count) = (span(lags.median(leaver)?), lags.count(leaver));
-            Some(format!("{} {median} after the call (median of {count})", did(leaver)))
+            let median = span(lags.median(leaver)?);
+            let of = match lags.count(leaver) {
+                1 => "once".to_owned(),
+                count => format!("median of {count}"),
+            };
+            Some(format!("{} {median} after the call ({of})", did(leaver)))
         })
         .collect();
     (!medians.is_empty()).then(|| medians.join("; "))

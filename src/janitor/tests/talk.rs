@@ -164,7 +164,7 @@ async fn a_day_is_summed_up_once_at_its_time_and_not_when_there_is_nothing_to_te
     let said = hours(&mut story, 48);
     assert_eq!(said.len(), 1, "{said:#?}");
     assert!(
-        said[0].contains("The last") && said[0].contains("Cleared 1 stale membership: device gone"),
+        said[0].contains(": cleared 1 membership.") && said[0].contains("- 1 cleared: device gone"),
         "{said:#?}"
     );
 }

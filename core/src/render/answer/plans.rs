@@ -89,13 +89,17 @@ impl ShownPlan<'_> {
         if reserved > 0 {
             page.say(&match proposals.len() {
                 1 => "⚠️ By myself I would not clear it.".to_owned(),
-                all => format!("⚠️ By myself I would not clear {reserved} of {all}; each says why."),
+                all if reserved == all => {
+                    format!("⚠️ By myself I would clear none of these {all}; the list says why.")
+                }
+                all => format!("⚠️ By myself I would not clear {reserved} of {all}; the list says why."),
             });
         }
         let entries: Vec<_> = proposals.iter().map(|one| proposal(one, self.now)).collect();
         let shown = page.list(&Message::default(), &entries, "");
-        if proposals.iter().any(|one| one.route == Some(Route::Redaction)) {
-            page.say(&format!("By redaction: {}.", say::AFTER_REDACTION));
+        let by_redaction = proposals.iter().filter(|one| one.route == Some(Route::Redaction));
+        if let redacted @ 1.. = by_redaction.count() {
+            page.say(&say::after_redaction(redacted));
         }
         if left_out > 0 {
             page.say(&format!(

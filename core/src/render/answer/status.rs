@@ -148,20 +148,10 @@ impl Status<'_> {
         if !matches!(self.own_lists, NeighbourHealth::NotSetUp | NeighbourHealth::Answers) {
             lines.push(format!("this server's own device lists: {}", self.health(&self.own_lists)));
         }
-        if self.times_limited > 0 {
-            let times = if self.times_limited == 1 { "request" } else { "requests" };
-            let cure = match &self.lifts_limit {
-                Some(call) => format!("a server admin lifts that with `{call}`"),
-                None => "a server admin can lift that (docs/operations.md)".to_owned(),
-            };
-            lines.push(format!(
-                "⚠️ the homeserver limits me: {} {times} refused (429) since my start; {cure}",
-                self.times_limited
-            ));
-        }
+        lines.extend(self.rate_limits());
         lines.extend(self.server.line());
         lines.extend(say::leave_lags(&self.leave_lags));
-        let verb = if self.mode == Mode::Clean { "cleared" } else { "would clear" };
+        let verb = if self.mode == Mode::Clean { "cleared" } else { "would have cleared" };
         lines.push(format!("last hour: {verb} {} (limit {}; plans aside)", self.hour.0, self.hour.1));
         if self.quarantined > 0 {
             lines.push(format!(
@@ -182,11 +172,29 @@ impl Status<'_> {
         if let Some(given) = self.sight.given() {
             page.say(&given);
         }
-        page.say(&self.sight.blind());
+        page.say(&self.sight.blind(&self.prefix));
         let gains = self.sight.gains();
         let gains: Vec<_> = gains.iter().map(|(key, gain)| words(&format!("{key}: {gain}"))).collect();
-        page.list(&words("I would see or reach more with, the most first:"), &gains, "");
+        page.list(
+            &words("My config file could let me see or reach more, the greatest gain first:"),
+            &gains,
+            "",
+        );
         page.done()
+    }
+
+    /// That the homeserver asks for less, and what lifts that.
+    fn rate_limits(&self) -> Option<String> {
+        let times = match self.times_limited {
+            0 => return None,
+            1 => "1 request".to_owned(),
+            times => format!("{times} requests"),
+        };
+        let cure = match &self.lifts_limit {
+            Some(call) => format!("a server admin lifts that with `{call}`"),
+            None => "a server admin can lift that (docs/operations.md)".to_owned(),
+        };
+        Some(format!("⚠️ the homeserver rate-limits me: {times} refused (429) since my start; {cure}"))
     }
 
     /// Why the mode is what it is, where settings and command differ.
@@ -210,7 +218,7 @@ impl Status<'_> {
             NeighbourHealth::Answers => "answers".to_owned(),
             NeighbourHealth::Settling => "only just back; its word counts again in a few minutes".to_owned(),
             NeighbourHealth::Away(why, since) => {
-                let why = why.as_deref().map_or_else(|| "does not answer".to_owned(), harmless_sentence);
+                let why = why.as_deref().map_or_else(|| "no answer".to_owned(), harmless_sentence);
                 let since = since.map(|since| format!(", for {} now", say::span(self.now.since(since))));
                 format!("{why}{}", since.unwrap_or_default())
             }

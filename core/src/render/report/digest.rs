@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{FindingKind, memberships};
+use super::FindingKind;
 use crate::{
     judge::policy::Reason,
     leave_lag::LeaveLags,
@@ -68,39 +68,86 @@ impl Digest {
             return None;
         }
         let mut lines = Vec::new();
-        for (did, by_reason) in [("Cleared", &self.cleared), ("Would clear", &self.would_clear)] {
+        for (did, by_reason) in [("cleared", &self.cleared), ("would have been cleared", &self.would_clear)] {
             for (reason, spans) in by_reason {
-                let mut spans = spans.clone();
-                spans.sort_unstable();
-                let (half, longest) = (spans[spans.len() / 2], spans[spans.len() - 1]);
-                lines.push(format!(
-                    "{did} {}: {} (half of them within {}, the last after {})",
-                    memberships(spans.len()),
-                    words::reason(*reason),
-                    words::span(half),
-                    words::span(longest)
-                ));
+                lines.push(format!("{} {did}: {} ({})", spans.len(), words::reason(*reason), after(spans)));
             }
         }
         if self.by_plan > 0 {
-            lines.push(format!("Cleared {} by approved plans", memberships(self.by_plan)));
+            lines.push(format!("{} cleared by approved plans", self.by_plan));
         }
         if self.blocked > 0 {
-            lines.push(format!("Could not clear {}", memberships(self.blocked)));
+            lines.push(format!("{} could not be cleared", self.blocked));
         }
         if let Some(lags) = words::leave_lags(&self.leave_lags) {
-            lines.push(words::capitalised(&lags));
+            lines.push(lags);
         }
-        let mut text = sentences(&[&format!("📅 The last {}:", words::span(self.now.since(self.since)))]);
-        text.html.push_markup("<ul>");
-        for line in lines {
-            text.push(&Message {
-                plain: format!("\n- {line}"),
-                html: Html::markup("<li>{}</li>", &[&Html::sentence(&line)]),
-            });
+        let mut text = sentences(&[&self.totals()]);
+        if !lines.is_empty() {
+            text.html.push_markup("<ul>");
+            for line in lines {
+                text.push(&Message {
+                    plain: format!("\n- {line}"),
+                    html: Html::markup("<li>{}</li>", &[&Html::sentence(&line)]),
+                });
+            }
+            text.html.push_markup("</ul>");
         }
-        text.html.push_markup("</ul>");
         let problems = self.problems.message(prefix);
         Some(if has_problems { together(&[&text, &problems]).0 } else { text })
+    }
+
+    /// What it came to, for whoever reads no more than the first line.
+    fn totals(&self) -> String {
+        let all =
+            |by_reason: &BTreeMap<Reason, Vec<Duration>>| by_reason.values().map(Vec::len).sum::<usize>();
+        let needy = self.problems.rooms.iter().filter(|room| !room.problems.is_empty()).count();
+        let mut parts = vec![match all(&self.cleared) + self.by_plan {
+            0 => "cleared nothing".to_owned(),
+            // A plan may be for active ones, too.
+            1 => "cleared 1 membership".to_owned(),
+            number => format!("cleared {number} memberships"),
+        }];
+        if let number @ 1.. = all(&self.would_clear) {
+            parts.push(format!("would have cleared {number}"));
+        }
+        if self.blocked > 0 {
+            parts.push(format!("could not clear {}", self.blocked));
+        }
+        if needy > 0 {
+            parts.push(if needy == 1 {
+                "1 room needs you".to_owned()
+            } else {
+                format!("{needy} rooms need you")
+            });
+        }
+        format!("📅 The last {}: {}.", self.span(), parts.join("; "))
+    }
+
+    /// To the hour: it never comes to the second at its time.
+    fn span(&self) -> String {
+        const HOUR: u64 = 3600;
+        let seconds = self.now.since(self.since).as_secs();
+        let hours = (seconds + HOUR / 2) / HOUR;
+        match hours {
+            24 => "day".to_owned(),
+            0 | 1 => words::span(Duration::from_secs(seconds)),
+            hours => words::span(Duration::from_secs(hours * HOUR)),
+        }
+    }
+}
+
+/// How long they had been known to be stale.
+fn after(spans: &[Duration]) -> String {
+    let mut spans = spans.to_vec();
+    spans.sort_unstable();
+    match *spans.as_slice() {
+        [] => String::new(),
+        [one] => format!("{} after it was first noticed", words::span(one)),
+        [.., longest] => format!(
+            "half of them within {} of being noticed, the last after {}",
+            words::span(spans[spans.len() / 2]),
+            words::span(longest)
+        ),
     }
 }

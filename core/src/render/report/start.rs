@@ -61,7 +61,7 @@ impl Start<'_> {
             rooms => format!(
                 "{} with {}{}",
                 counted(rooms, "room", "rooms"),
-                counted(self.open, "open membership", "open memberships"),
+                counted(self.open, "open call membership", "open call memberships"),
                 match (self.stale, self.open) {
                     (0, _) => String::new(),
                     (1, 1) => ", which is stale".to_owned(),
@@ -116,7 +116,7 @@ impl Start<'_> {
         }
         if self.is_first {
             all.extend(self.sight.given());
-            all.push(self.sight.blind());
+            all.push(self.sight.blind(self.prefix));
             all.extend(self.would_see());
             all.push(if self.has_alert {
                 format!("`{prefix} help` lists what you can ask me.")
@@ -138,6 +138,6 @@ impl Start<'_> {
             0 => String::new(),
             more => format!(" `{} status` names {more} more.", self.prefix),
         };
-        Some(format!("I would see more with {key}: {gain}.{more}"))
+        Some(format!("I would see or reach more with {key} in my config file: {gain}.{more}"))
     }
 }
