@@ -1,10 +1,6 @@
 //! `leave`
 
-use rtc_janitor_core::{
-    command::RoomName,
-    ids::RoomId,
-    render::{answer, message},
-};
+use rtc_janitor_core::{command::RoomName, ids::RoomId, render::answer};
 
 use super::{
     request::{Reply, Request, Stopped},
@@ -24,12 +20,12 @@ pub(super) async fn answer(request: &Request<'_>, name: RoomName, is_sure: bool)
     if is_admin_room {
         return Ok(answer::stays_here().into());
     }
-    let (shown, prefix) = (message::room(&room, known.as_deref()), &request.context.prefix);
+    let prefix = &request.context.prefix;
     if !is_sure {
         return Ok(answer::sure_to_leave(&room, known.as_deref(), prefix).into());
     }
     Ok(match request.context.rooms.leave(&room).await {
-        Ok(()) => answer::left(&shown, prefix).into(),
+        Ok(()) => answer::left(&room, known.as_deref(), prefix).into(),
         Err(error) => answer::failed(&error.to_string()).into(),
     })
 }

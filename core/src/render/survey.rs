@@ -119,7 +119,7 @@ pub fn how(how: &How) -> String {
             "have the homeserver make me an admin of the room, then join it".to_owned()
         }
         How::MakeRoomAdmin { is_in: true } => {
-            "I am in it: have the homeserver make me an admin of the room".to_owned()
+            "have the homeserver make me an admin of the room; I am in it already".to_owned()
         }
         How::Successor(successor) => {
             format!("it was upgraded: get into its successor {} instead", harmless(successor.as_str()))

@@ -200,13 +200,14 @@ pub fn not_let_in(room: &Message, why: &str) -> Message {
 }
 
 /// `leave`.
-pub fn left(room: &Message, prefix: &str) -> Message {
+pub fn left(room: &RoomId, name: Option<&str>, prefix: &str) -> Message {
     paragraph(&[
         &words("🚪 I left "),
-        room,
+        &message::room(room, name),
         &words(&format!(
-            ". Its calls are no longer looked after. `{prefix} join` undoes this where everybody may join; elsewhere \
-             somebody has to invite me."
+            ". Its calls are no longer looked after. `{prefix} join {}` undoes this where everybody may join; \
+             elsewhere somebody has to invite me.",
+            harmless(room.as_str())
         )),
     ])
 }

@@ -138,7 +138,8 @@ impl ShownPlan<'_> {
                 entries.len() - 1
             });
             let entry = &mut entries[at].1;
-            *entry = join(&[entry, &line_break(" "), &proposal(one, self.now)]);
+            let between = if known.is_some() { "; " } else { " " };
+            *entry = join(&[entry, &line_break(between), &proposal(one, self.now)]);
         }
         entries.into_iter().map(|(_, entry)| entry).collect()
     }

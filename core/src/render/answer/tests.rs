@@ -383,8 +383,9 @@ fn a_plan_shows_what_it_would_do_and_how_to_have_it_done() {
             ..proposal("OTHER", Some(Reason::DeviceGone), false)
         },
     ];
-    let blocked =
-        [(proposal("ARRAY", Some(Reason::Expired), false), report::obstacle(Blocked::OnlyItsOwner))];
+    let blocked = ["ARRAY", "TABLET"].map(|device| {
+        (proposal(device, Some(Reason::Expired), false), report::obstacle(Blocked::OnlyItsOwner))
+    });
     let sweep = ShownPlan {
         id: &id,
         kind: PlanKind::Sweep,
@@ -709,7 +710,7 @@ fn every_short_answer() {
         joined(&shown, false),
         joined_before(&shown),
         not_let_in(&shown, "You are not invited <to> this room"),
-        left(&shown, PREFIX),
+        left(&room(), Some("Team"), PREFIX),
         stays_here(),
         no_such_plan(&plan, PREFIX),
         plan_too_old(&plan, PREFIX),

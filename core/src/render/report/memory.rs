@@ -35,8 +35,8 @@ pub fn another_watch(device: &DeviceId, last_seen: Timestamp, now: Timestamp) ->
 /// Something in the journal cannot be read.
 pub fn unreadable(what: &str) -> Message {
     sentences(&[&format!(
-        "🧩 My journal is damaged: I cannot read {}. I treat that as unknown and clear nothing because of it; my \
-         log has the details.",
+        "🧩 My journal is damaged: I cannot read {}. I treat that as unknown and clear nothing on its word. My log \
+         has the details.",
         harmless(what)
     )])
 }

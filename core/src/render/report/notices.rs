@@ -219,14 +219,16 @@ pub fn removed(
     reason: Option<&str>,
     banned: bool,
 ) -> Message {
-    let how = message::words(if banned { "banned from" } else { "removed from" });
+    let (how, cure) =
+        if banned { ("banned from", "unban and invite me") } else { ("removed from", "invite me") };
+    let (how, cure) = (message::words(how), message::words(cure));
     let by = by.map_or_else(Message::default, |by| message::fill(" by {}", &[&message::user(by)]));
     let reason = reason.map_or_else(Message::default, |reason| {
         message::fill(" ({})", &[&Message { plain: harmless(reason), html: Html::escaped(reason) }])
     });
     message::fill(
-        "🚪 I was {} {}{}{}. I no longer look after its calls; to change that, invite me.",
-        &[&how, &message::room(room, name), &by, &reason],
+        "🚪 I was {} {}{}{}. I no longer look after its calls; to change that, {}.",
+        &[&how, &message::room(room, name), &by, &reason, &cure],
     )
 }
 
