@@ -119,6 +119,7 @@ impl Calls {
             None => (MOST_OF_A_ROOM, String::new()),
         };
         let mut unseen: Vec<&Call> = Vec::new();
+        let mut is_for_its_owner = false;
         for call in calls {
             let room = message::room(&call.room, call.name.as_deref());
             let excluded = if call.is_excluded { " (excluded)" } else { "" };
@@ -133,7 +134,9 @@ impl Calls {
                 None => 3,
             });
             let left_out = callers.len().saturating_sub(most);
-            let shown = callers.into_iter().take(most).map(|caller| self.caller(caller));
+            callers.truncate(most);
+            is_for_its_owner |= callers.iter().any(|caller| caller.is_for_its_owner());
+            let shown = callers.into_iter().map(|caller| self.caller(caller));
             let mut entries: Vec<_> = shown.chain(beside(&call.beside)).collect();
             if left_out > 0 {
                 // By its id: a name may hold anything, and two rooms may share it.
@@ -144,10 +147,8 @@ impl Calls {
                 unseen.push(call);
             }
         }
-        let is_the_owners =
-            |caller: &Caller| caller.due.is_some() && caller.blocked == Some(Blocked::OnlyItsOwner);
-        if all().any(is_the_owners) {
-            page.say(&format!("What only its owner can clear: in my config file, {}.", report::GIFTS));
+        if is_for_its_owner {
+            page.say(&format!("Where only the owner can clear it: in my config file, {}.", report::GIFTS));
         }
         if !unseen.is_empty() {
             let rooms: Vec<_> = unseen
@@ -179,7 +180,7 @@ impl Calls {
         };
         let user = message::user(&caller.user);
         let due = match (caller.due, caller.blocked) {
-            (Some(_), Some(Blocked::OnlyItsOwner)) => words("; only the owner can clear it"),
+            _ if caller.is_for_its_owner() => words("; only the owner can clear it"),
             (Some(_), Some(_)) => words("; I may not clear it"),
             (Some(at), None) if at > self.now => words(&format!(", due {}", say::ago(at, self.now))),
             (Some(_), None) => match caller.held {
@@ -205,6 +206,13 @@ impl Calls {
             &due,
             &words(&joined),
         ])
+    }
+}
+
+impl Caller {
+    /// Whether it is due and only its owner can clear it.
+    fn is_for_its_owner(&self) -> bool {
+        self.due.is_some() && self.blocked == Some(Blocked::OnlyItsOwner)
     }
 }
 

@@ -220,10 +220,12 @@ fn calls_says_who_seems_to_be_in_which_call() {
         now: NOW,
     };
     let nobody = Calls { calls: Vec::new(), ..calls.clone() };
-    let nobody_here =
-        Calls { only: Some(Only::Room(message::room(&room(), Some("Team")))), ..nobody.clone() };
+    let only = Some(Only::Room(message::room(&room(), Some("Team"))));
+    let nobody_here = Calls { only: only.clone(), ..nobody.clone() };
+    let one_room = Calls { calls: calls.calls[..1].to_vec(), only, now: NOW };
     insta::assert_snapshot!(all(&[
         calls.message(PREFIX),
+        one_room.message(PREFIX),
         nobody.message(PREFIX),
         nobody_here.message(PREFIX)
     ]));
