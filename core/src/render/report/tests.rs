@@ -75,12 +75,12 @@ fn what_is_blocked_says_what_would_fix_it() {
     let elsewhere = Row { room: "!z:example.org".into(), room_name: Some("Zoo".into()), ..powerless.clone() };
     let report = Report {
         blocked: vec![
+            powerless,
             blocked(Blocked::OnlyItsOwner),
             elsewhere,
             blocked(Blocked::OwnerHasAsMuchPower),
             blocked(Blocked::NotAUserKey),
             blocked(Blocked::NotInTheRoom),
-            powerless,
         ]
         .into(),
         refused: vec![Row {
