@@ -167,7 +167,7 @@ impl Calls {
         let (mark, verdict) = match caller.verdict {
             None => ("🔕", "not judged".to_owned()),
             Some(Verdict::Active) => ("🟢", "active".to_owned()),
-            Some(Verdict::Unknown(_)) => ("❔", "unknown, so not touched".to_owned()),
+            Some(Verdict::Unknown(_)) => ("❓", "unknown, so not touched".to_owned()),
             Some(Verdict::Stale(reason)) => {
                 let why = match (reason, caller.connection) {
                     (Reason::NotOnSfu, Connection::Gone(since)) => {

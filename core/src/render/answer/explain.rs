@@ -134,7 +134,7 @@ impl Explanation {
     fn heading(&self, one: &Explained) -> Message {
         let verdict = match one.judgement.verdict {
             Verdict::Active => "🟢 active".to_owned(),
-            Verdict::Unknown(_) => "❔ unknown, so not touched".to_owned(),
+            Verdict::Unknown(_) => "❓ unknown, so not touched".to_owned(),
             Verdict::Stale(reason) => format!("👻 stale: {}", say::reason(reason)),
         };
         let owner = &one.membership.owner;

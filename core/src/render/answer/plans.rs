@@ -168,7 +168,7 @@ fn proposal(one: &Proposal, now: Timestamp) -> Message {
     };
     let mark = match (one.is_alive, one.is_unknown) {
         (true, _) => "🟢 ",
-        (false, true) => "❔ ",
+        (false, true) => "❓ ",
         (false, false) => "👻 ",
     };
     let route = say::other_route(one.route).map_or_else(String::new, |route| format!("; {route}"));
