@@ -573,6 +573,7 @@ fn history_rooms_settings_and_help() {
         past(Some("changed"), Some(Reason::Expired), None),
         past(Some("not_written"), Some(Reason::Expired), None),
         past(None, Some(Reason::Expired), None),
+        past(Some("cleared"), None, None),
     ];
     for (line, hours) in lines.iter_mut().zip((0..).step_by(3)) {
         line.at = ago(90 + 60 * hours);
