@@ -40,9 +40,9 @@ pub enum NeighbourError {
     #[error("the homeserver's address redirects to {0}")]
     Redirected(String),
     /// The answer is larger than what is read of it.
-    #[error("the answer is larger than {limit} bytes")]
+    #[error("the answer is larger than {} MiB", limit.div_ceil(1 << 20))]
     TooLarge {
-        /// How much would have been read.
+        /// How many bytes would have been read.
         limit: usize,
     },
 }

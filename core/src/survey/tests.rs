@@ -78,7 +78,7 @@ pub(crate) fn found(scope: Scope) -> Survey {
         rooms: rooms.collect(),
         unread: vec![(
             Listed { room: "!big:hs".into(), name: Some("Big".into()), alias: None },
-            "the answer is larger than 67108864 bytes".into(),
+            "the answer is larger than 64 MiB".into(),
         )],
         without_lists: Some("no usable answer: timed out".into()),
         at: Timestamp::from_millis(NOW),
