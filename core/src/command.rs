@@ -75,13 +75,13 @@ pub enum Command {
     /// Look through all rooms of the server for calls, also where I am not
     ///
     /// Which rooms have open memberships, what of that is stale, whether I can see and clear it, and what it takes
-    /// where not. By the homeserver's admin API (Synapse), and changes nothing. Takes minutes on a large server; asked
-    /// again meanwhile, I say how far it is. With `join` first, it proposes as a plan to get into the rooms where I
-    /// can by myself.
+    /// where not. By the homeserver's admin API (Synapse), and changes nothing. Takes minutes on a large server, and 1 h
+    /// at most; asked again meanwhile, I say how far it is, and `stop` ends it. With `join` first, it proposes as a
+    /// plan to get into the rooms where I can by myself.
     Survey {
-        /// `join` for the plan; and only these rooms: a space, ids and aliases with commas between them, a part of a
-        /// name, or a pattern with `*`
-        #[arg(value_name = "join] [space|alias|pattern")]
+        /// `stop` to end the one under way; or `join` for the plan, and only these rooms: a space, ids and aliases with
+        /// commas between them, a part of a name, or a pattern with `*`
+        #[arg(value_name = "stop|join] [space|alias|pattern")]
         order: Option<SurveyOrder>,
     },
     /// Look now and propose what to clear, as a plan

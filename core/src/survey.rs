@@ -19,17 +19,19 @@ use crate::{
     rtc::{
         membership::{Content, FirstSeen, Membership, read},
         power::Blocked,
-        state_event::{CALL_MEMBER, StateEvent},
+        state_event::{CALL_MEMBER, NotAStateEvent, StateEvent},
     },
     time::Timestamp,
 };
 
+mod cut;
 mod facts;
 mod join;
 mod row;
 mod scope;
 mod way;
 
+pub use cut::Cut;
 pub use facts::{Presence, Upgrade, children, is_space};
 pub use join::{How, JoinOutcome, JoinProposal};
 pub use row::{StepRow, SurveyRow};
@@ -54,6 +56,23 @@ impl Listed {
     pub fn shown_name(&self) -> Option<String> {
         self.name.clone().or_else(|| self.alias.clone())
     }
+}
+
+/// Why what was answered is not the state of a room.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoState {
+    /// Something in it has no type.
+    #[error("its state holds something that is no event")]
+    NoEvent,
+    /// A call membership lacks what every state event has.
+    #[error("its state holds a call membership that cannot be read: it is {0}")]
+    Membership(#[from] NotAStateEvent),
+    /// It lacks what every room begins with.
+    #[error("its state has no m.room.create")]
+    NoRoom,
+    /// It is no array of events.
+    #[error(transparent)]
+    Export(#[from] BadExport),
 }
 
 /// Who surveys.
@@ -114,6 +133,10 @@ pub struct Survey {
     pub scope: Scope,
     /// How many rooms were looked at.
     pub looked_at: usize,
+    /// How many it was to look at; `None` where it did not come to know them all.
+    pub of: Option<usize>,
+    /// Why it did not look at all of them, where it did not.
+    pub cut: Option<Cut>,
     /// Those with open memberships.
     pub rooms: Vec<SurveyedRoom>,
     /// Those that could not be read, with why.
@@ -134,7 +157,7 @@ pub enum Progress {
         /// How many are listed so far.
         rooms: usize,
     },
-    /// The rooms are being read.
+    /// The rooms are being read and judged.
     Rooms {
         /// How many are read.
         done: usize,
@@ -143,38 +166,40 @@ pub enum Progress {
         /// How many of these have open memberships.
         open: usize,
     },
-    /// The whole state of rooms with open memberships is being read.
-    Judging {
-        /// How many are read.
-        done: usize,
-        /// Of how many.
-        of: usize,
-    },
-    /// Device lists are being read.
-    Lists {
-        /// How many are read.
-        done: usize,
-        /// Of how many.
-        of: usize,
-    },
 }
 
 /// The open memberships among some events, with whose they are: whom to ask for device lists.
-pub fn owners(state: &[Value], now: Timestamp) -> BTreeMap<UserId, BTreeSet<DeviceId>> {
+///
+/// # Errors
+///
+/// When one of them is no event, or no state event where it should be: then nobody knows what is open.
+pub fn owners(state: &[Value], now: Timestamp) -> Result<BTreeMap<UserId, BTreeSet<DeviceId>>, NoState> {
     let mut owners: BTreeMap<UserId, BTreeSet<DeviceId>> = BTreeMap::new();
-    for event in state.iter().filter(|event| event["type"] == CALL_MEMBER) {
-        for membership in open_in(event, now) {
-            owners.entry(membership.owner.user).or_default().insert(membership.owner.device);
+    for event in state {
+        if !event["type"].is_string() {
+            return Err(NoState::NoEvent);
+        }
+        if event["type"] == CALL_MEMBER {
+            for membership in open_in(event, now)? {
+                owners.entry(membership.owner.user).or_default().insert(membership.owner.device);
+            }
         }
     }
-    owners
+    Ok(owners)
 }
 
-fn open_in(event: &Value, now: Timestamp) -> Vec<Membership> {
-    let Ok(event) = StateEvent::from_json(event.clone()) else { return Vec::new() };
-    match read(&event, FirstSeen { at: now, live: false }) {
+fn open_in(event: &Value, now: Timestamp) -> Result<Vec<Membership>, NoState> {
+    let event = StateEvent::from_json(event.clone())?;
+    Ok(match read(&event, FirstSeen { at: now, live: false }) {
         Content::Entries(entries) => entries.into_iter().flatten().collect(),
         _ => Vec::new(),
+    })
+}
+
+impl Survey {
+    /// Whether every room that it is about was read: only then no news of a room is good news.
+    pub const fn is_complete(&self) -> bool {
+        self.cut.is_none() && self.unread.is_empty()
     }
 }
 
@@ -191,10 +216,14 @@ impl SurveyedRoom {
         own_lists: Value,
         is_excluded: bool,
         surveyor: Surveyor<'_>,
-    ) -> Result<Self, BadExport> {
+    ) -> Result<Self, NoState> {
         let Surveyor { me, acts_for, allow_redaction, policy, now } = surveyor;
         let facts = Facts::read(&state, me);
         let export = Export::from_state(Value::Array(state))?.with_synapse_devices(own_lists)?;
+        // That nobody is in a call in what is no room says nothing.
+        if export.is_no_room() {
+            return Err(NoState::NoRoom);
+        }
         let is_open = |row: &Explained| matches!(row.verdict, "active" | "stale" | "unknown");
         let memberships: Vec<_> = export.explain(policy, None, now).into_iter().filter(is_open).collect();
         // The first entry of each key says as whom it may be written.

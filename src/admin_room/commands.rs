@@ -1,7 +1,7 @@
 //! Which command is carried out where.
 
 use rtc_janitor_core::{
-    command::{Command, HistoryFilter, ModeChange, RoomName, Target, Whom},
+    command::{Command, HistoryFilter, ModeChange, RoomName, SurveyOrder, Target, Whom},
     mode::Mode,
 };
 
@@ -79,7 +79,9 @@ pub(super) enum Course {
 /// The course of a command.
 pub(super) fn course(command: &Command) -> Course {
     match command {
-        Command::Pause { .. } | Command::Mode { mode: ModeChange::To(Mode::Report) } => Course::Now,
+        Command::Pause { .. }
+        | Command::Mode { mode: ModeChange::To(Mode::Report) }
+        | Command::Survey { order: Some(SurveyOrder::Stop) } => Course::Now,
         Command::Status
         | Command::Help { .. }
         | Command::Apply { .. }
@@ -103,7 +105,8 @@ pub(super) fn course(command: &Command) -> Course {
     }
 }
 
-/// Whether a command can make the janitor write more than before.
+/// Whether a command can make the janitor do more than before, so that one which came later and was to end that must not
+/// be undone by it.
 pub(super) fn can_do_more(command: &Command) -> bool {
     matches!(
         command,
@@ -113,5 +116,6 @@ pub(super) fn can_do_more(command: &Command) -> bool {
             | Command::Grace { .. }
             | Command::Include { .. }
             | Command::Breaker { .. }
+            | Command::Survey { order: None | Some(SurveyOrder::Make { .. }) }
     )
 }

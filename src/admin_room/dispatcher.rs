@@ -13,7 +13,7 @@ use std::{
 };
 
 use rtc_janitor_core::{
-    command::{self, Command, ModeChange},
+    command::{self, Command, ModeChange, SurveyOrder},
     ids::{EventId, UserId},
     mode::Mode,
     render::{Message, answer, message::harmless, words},
@@ -331,7 +331,8 @@ impl CommandDispatcher {
             Ok(
                 Command::Pause { .. }
                 | Command::Exclude { .. }
-                | Command::Mode { mode: ModeChange::To(Mode::Report) },
+                | Command::Mode { mode: ModeChange::To(Mode::Report) }
+                | Command::Survey { order: Some(SurveyOrder::Stop) },
             ) => Effect::Less,
             _ => Effect::Any,
         }

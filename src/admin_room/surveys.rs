@@ -31,8 +31,7 @@ const NEWS: Duration = Duration::from_secs(10);
 pub struct Surveys {
     neighbours: Neighbours,
     me: UserId,
-    /// How far the one under way is, and when it began.
-    under_way: Arc<Mutex<Option<(Progress, Instant)>>>,
+    under_way: Arc<Mutex<Option<UnderWay>>>,
     last: Arc<Mutex<Option<Arc<Survey>>>>,
     approved: mpsc::UnboundedSender<Approved>,
 }
@@ -55,6 +54,17 @@ impl fmt::Debug for Surveys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Surveys").field("me", &self.me).finish_non_exhaustive()
     }
+}
+
+/// The survey under way.
+#[derive(Clone)]
+struct UnderWay {
+    /// How far it is.
+    progress: Progress,
+    /// When it began.
+    since: Instant,
+    /// Ends it.
+    stop: Shutdown,
 }
 
 /// An approved plan, and the event that its progress answers.
@@ -92,40 +102,34 @@ impl Surveys {
         locked(&self.last).clone()
     }
 
-    /// Makes a survey, unless there is one under way.
-    pub(super) async fn make(
-        &self,
-        settings: &Settings,
-        scope: &Scope,
-        news: &(dyn Fn(Progress) + Sync),
-    ) -> Result<Arc<Survey>, NoSurvey> {
-        let _under_way =
-            self.begin().map_err(|(so_far, since)| NoSurvey::UnderWay(so_far, since.elapsed()))?;
-        let tell = |progress| {
-            if let Some((so_far, _)) = &mut *locked(&self.under_way) {
-                *so_far = progress;
-            }
-            news(progress);
-        };
-        let survey = self.neighbours.surveyor(settings).survey(scope, &tell).await;
-        let survey = Arc::new(survey.map_err(NoSurvey::Failed)?);
-        let mut last = locked(&self.last);
-        // One of a few rooms says nothing of the others.
-        if *scope == Scope::All || last.as_ref().is_none_or(|last| last.scope != Scope::All) {
-            *last = Some(Arc::clone(&survey));
+    /// Takes the place of the survey under way, unless there is one.
+    pub(super) fn begin(&self) -> Result<Place<'_>, NoSurvey> {
+        let mut under_way = locked(&self.under_way);
+        if let Some(UnderWay { progress, since, .. }) = &*under_way {
+            return Err(NoSurvey::UnderWay(*progress, since.elapsed()));
         }
-        Ok(survey)
+        let stop = Shutdown::new();
+        let progress = Progress::Listing { rooms: 0 };
+        *under_way = Some(UnderWay { progress, since: Instant::now(), stop: stop.clone() });
+        drop(under_way);
+        Ok(Place { surveys: self, stop })
     }
 
-    /// Takes the place of the one that is under way; what there is of it where it is taken.
-    fn begin(&self) -> Result<Place<'_>, (Progress, Instant)> {
-        let mut under_way = locked(&self.under_way);
-        if let Some(taken) = *under_way {
-            return Err(taken);
+    /// Ends the survey under way, whatever it waits for; how far it came, where there is one.
+    pub(super) fn stop(&self) -> Option<Progress> {
+        let under_way = locked(&self.under_way).clone()?;
+        under_way.stop.request();
+        Some(under_way.progress)
+    }
+
+    /// Keeps a survey for `rooms problems`, unless the one that there is tells more: one of a few rooms says nothing of
+    /// the others, and one that was cut short nothing of the rest.
+    fn keep(&self, survey: &Arc<Survey>) {
+        let tells = |survey: &Survey| (survey.scope == Scope::All, survey.cut.is_none());
+        let mut last = locked(&self.last);
+        if last.as_ref().is_none_or(|last| tells(survey) >= tells(last)) {
+            *last = Some(Arc::clone(survey));
         }
-        *under_way = Some((Progress::Listing { rooms: 0 }, Instant::now()));
-        drop(under_way);
-        Ok(Place(self))
     }
 
     /// Has an approved plan carried out; what comes of it is said in reply to `event`.
@@ -136,11 +140,36 @@ impl Surveys {
 }
 
 /// Held while a survey is under way, however that ends.
-struct Place<'a>(&'a Surveys);
+pub(super) struct Place<'a> {
+    surveys: &'a Surveys,
+    stop: Shutdown,
+}
+
+impl Place<'_> {
+    /// Makes the survey.
+    pub(super) async fn make(
+        &self,
+        settings: &Settings,
+        scope: &Scope,
+        news: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Arc<Survey>, NoSurvey> {
+        let tell = |progress| {
+            if let Some(under_way) = &mut *locked(&self.surveys.under_way) {
+                under_way.progress = progress;
+            }
+            news(progress);
+        };
+        let surveyor = self.surveys.neighbours.surveyor(settings);
+        let survey = surveyor.survey(scope, &self.stop, &tell).await.map_err(NoSurvey::Failed)?;
+        let survey = Arc::new(survey);
+        self.surveys.keep(&survey);
+        Ok(survey)
+    }
+}
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        *locked(&self.0.under_way) = None;
+        *locked(&self.surveys.under_way) = None;
     }
 }
 

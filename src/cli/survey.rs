@@ -1,23 +1,20 @@
 //! `rtc-janitor survey`: a look through all rooms of the server, and, once that is approved, getting into them.
 
-use std::{
-    collections::BTreeMap,
-    fmt::Write as _,
-    io::{self, IsTerminal as _, Write as _},
-    process::ExitCode,
-};
+mod join;
+
+use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode};
 
 use rtc_janitor_core::{
-    ids::RoomId,
+    ids::{RoomId, UserId},
     render::{
-        answer::{proposed_joins, survey_lines, survey_totals},
+        answer::{survey_lines, survey_totals},
         message::{harmless, room_and_id},
         survey as say,
     },
-    survey::{JoinOutcome, Scope, Survey, SurveyRow, SurveyedRoom},
+    survey::{Cut, JoinOutcome, Scope, Survey, SurveyRow, SurveyedRoom},
 };
-use tokio::task::spawn_blocking;
 
+use self::join::{Approval, Joins, approve};
 use super::{
     CliError, logging,
     set_up::{self, Patience},
@@ -28,10 +25,7 @@ use crate::{
     janitor::{is_paused, once::PATIENCE, settings_in_effect},
     metrics::Metrics,
     survey::{SurveyError, Surveyor},
-    world::{
-        clock::{Clock as _, SystemClock},
-        homeserver::Homeserver,
-    },
+    world::clock::{Clock as _, SystemClock},
 };
 
 /// Look through all rooms of the server for calls, also where the bot is not
@@ -40,8 +34,10 @@ use crate::{
 /// where not. It asks the admin API of a Synapse, by the token of synapse_admin, or by the bot's own where its account
 /// is a server admin. Changes nothing without --join.
 ///
+/// It ends after 1 h; then, or stopped by Ctrl-C, it prints what it found so far and says that this is not all.
+///
 /// Exits with 0 when the bot can see and clear all that is open; with 3 when a room remains where it cannot, or that
-/// could not be read; and with 1 when the homeserver does not answer.
+/// was not read; and with 1 when the homeserver does not answer.
 #[derive(Clone, Debug, clap::Args)]
 #[expect(clippy::doc_markdown, reason = "shown in the terminal as it stands here")]
 pub struct Args {
@@ -53,7 +49,7 @@ pub struct Args {
     #[arg(long)]
     pub join: bool,
 
-    /// With --join: do not ask
+    /// With --join: do not ask, but do what is shown, which is 50 rooms at most
     #[arg(long, requires = "join")]
     pub yes: bool,
 
@@ -71,11 +67,6 @@ const REMAINS: u8 = 3;
 /// As for `sweep`, and where the admin API may not be asked.
 pub async fn main(args: Args, config: Config) -> Result<ExitCode, CliError> {
     logging::start(&config.log)?;
-    if args.join && !args.yes && !io::stdin().is_terminal() {
-        return Err(CliError::mistake(
-            "--join asks before it changes anything, and nobody is at this terminal: add --yes",
-        ));
-    }
     let (shutdown, _signals) = set_up::shutdown_on_signals()?;
     let (store, journal) = set_up::open_store(&config)?;
     let patience = Patience { shutdown: &shutdown, longest: Some(PATIENCE) };
@@ -97,45 +88,63 @@ pub async fn main(args: Args, config: Config) -> Result<ExitCode, CliError> {
     let scope = args.what.clone().unwrap_or_default();
     let line = StatusLine::new(false);
     let tell = |progress| line.show(&say::progress(progress));
-    let survey = shutdown.or(surveyor.survey(&scope, &tell)).await;
+    let survey = surveyor.survey(&scope, &shutdown, &tell).await;
     line.clear();
-    let Some(survey) = survey else {
-        eprintln!("warning: stopped before all rooms were read");
-        return Ok(REMAINS.into());
-    };
     let survey = survey.map_err(|error| in_words(&error))?;
     let address = config.synapse_admin.as_ref().and_then(|keys| keys.url.as_ref());
     let address = address.unwrap_or_else(|| homeserver.address()).to_string();
+    let me = homeserver.user_id();
     if !args.json {
-        super::print(&text(&survey, &homeserver, &address))?;
+        super::print(&text(&survey, me, &address))?;
     }
-    let mut outcomes = BTreeMap::new();
-    if args.join && approve(&survey, args.yes).await? {
-        let _: Option<()> = shutdown.or(join(surveyor, &survey, &line, &mut outcomes)).await;
-        line.clear();
+    let mut joins = Joins::default();
+    // Whoever stops it wants nothing done about what it came to.
+    if args.join && survey.cut != Some(Cut::Stopped) {
+        match approve(&survey, args.yes, &shutdown).await? {
+            Approval::Given(plan) => joins.get_into(&plan, surveyor, &line, &shutdown, args.json).await?,
+            Approval::Refused => {}
+            Approval::NobodyToAsk => joins.refusal = Some(join::nobody_to_ask()),
+        }
     }
     if args.json {
-        let row = |room: &SurveyedRoom| {
-            let outcome = outcomes.get(&room.listed.room);
-            SurveyRow::new(room, homeserver.user_id(), &address).with_outcome(outcome)
-        };
-        let json = serde_json::to_string_pretty(&survey.rooms.iter().map(row).collect::<Vec<_>>())
-            .map_err(|error| CliError::unexpected("cannot write JSON", &error))?;
-        super::print(&format!("{json}\n"))?;
-    } else if args.join {
-        super::print(&joined(&survey, &outcomes))?;
+        print_json(&survey, &joins.outcomes, me, &address)?;
     }
-    for (room, why) in survey.unread.iter().filter(|_| args.json) {
-        eprintln!("warning: {} could not be read: {}", harmless(room.room.as_str()), harmless(why));
+    if let Some(refusal) = joins.refusal {
+        return Err(refusal);
     }
     let is_fine = |room: &SurveyedRoom| {
-        let came = outcomes.get(&room.listed.room);
+        let came = joins.outcomes.get(&room.listed.room);
         room.can_clear()
             || room.is_excluded
             || matches!(came, Some(JoinOutcome::Joined | JoinOutcome::Raised))
     };
-    let is_done = survey.rooms.iter().all(is_fine) && survey.unread.is_empty() && !shutdown.is_requested();
+    let is_done = survey.is_complete() && survey.rooms.iter().all(is_fine);
     Ok(if is_done { ExitCode::SUCCESS } else { REMAINS.into() })
+}
+
+/// One array; nothing where no row is there to say that it is not all.
+fn print_json(
+    survey: &Survey,
+    outcomes: &BTreeMap<RoomId, JoinOutcome>,
+    me: &UserId,
+    address: &str,
+) -> Result<(), CliError> {
+    for line in say::incomplete(survey) {
+        eprintln!("warning: {}", line.trim_start_matches("⚠️ "));
+    }
+    for (room, why) in &survey.unread {
+        eprintln!("warning: {} could not be read: {}", harmless(room.room.as_str()), harmless(why));
+    }
+    if survey.rooms.is_empty() && !survey.is_complete() {
+        return Ok(());
+    }
+    let row = |room: &SurveyedRoom| {
+        let outcome = outcomes.get(&room.listed.room);
+        SurveyRow::new(room, survey.is_complete(), me, address).with_outcome(outcome)
+    };
+    let json = serde_json::to_string_pretty(&survey.rooms.iter().map(row).collect::<Vec<_>>())
+        .map_err(|error| CliError::unexpected("cannot write JSON", &error))?;
+    super::print(&format!("{json}\n"))
 }
 
 fn in_words(error: &SurveyError) -> CliError {
@@ -146,66 +155,15 @@ fn in_words(error: &SurveyError) -> CliError {
 }
 
 /// All of it, room by room.
-fn text(survey: &Survey, homeserver: &Homeserver, address: &str) -> String {
+fn text(survey: &Survey, me: &UserId, address: &str) -> String {
     let mut text = survey_totals(survey).join("\n");
     text.push('\n');
-    for lines in survey_lines(survey, homeserver.user_id(), address) {
+    for lines in survey_lines(survey, me, address) {
         let _ = write!(text, "\n{}\n", lines.join("\n    "));
     }
     for (room, why) in &survey.unread {
         let name = room_and_id(&room.room, room.shown_name().as_deref()).plain;
         let _ = write!(text, "\n{name} could not be read: {}\n", harmless(why));
-    }
-    text
-}
-
-/// Shows what would be done and asks for a yes.
-async fn approve(survey: &Survey, is_sure: bool) -> Result<bool, CliError> {
-    let lines = proposed_joins(survey);
-    let mut stderr = io::stderr().lock();
-    // Nobody is left to ask when stderr is closed.
-    let _ = writeln!(stderr, "\n{}", lines.join("\n"));
-    drop(stderr);
-    if !survey.rooms.iter().any(|room| room.proposal().is_ok()) {
-        return Ok(false);
-    }
-    if is_sure {
-        return Ok(true);
-    }
-    eprint!("\nType \"yes\" to do this: ");
-    let mut said = String::new();
-    let read = spawn_blocking(move || io::stdin().read_line(&mut said).map(|_| said)).await;
-    let said = read
-        .map_err(|error| CliError::unexpected("cannot ask", &error))?
-        .map_err(|error| CliError::unexpected("cannot ask", &error))?;
-    let is_yes = said.trim().eq_ignore_ascii_case("yes");
-    if !is_yes {
-        eprintln!("Nothing was changed.");
-    }
-    Ok(is_yes)
-}
-
-/// Gets into one room after the other; what came of each is kept also when that is cut short.
-async fn join(
-    surveyor: Surveyor<'_>,
-    survey: &Survey,
-    line: &StatusLine,
-    outcomes: &mut BTreeMap<RoomId, JoinOutcome>,
-) {
-    let proposals: Vec<_> = survey.rooms.iter().filter_map(|room| room.proposal().ok()).collect();
-    let joining = surveyor.joining();
-    for (done, proposal) in proposals.iter().enumerate() {
-        line.show(&say::joining(done, proposals.len()));
-        outcomes.insert(proposal.room.clone(), joining.get_into(proposal).await);
-    }
-}
-
-fn joined(survey: &Survey, outcomes: &BTreeMap<RoomId, JoinOutcome>) -> String {
-    let mut text = String::new();
-    for room in &survey.rooms {
-        let Some(outcome) = outcomes.get(&room.listed.room) else { continue };
-        let name = room_and_id(&room.listed.room, room.listed.shown_name().as_deref()).plain;
-        let _ = writeln!(text, "{name}: {}", say::outcome(outcome));
     }
     text
 }

@@ -3,48 +3,86 @@
 //!
 //! Each room is read anew before anything is done about it, and nothing is done that was not shown.
 
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
 use futures_util::future::BoxFuture;
 use rtc_janitor_core::{
-    ids::RoomId,
+    ids::{RoomId, UserId},
     render::survey as say,
     rtc::power::Blocked,
     survey::{How, JoinOutcome, JoinProposal, NoWay, Obstacle, Presence, Step, SurveyedRoom, Way},
 };
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
-use super::{Surveyor, is_unknown, pace::Pace, unnamed};
+use super::{
+    SurveyError, Surveyor, is_for_all, is_unknown,
+    pace::{GIVEN_UP, Pace},
+    unnamed,
+};
 use crate::world::NeighbourError;
 
 /// How many upgrades of a room are followed.
 const MOST_UPGRADES: usize = 5;
 
+/// How long one room may take: its state is read, power is given, and a room of another server is joined, which may not
+/// answer at all.
+const LONGEST: Duration = Duration::from_mins(5);
+
 /// Gets the bot into one room after the other.
 pub struct Joining<'a> {
     with: Surveyor<'a>,
     pace: Pace,
+    /// Why no other room need be tried, once that is known.
+    over: Mutex<Option<String>>,
 }
 
 impl<'a> Surveyor<'a> {
     /// Ready to get into rooms, with a pace for all of them.
     pub fn joining(self) -> Joining<'a> {
-        Joining { with: self, pace: Pace::new() }
+        Joining { with: self, pace: Pace::new(), over: Mutex::default() }
     }
 }
 
 impl Joining<'_> {
-    /// Does what was shown of a room, where that still holds.
+    /// Does what was shown of a room, where that still holds, within [`LONGEST`].
     pub fn get_into<'a>(&'a self, proposal: &'a JoinProposal) -> BoxFuture<'a, JoinOutcome> {
-        Box::pin(async move { self.follow(proposal).await.unwrap_or_else(|error| refused(&error)) })
+        Box::pin(async move {
+            if let Some(why) = self.over_because() {
+                return JoinOutcome::Held(say::left(&why));
+            }
+            match timeout(LONGEST, self.follow(proposal)).await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(error)) => failed(&error),
+                Err(_) => JoinOutcome::Failed(say::took_too_long(LONGEST)),
+            }
+        })
+    }
+
+    /// Why the rooms that remain are not tried, where that is so.
+    fn over_because(&self) -> Option<String> {
+        self.over.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn follow(&self, proposal: &JoinProposal) -> Result<JoinOutcome, NeighbourError> {
-        let room = match self.look(&proposal.room).await? {
+        let state = match self.read(&proposal.room).await {
+            Ok(Ok(state)) => state,
+            Ok(Err(why)) => return Ok(JoinOutcome::Held(why)),
+            Err(error) if is_unknown(&error) => return Ok(JoinOutcome::Held(say::is_gone().to_owned())),
+            Err(error) => return Err(error),
+        };
+        let by = tombstone_server(&state);
+        // Whoever has left the room with nobody else in it has no state there.
+        let room = match self.with.read(unnamed(&proposal.room), state, json!({})) {
             Ok(room) => room,
             Err(why) => return Ok(JoinOutcome::Held(why)),
         };
         match (&proposal.how, &room.way) {
             (How::Successor(shown), Way::Successor(successor)) if shown == successor => {
-                self.go_to_successor(&proposal.room, shown).await
+                self.go_to_successor(&proposal.room, shown, by).await
             }
             (How::Join, Way::Join) | (How::MakeRoomAdmin { .. }, Way::Join | Way::MakeRoomAdmin) => {
                 self.get_in(&room).await
@@ -59,21 +97,29 @@ impl Joining<'_> {
     }
 
     /// Into the room that another was upgraded to, and on where that was upgraded, too.
-    async fn go_to_successor(&self, old: &RoomId, first: &RoomId) -> Result<JoinOutcome, NeighbourError> {
+    async fn go_to_successor(
+        &self,
+        old: &RoomId,
+        first: &RoomId,
+        mut by: Option<String>,
+    ) -> Result<JoinOutcome, NeighbourError> {
         let (mut old, mut successor) = (old.clone(), first.clone());
         for _ in 0..MOST_UPGRADES {
             let room = match self.read(&successor).await {
                 Ok(Ok(state)) if !replaces(&state, &old) => {
                     return Ok(JoinOutcome::Held(say::of_successor(&successor, say::replaces_another())));
                 }
-                Ok(Ok(state)) => match self.with.read(unnamed(&successor), state, json!({})) {
-                    Ok(room) => room,
-                    Err(why) => return Ok(JoinOutcome::Held(why)),
-                },
+                Ok(Ok(state)) => {
+                    by = tombstone_server(&state);
+                    match self.with.read(unnamed(&successor), state, json!({})) {
+                        Ok(room) => room,
+                        Err(why) => return Ok(JoinOutcome::Held(say::of_successor(&successor, &why))),
+                    }
+                }
                 Ok(Err(why)) => return Ok(JoinOutcome::Held(why)),
                 // Nobody of this server is there, so its admin API does not know it.
                 Err(error) if is_unknown(&error) => {
-                    self.join(&successor).await?;
+                    self.join(&successor, by.as_deref()).await?;
                     return Ok(JoinOutcome::InSuccessor(successor));
                 }
                 Err(error) => return Err(error),
@@ -101,29 +147,45 @@ impl Joining<'_> {
         if is_in(room) {
             return Ok(JoinOutcome::Raised);
         }
-        self.join(id).await?;
+        self.join(id, None).await?;
         Ok(came_in(room))
     }
 
-    async fn join(&self, room: &RoomId) -> Result<(), NeighbourError> {
-        let servers = [self.with.settings.user_id.server_name(), room.server()];
-        let mut via: Vec<_> = servers.into_iter().flatten().map(str::to_owned).collect();
-        via.dedup();
+    /// By way of this server, the one that the room's id names, and one that is known to be in the room: the id of a
+    /// room of version 12 names none.
+    async fn join(&self, room: &RoomId, by: Option<&str>) -> Result<(), NeighbourError> {
+        let mut via: Vec<String> = Vec::new();
+        for server in [self.with.settings.user_id.server_name(), by, room.server()].into_iter().flatten() {
+            if !via.iter().any(|known| known == server) {
+                via.push(server.to_owned());
+            }
+        }
         self.pace.ask(|| self.with.rooms.join(room, &via)).await
     }
 
-    /// A room as it is now; the sentence that says why it is left alone.
-    async fn look(&self, room: &RoomId) -> Result<Result<SurveyedRoom, String>, NeighbourError> {
-        // Whoever has left the room with nobody else in it has no state there.
-        Ok(self.read(room).await?.and_then(|state| self.with.read(unnamed(room), state, json!({}))))
-    }
-
+    /// The state of a room as it is now; the sentence that says why none is joined now.
     async fn read(&self, room: &RoomId) -> Result<Result<Vec<Value>, String>, NeighbourError> {
         if let Some(why) = self.with.settings.writes_forbidden_because() {
             return Ok(Err(why));
         }
-        self.pace.ask(|| self.with.admin.room_state(room, None)).await.map(Ok)
+        let state = self.pace.ask(|| self.with.admin.room_state(room, None)).await;
+        if let Err(error) = &state {
+            let over = if is_for_all(error) {
+                Some(SurveyError::Refused(error.clone()))
+            } else {
+                (self.pace.given_up() >= GIVEN_UP).then(|| SurveyError::Unreachable(error.clone()))
+            };
+            *self.over.lock().unwrap_or_else(PoisonError::into_inner) = over.map(|over| over.to_string());
+        }
+        state.map(Ok)
     }
+}
+
+/// The server of whoever said that a room was upgraded: it is in the successor, most likely.
+fn tombstone_server(state: &[Value]) -> Option<String> {
+    let tombstone = state.iter().find(|event| event["type"] == "m.room.tombstone")?;
+    let sender = UserId::from(tombstone["sender"].as_str()?);
+    sender.server_name().map(str::to_owned)
 }
 
 /// Whether a room says that it was made in place of another: anybody may name any room in a tombstone.
@@ -147,9 +209,12 @@ fn is_in(room: &SurveyedRoom) -> bool {
     room.presence == Presence::Joined
 }
 
-fn refused(error: &NeighbourError) -> JoinOutcome {
-    JoinOutcome::Refused(match error {
-        NeighbourError::Refused { message, .. } => message.clone(),
-        other => other.to_string(),
-    })
+/// A no of the server is one; all else may have come to pass.
+fn failed(error: &NeighbourError) -> JoinOutcome {
+    match error {
+        NeighbourError::Refused { errcode, message, .. } => {
+            JoinOutcome::Refused(if message.is_empty() { errcode } else { message }.clone())
+        }
+        other => JoinOutcome::Failed(other.to_string()),
+    }
 }

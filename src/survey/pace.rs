@@ -28,8 +28,11 @@ const TRIES: u32 = 4;
 /// How often one question is put off because the server asks for that.
 const TIMES_PUT_OFF: u32 = 100;
 
-/// So many questions given up in a row, and nothing else answered: then it is the server, and not a room.
-const GIVEN_UP: u32 = 3;
+/// So many questions given up in a row, and nothing else answered: then it may be the server, and not a room.
+pub(super) const GIVEN_UP: u32 = 3;
+
+/// So many, and it is the server, whatever else it answers.
+pub(super) const MOST_GIVEN_UP: u32 = 30;
 
 /// The pace of one survey.
 #[derive(Debug)]
@@ -73,9 +76,9 @@ impl Pace {
         }
     }
 
-    /// Whether the server does not answer anybody.
-    pub(super) fn has_given_up(&self) -> bool {
-        self.given_up.load(Ordering::Relaxed) >= GIVEN_UP
+    /// How many questions in a row were given up.
+    pub(super) fn given_up(&self) -> u32 {
+        self.given_up.load(Ordering::Relaxed)
     }
 
     async fn wait(&self) {

@@ -5,11 +5,11 @@ use std::collections::{BTreeSet, VecDeque};
 use rtc_janitor_core::{
     command::RoomName,
     ids::RoomId,
-    survey::{Listed, Progress, Scope, children, is_space},
+    survey::{Cut, Listed, Progress, Scope, children, is_space},
 };
 use wildmatch::WildMatch;
 
-use super::{SurveyError, UnderWay, is_for_all, is_unknown, unnamed};
+use super::{SurveyError, is_for_all, is_no_id, is_unknown, under_way::UnderWay, unnamed};
 use crate::world::NeighbourError;
 
 /// How many rooms one page of the list holds.
@@ -18,21 +18,49 @@ const PAGE: u32 = 500;
 /// The most rooms of one space, with the spaces in it.
 const MOST_IN_SPACES: usize = 10_000;
 
+/// How often the list is read before it is taken as it is.
+const TIMES_LISTED: u32 = 3;
+
+/// The rooms that are looked at, and why these are not all, where they are not.
+pub(super) struct InScope {
+    pub(super) rooms: Vec<Listed>,
+    /// Those of a space that could not be read, with why.
+    pub(super) unread: Vec<(Listed, String)>,
+    pub(super) cut: Option<Cut>,
+}
+
 impl UnderWay<'_> {
     /// The rooms that are looked at.
-    pub(super) async fn in_scope(&self, scope: &Scope) -> Result<Vec<Listed>, SurveyError> {
+    pub(super) async fn in_scope(&self, scope: &Scope) -> Result<InScope, SurveyError> {
         match scope {
             Scope::All => self.all().await,
             Scope::Pattern(pattern) => {
                 let fits = fits(pattern);
-                Ok(self.all().await?.into_iter().filter(|room| fits(room)).collect())
+                let mut all = self.all().await?;
+                all.rooms.retain(fits);
+                Ok(all)
             }
             Scope::Named(names) => self.named(names).await,
         }
     }
 
-    async fn all(&self) -> Result<Vec<Listed>, SurveyError> {
+    /// All rooms of the server. Where one is renamed or deleted meanwhile, another moves to a page that was read
+    /// before; then the list is read once more.
+    async fn all(&self) -> Result<InScope, SurveyError> {
         let (mut rooms, mut seen) = (Vec::new(), BTreeSet::new());
+        let mut missing = 0;
+        for _ in 0..TIMES_LISTED {
+            missing = self.list(&mut rooms, &mut seen).await?;
+            if missing == 0 {
+                break;
+            }
+        }
+        Ok(InScope { rooms, unread: Vec::new(), cut: (missing > 0).then_some(Cut::NotListed(missing)) })
+    }
+
+    /// Reads the list from its beginning to its end, and adds what is new; how many rooms more the server has than
+    /// were seen.
+    async fn list(&self, rooms: &mut Vec<Listed>, seen: &mut BTreeSet<RoomId>) -> Result<usize, SurveyError> {
         let mut from = 0;
         loop {
             let page = self.pace.ask(|| self.with.admin.rooms(from, PAGE)).await;
@@ -46,37 +74,59 @@ impl UnderWay<'_> {
             (self.tell)(Progress::Listing { rooms: rooms.len() });
             match page.next_batch {
                 Some(next) if next > from => from = next,
-                _ => return Ok(rooms),
+                _ => {
+                    let all = usize::try_from(page.total_rooms).unwrap_or(usize::MAX);
+                    return Ok(all.saturating_sub(seen.len()));
+                }
             }
         }
     }
 
     /// The rooms of these names; of spaces, those in them.
-    async fn named(&self, names: &[RoomName]) -> Result<Vec<Listed>, SurveyError> {
+    async fn named(&self, names: &[RoomName]) -> Result<InScope, SurveyError> {
         let mut waiting = VecDeque::new();
         for name in names {
             waiting.push_back((self.id_of(name).await?, true));
         }
-        let (mut rooms, mut seen) = (Vec::new(), BTreeSet::new());
+        let (mut rooms, mut unread, mut seen, mut cut) = (Vec::new(), Vec::new(), BTreeSet::new(), None);
         while let Some((room, is_named)) = waiting.pop_front() {
-            if seen.len() >= MOST_IN_SPACES || !seen.insert(room.clone()) {
+            if seen.contains(&room) {
                 continue;
             }
+            if seen.len() >= MOST_IN_SPACES {
+                cut = Some(Cut::TooManyRooms(MOST_IN_SPACES));
+                break;
+            }
+            seen.insert(room.clone());
             let create = self.state(&room, "m.room.create").await;
             match create {
-                Ok(create) if is_space(&create) => {
-                    let state = self.state(&room, "m.space.child").await.map_err(Self::ends)?;
-                    waiting.extend(children(&state).map(|child| (child, false)));
-                }
+                Ok(create) if is_space(&create) => match self.state(&room, "m.space.child").await {
+                    Ok(state) => waiting.extend(children(&state).map(|child| (child, false))),
+                    Err(error) if is_named => return Err(Self::ends(error)),
+                    Err(error) => unread.extend(self.not_read(&room, error).await?),
+                },
                 Ok(_) => rooms.push(unnamed(&room)),
-                // A space may name rooms that nobody of this server is in.
-                Err(error) if is_unknown(&error) && !is_named => {}
-                Err(error) if is_unknown(&error) => return Err(SurveyError::NoSuchRoom(room.to_string())),
-                Err(error) => return Err(Self::ends(error)),
+                // A space may name rooms that nobody of this server is in, and what is no room at all.
+                Err(error) if (is_unknown(&error) || is_no_id(&error)) && !is_named => {}
+                Err(error) if is_unknown(&error) || is_no_id(&error) => {
+                    return Err(SurveyError::NoSuchRoom(room.to_string()));
+                }
+                Err(error) if is_named => return Err(Self::ends(error)),
+                Err(error) => unread.extend(self.not_read(&room, error).await?),
             }
             (self.tell)(Progress::Listing { rooms: rooms.len() });
         }
-        Ok(rooms)
+        Ok(InScope { rooms, unread, cut })
+    }
+
+    /// Why a room of a space is left out, unless all others are to be, too.
+    async fn not_read(
+        &self,
+        room: &RoomId,
+        error: NeighbourError,
+    ) -> Result<Option<(Listed, String)>, SurveyError> {
+        let why = self.readable::<()>(Err(error)).await?.err();
+        Ok(why.map(|why| (unnamed(room), why)))
     }
 
     async fn id_of(&self, name: &RoomName) -> Result<RoomId, SurveyError> {
@@ -88,7 +138,9 @@ impl UnderWay<'_> {
         match found {
             Ok(Some(room)) => Ok(room),
             Ok(None) => Err(SurveyError::NoSuchRoom(alias.clone())),
-            Err(error) if is_unknown(&error) => Err(SurveyError::NoSuchRoom(alias.clone())),
+            Err(error) if is_unknown(&error) || is_no_id(&error) => {
+                Err(SurveyError::NoSuchRoom(alias.clone()))
+            }
             Err(error) => Err(Self::ends(error)),
         }
     }

@@ -174,22 +174,37 @@ impl FromStr for Place {
     }
 }
 
-/// What a survey is to do, and where.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SurveyOrder {
-    /// Whether it is to propose which rooms to get into.
-    pub join: bool,
-    /// Which rooms it is about.
-    pub scope: Scope,
+/// What is to be done about surveys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SurveyOrder {
+    /// Make one.
+    Make {
+        /// Whether it is to propose which rooms to get into.
+        join: bool,
+        /// Which rooms it is about.
+        scope: Scope,
+    },
+    /// End the one that is under way.
+    Stop,
+}
+
+impl Default for SurveyOrder {
+    fn default() -> Self {
+        Self::Make { join: false, scope: Scope::All }
+    }
 }
 
 impl FromStr for SurveyOrder {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        // Whoever is in a hurry ends it with a mark.
+        if text.trim_end_matches(['!', '.']).eq_ignore_ascii_case("stop") {
+            return Ok(Self::Stop);
+        }
         let (first, rest) = text.split_once(' ').unwrap_or((text, ""));
         let join = first.eq_ignore_ascii_case("join");
-        Ok(Self { join, scope: if join { rest } else { text }.parse()? })
+        Ok(Self::Make { join, scope: if join { rest } else { text }.parse()? })
     }
 }
 

@@ -22,7 +22,8 @@ fn every_command_is_understood() {
     let span = |seconds| GraceChange::To(Grace::After(Duration::from_secs(seconds)));
     let plan: PlanId = "abcd".parse().unwrap();
     let lines = |n| HistoryFilter::Lines(NonZeroUsize::new(n).unwrap());
-    let survey = |join, scope| Command::Survey { order: Some(SurveyOrder { join, scope }) };
+    let survey = |join, scope| Command::Survey { order: Some(SurveyOrder::Make { join, scope }) };
+    let stop = || Command::Survey { order: Some(SurveyOrder::Stop) };
     for (text, command) in [
         ("", Command::Help { command: None }),
         ("help", Command::Help { command: None }),
@@ -44,6 +45,11 @@ fn every_command_is_understood() {
         ("survey Join #ops:hs,!r:hs", survey(true, Scope::Named(vec![name("#ops:hs"), room()]))),
         ("survey Team Meeting", survey(false, Scope::Pattern("Team Meeting".into()))),
         ("survey #team-*:hs", survey(false, Scope::Pattern("#team-*:hs".into()))),
+        ("survey stop", stop()),
+        ("Survey Stop!", stop()),
+        ("survey stop motion", survey(false, Scope::Pattern("stop motion".into()))),
+        ("survey *stop*", survey(false, Scope::Pattern("*stop*".into()))),
+        ("survey join stop", survey(true, Scope::Pattern("stop".into()))),
         ("apply abcd", Command::Apply { plan: plan.clone() }),
         ("apply `ABCD`", Command::Apply { plan }),
         ("clear \"Team Meeting\"", Command::Clear { room: name("Team Meeting"), user: None }),

@@ -34,8 +34,8 @@ pub use server::{Lack, Server};
 pub use settings::{Setting, Settings};
 pub use status::{NeighbourHealth, Status};
 pub use survey::{
-    JoinsUnderWay, ShownJoins, SurveyFound, no_admin_api, not_surveyed, proposed_joins, survey_lines,
-    survey_problems, survey_progress, survey_running, survey_totals,
+    JoinsUnderWay, ShownJoins, SurveyFound, no_admin_api, no_survey_to_stop, not_surveyed, proposed_joins,
+    survey_lines, survey_problems, survey_progress, survey_running, survey_stopped, survey_totals,
 };
 
 pub use crate::plan::PlanKind;

@@ -1,13 +1,15 @@
 //! What a survey says of a room, sentence by sentence.
 
+use std::time::Duration;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{message::harmless, report, words};
+use super::{harmless::harmless_sentence, message::harmless, report, words};
 use crate::{
     ids::{RoomId, UserId},
     judge::policy::Reason,
     rtc::power::Blocked,
-    survey::{How, JoinOutcome, NoWay, Obstacle, Presence, Progress, Step, SurveyedRoom},
+    survey::{Cut, How, JoinOutcome, NoWay, Obstacle, Presence, Progress, Step, Survey, SurveyedRoom},
 };
 
 /// Nothing of a room id means anything to a URL or a shell then.
@@ -26,9 +28,45 @@ pub fn progress(progress: Progress) -> String {
         Progress::Rooms { done, of, open } => {
             format!("reading rooms: {done} of {of}, {open} with open memberships")
         }
-        Progress::Judging { done, of } => format!("judging rooms with open memberships: {done} of {of}"),
-        Progress::Lists { done, of } => format!("reading device lists: {done} of {of}"),
     }
+}
+
+/// How many rooms were looked at.
+pub fn looked_at(survey: &Survey) -> String {
+    let Survey { looked_at, of, .. } = survey;
+    match of {
+        Some(of) if of > looked_at => format!("{looked_at} of {}", count(*of, "room", "rooms")),
+        _ => count(*looked_at, "room", "rooms"),
+    }
+}
+
+/// What a survey did not come to know, each in a sentence; nothing where it is complete.
+pub fn incomplete(survey: &Survey) -> Vec<String> {
+    let so_far = || match survey.of {
+        Some(_) => format!("after {}", looked_at(survey)),
+        None => "while it was listing the rooms".to_owned(),
+    };
+    let cut = survey.cut.map(|cut| match cut {
+        Cut::Stopped => format!("the survey was stopped {}, and says nothing of the others", so_far()),
+        Cut::TookTooLong(limit) => format!(
+            "a survey ends after {}, so this one was stopped {}, and says nothing of the others. Narrow it: a space, \
+             an alias, or a part of a name",
+            words::span(limit),
+            so_far()
+        ),
+        Cut::TooManyRooms(most) => {
+            format!("these spaces hold more than {most} rooms, and the survey says nothing of the others")
+        }
+        Cut::NotListed(missing) => format!(
+            "the server's list of rooms changed while it was read, and {} never on it",
+            count(missing, "room was", "rooms were")
+        ),
+    });
+    let cut = cut.map(|why| format!("⚠️ Incomplete: {why}."));
+    let unread = survey.unread.len();
+    let unread =
+        (unread > 0).then(|| format!("⚠️ {} not be read.", count(unread, "room could", "rooms could")));
+    cut.into_iter().chain(unread).collect()
 }
 
 /// What is in the way of clearing some keys.
@@ -155,6 +193,9 @@ pub fn outcome(outcome: &JoinOutcome) -> String {
             format!("upgraded: I am in its successor {} now", harmless(successor.as_str()))
         }
         JoinOutcome::Refused(why) => format!("the homeserver refused: {}", harmless(why)),
+        JoinOutcome::Failed(why) => {
+            format!("it failed ({}): survey it again to see how it stands", harmless(why))
+        }
         JoinOutcome::Held(why) => words::within_a_sentence(why),
     }
 }
@@ -166,6 +207,34 @@ pub const NO_ADMIN_API: &str = "a survey asks the homeserver's admin API (Synaps
 /// What was shown of a room does not hold any more.
 pub const fn changed_since() -> &'static str {
     "it has changed since it was shown: survey it again"
+}
+
+/// A room that the server does not know any more.
+pub const fn is_gone() -> &'static str {
+    "it is gone: the homeserver does not know it any more"
+}
+
+/// Nothing more is done about the rooms of a plan.
+pub fn left(why: &str) -> String {
+    format!("not tried: {}", harmless_sentence(why))
+}
+
+/// Why what was being done about a room is not waited for any longer.
+pub fn took_too_long(limit: Duration) -> String {
+    format!("it took longer than {}", words::span(limit))
+}
+
+/// The same, where the program was told to end.
+pub const STOPPED: &str = "I was stopped before the homeserver answered";
+
+/// No more rooms are tried, for the program was told to end.
+pub fn stopped_joining(left: usize, of: usize) -> String {
+    format!("stopped: {left} of {} not tried", count(of, "room was", "rooms were"))
+}
+
+/// A plan was approved too late.
+pub fn shown_too_long_ago(limit: Duration) -> String {
+    format!("what was shown is over {} old. Give the command again", words::span(limit))
 }
 
 /// What is said of a successor that was not made in place of the room that names it.

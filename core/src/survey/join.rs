@@ -44,6 +44,8 @@ pub enum JoinOutcome {
     InSuccessor(RoomId),
     /// The server said no, in these words.
     Refused(String),
+    /// It did not work, or nobody knows whether it did, for this reason.
+    Failed(String),
     /// It was not tried, for this reason.
     Held(String),
 }
@@ -57,12 +59,13 @@ impl JoinOutcome {
             Self::Raised => "raised",
             Self::InSuccessor(_) => "in_successor",
             Self::Refused(_) => "refused",
+            Self::Failed(_) => "failed",
             Self::Held(_) => "held",
         }
     }
 
     /// Whether the bot is where it was to be.
     pub const fn is_success(&self) -> bool {
-        !matches!(self, Self::Refused(_) | Self::Held(_))
+        !matches!(self, Self::Refused(_) | Self::Failed(_) | Self::Held(_))
     }
 }

@@ -50,10 +50,12 @@ pub struct SurveyRow {
     /// What would help, in this order.
     pub steps: Vec<StepRow>,
     /// What came of getting into it, where that was asked for: `joined`, `joined_without_power`, `raised`,
-    /// `in_successor`, `refused` or `held`.
+    /// `in_successor`, `refused`, `failed` or `held`.
     pub outcome: Option<&'static str>,
     /// The same in a sentence.
     pub outcome_why: Option<String>,
+    /// Whether the survey read all rooms that it is about; else there may be more than are printed.
+    pub survey_is_complete: bool,
     /// Every open membership, as `explain --json` has it.
     pub memberships: Vec<Explained>,
 }
@@ -71,7 +73,7 @@ pub struct StepRow {
 
 impl SurveyRow {
     /// A room as it is printed; `me` is the bot, and `homeserver` where the admin API answers.
-    pub fn new(room: &SurveyedRoom, me: &UserId, homeserver: &str) -> Self {
+    pub fn new(room: &SurveyedRoom, survey_is_complete: bool, me: &UserId, homeserver: &str) -> Self {
         let step = |step: &Step| StepRow {
             step: step.as_str(),
             what: say::step(step, me),
@@ -97,6 +99,7 @@ impl SurveyRow {
             steps: room.steps.iter().map(step).collect(),
             outcome: None,
             outcome_why: None,
+            survey_is_complete,
             memberships: room.memberships.clone(),
         }
     }

@@ -75,6 +75,8 @@ pub(crate) fn found(scope: Scope) -> Survey {
     Survey {
         scope,
         looked_at: 10_000,
+        of: Some(10_000),
+        cut: None,
         rooms: rooms.collect(),
         unread: vec![(
             Listed { room: "!big:hs".into(), name: Some("Big".into()), alias: None },
@@ -261,9 +263,30 @@ fn only_owners_of_open_memberships_are_asked_for_devices() {
     let mut events = room(vec![]);
     events.push(call("@bob:hs", "E", "_@bob:hs_E_m.call", HOUR));
     events.push(state(CALL_MEMBER, "_@carol:hs_F_m.call", "@carol:hs", json!({})));
-    let asked = owners(&events, Timestamp::from_millis(NOW));
+    let asked = owners(&events, Timestamp::from_millis(NOW)).expect("a state");
     let names: Vec<_> = asked.keys().map(UserId::as_str).collect();
     assert_eq!(names, ["@alice:hs", "@bob:hs"]);
+}
+
+#[test]
+fn what_is_no_state_of_a_room_says_nothing_of_calls_there() {
+    let now = Timestamp::from_millis(NOW);
+    let whole = room(vec![]);
+    assert_eq!(owners(&whole, now).map(|owners| owners.len()), Ok(1));
+    for garbage in [json!(1), json!("m.room.member"), json!(null), json!({}), json!({"type": 5})] {
+        let events = [whole.clone(), vec![garbage.clone()]].concat();
+        assert_eq!(owners(&events, now), Err(NoState::NoEvent), "{garbage}");
+    }
+    let mut without_sender = whole.clone();
+    without_sender[3]["sender"] = json!(null);
+    assert!(matches!(owners(&without_sender, now), Err(NoState::Membership(_))));
+    let listed = || Listed { room: "!r:hs".into(), name: None, alias: None };
+    let (me, policy) = (ME.into(), Policy::default());
+    let surveyor = Surveyor { me: &me, acts_for: &|_| false, allow_redaction: false, policy: &policy, now };
+    for state in [vec![], vec![member("@alice:hs", "join")]] {
+        let read = SurveyedRoom::read(listed(), state, json!({}), false, surveyor);
+        assert_eq!(read, Err(NoState::NoRoom));
+    }
 }
 
 #[test]
@@ -320,6 +343,6 @@ fn what_is_surveyed_can_be_narrowed() {
 #[test]
 fn its_json_has_these_keys() {
     let room = survey(room(vec![levels(json!({"users": {"@alice:hs": 100}})), rules("invite")]));
-    let row = SurveyRow::new(&room, &ME.into(), "https://hs/");
+    let row = SurveyRow::new(&room, true, &ME.into(), "https://hs/");
     insta::assert_snapshot!(serde_json::to_string_pretty(&row).expect("JSON"));
 }
