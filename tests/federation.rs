@@ -7,6 +7,9 @@ use rtc_janitor_test_support::{
     Bot, BotSetup, Database, Device, Membership, RoomOptions, Synapse, SynapseOptions, call_key,
 };
 
+#[path = "federation/survey.rs"]
+mod survey;
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_rtc-janitor");
 
 const LIMIT: Duration = Duration::from_secs(30);

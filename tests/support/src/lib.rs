@@ -21,6 +21,7 @@
 //! ```
 
 mod accounts;
+mod begun;
 mod bot;
 mod calls;
 mod clock;
@@ -51,6 +52,7 @@ mod users;
 mod wait;
 mod watchdog;
 
+pub use begun::Begun;
 pub use bot::{BotSetup, PATIENCE};
 pub use calls::{DelayedLeave, leave_content};
 pub use clock::now;

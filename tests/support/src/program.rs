@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
-use crate::{Device, PATIENCE, signal, wait_until};
+use crate::{Begun, Device, PATIENCE, signal, wait_until};
 
 /// A program, a folder with its settings and its store; it can be started on them again and again.
 #[derive(Debug)]
@@ -101,6 +101,11 @@ impl Program {
     pub async fn run(&self, arguments: &[&str]) -> Result<Output> {
         let mut command = self.command(&[], arguments)?;
         Ok(tokio::task::spawn_blocking(move || command.output()).await??)
+    }
+
+    /// Begins a subcommand, as an argument of another program where that is named; nobody waits for its end.
+    pub fn begin(&self, prefix: &[&str], arguments: &[&str]) -> Result<Begun> {
+        Begun::new(self.command(prefix, arguments)?)
     }
 
     /// Starts `run` without waiting for anything.
