@@ -4,19 +4,18 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use rtc_janitor_test_support::{
-    BotSetup, CALL_MEMBER, Database, Device, RoomOptions, Synapse, unique, wait_until,
+    BotSetup, CALL_MEMBER, Database, Device, RoomOptions, Synapse, call_key, wait_until,
 };
 use serde_json::{Value, json};
 
 use crate::{LIMIT, PROGRAM, federating};
 
-/// Rooms that somebody of the far server has made, with somebody of the near one in a call, and a word in their names.
+/// Rooms that somebody of the far server has made, with somebody of the near one in a call.
 struct Rooms<'a> {
     near: &'a Synapse,
     far: &'a Synapse,
     host: Device,
     caller: Device,
-    word: String,
     /// By what they are.
     ids: BTreeMap<&'static str, String>,
 }
@@ -25,7 +24,7 @@ impl<'a> Rooms<'a> {
     async fn new(near: &'a Synapse, far: &'a Synapse) -> Result<Self> {
         let host = far.sign_in_new("host").await?;
         let caller = near.sign_in_new("caller").await?;
-        let mut rooms = Self { near, far, host, caller, word: unique("word"), ids: BTreeMap::new() };
+        let mut rooms = Self { near, far, host, caller, ids: BTreeMap::new() };
         // Anybody may come in; nobody but its host may clear there.
         rooms.add("public", RoomOptions::new().public()).await?;
         rooms.become_strict("public").await?;
@@ -51,11 +50,13 @@ impl<'a> Rooms<'a> {
     }
 
     async fn add(&mut self, kind: &'static str, options: RoomOptions) -> Result<()> {
-        let name = format!("{} {kind}", self.word);
-        let options = options.version("11").name(&name).invite(&self.caller.user_id);
+        let options = options.version("11").name(kind).invite(&self.caller.user_id);
         let room = self.far.create_room(&self.host, options).await?;
         self.near.join_via(&self.caller, &room, self.far.server_name()).await?;
         self.near.join_call(&self.caller, &room).await?;
+        // What the far server does next is to come after that, and not beside it.
+        let key = call_key(&self.caller);
+        wait_until("the call to be known afar", LIMIT, async || self.far.is_open(&room, &key).await).await?;
         self.ids.insert(kind, room);
         Ok(())
     }
@@ -85,7 +86,8 @@ impl<'a> Rooms<'a> {
         setup: &BotSetup<'_>,
         flags: &[&str],
     ) -> Result<(BTreeMap<&'static str, Value>, String)> {
-        let arguments = [&["survey", "--json"], flags, &[&self.word]].concat();
+        let all = self.ids.values().cloned().collect::<Vec<_>>().join(",");
+        let arguments = [&["survey", "--json"], flags, &[&all]].concat();
         let output = setup.run(&arguments).await?;
         let (out, err) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
         ensure!(output.status.code() == Some(3), "{}: {out}\n{err}", output.status);
@@ -118,7 +120,7 @@ async fn rooms_of_another_server_are_got_into_as_far_as_somebody_here_can_help_a
         ("moved", vec!["go_to_successor"]),
         ("moved later", vec!["go_to_successor"]),
     ] {
-        let row = found.get(kind).with_context(|| format!("{kind} is not found"))?;
+        let row = found.get(kind).with_context(|| format!("{kind} is not among {:?}", found.keys()))?;
         assert_eq!((row["bot"].as_str(), steps(row)), (Some("outside"), expected), "{kind}");
         assert_eq!((&row["open"], &row["can_clear"]), (&json!(1), &json!(false)), "{kind}");
     }
