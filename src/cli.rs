@@ -47,7 +47,7 @@ Exit codes:
   1  something unexpected went wrong; for healthcheck: the bot does not answer
   2  a mistake in the command line, the config file or another file; stderr says which
   3  for sweep: something stale remains, within its grace or because only --clean is missing;
-     for survey: a room with open memberships remains that the bot cannot see or clear
+     for survey: a room with open memberships remains that the bot cannot see or clear, or a room was not read
   4  for sweep: something is due and stays, because it cannot be cleared or was held back
 
 Every setting can also come from the environment: RTC_JANITOR__JANITOR__MODE=clean";

@@ -32,7 +32,7 @@ mod scope;
 mod way;
 
 pub use cut::Cut;
-pub use facts::{Presence, Upgrade, children, is_space};
+pub use facts::{Presence, Upgrade, children, is_joined, is_space};
 pub use join::{How, JoinOutcome, JoinProposal};
 pub use row::{StepRow, SurveyRow};
 pub use scope::Scope;
@@ -275,6 +275,12 @@ impl SurveyedRoom {
             steps,
             way,
         })
+    }
+
+    /// Notes that the bot is in the room that this one was upgraded to: nothing is to be done about that any more.
+    pub fn has_come_to_successor(&mut self) {
+        self.way = Way::None(NoWay::InTheSuccessor);
+        self.steps.clear();
     }
 
     /// Whether the bot sees what happens there.

@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, future::BoxFuture, stream};
 use rtc_janitor_core::{
     ids::{DeviceId, UserId},
     rtc::state_event::CALL_MEMBER,
-    survey::{self, Cut, Listed, Progress, Scope, SurveyedRoom},
+    survey::{self, Cut, Listed, Progress, Scope, SurveyedRoom, Way},
     time::Timestamp,
 };
 
@@ -133,7 +133,11 @@ impl<'a> UnderWay<'a> {
                     return Ok((listed, Ok(None)));
                 }
                 let state = self.readable(state).await?;
-                let room = state.and_then(|state| self.with.read(listed.clone(), state, lists.of(&owners)));
+                let mut room =
+                    state.and_then(|state| self.with.read(listed.clone(), state, lists.of(&owners)));
+                if let Ok(room) = &mut room {
+                    self.look_at_successor(room).await?;
+                }
                 Ok((listed, room.map(Some)))
             }) as Question<'_, (Listed, Result<Option<SurveyedRoom>, String>)>
         });
@@ -146,6 +150,17 @@ impl<'a> UnderWay<'a> {
             Err(why) => found.could_not_read(listed, why),
         })
         .await
+    }
+
+    /// Whether the bot is in the successor of a room already. Where that cannot be read, it is proposed to go there.
+    async fn look_at_successor(&self, room: &mut SurveyedRoom) -> Result<(), SurveyError> {
+        let Way::Successor(successor) = &room.way else { return Ok(()) };
+        let question = || self.with.admin.room_state(successor, Some("m.room.member"));
+        let members = self.readable(self.pace.ask(question).await).await?;
+        if members.is_ok_and(|members| survey::is_joined(&members, &self.with.settings.user_id)) {
+            room.has_come_to_successor();
+        }
+        Ok(())
     }
 
     /// What an answer is worth: what concerns one room or user alone is a value, all else ends the survey.

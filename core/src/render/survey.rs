@@ -172,6 +172,7 @@ pub fn no_way(why: NoWay) -> &'static str {
             "I am in it, and no admin API helps: nobody of this server there may give me enough power, or only \
              owners may write the keys"
         }
+        NoWay::InTheSuccessor => "it was upgraded, and I am in its successor",
         NoWay::Excluded => "it is excluded, by command or by the config file",
         NoWay::Banned => "I am banned from it: unban me there first",
         NoWay::InviteOnly => {

@@ -137,6 +137,15 @@ impl Facts {
     }
 }
 
+/// Whether somebody is in a room, by its state.
+pub fn is_joined(state: &[Value], user: &UserId) -> bool {
+    state.iter().any(|event| {
+        event["type"] == "m.room.member"
+            && event["state_key"] == user.as_str()
+            && event["content"]["membership"] == "join"
+    })
+}
+
 /// Whether a room's state is that of a space.
 pub fn is_space(state: &[Value]) -> bool {
     state.iter().any(|event| event["type"] == "m.room.create" && event["content"]["type"] == "m.space")

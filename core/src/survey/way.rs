@@ -58,6 +58,8 @@ pub enum Way {
 pub enum NoWay {
     /// It is in the room, and no more power is to be had.
     InTheRoom,
+    /// The room was upgraded, and it is in the successor.
+    InTheSuccessor,
     /// It is to leave the room alone.
     Excluded,
     /// It was banned; nothing overrides that.

@@ -2,7 +2,7 @@
 
 use rtc_janitor_core::{
     rtc::state_event::CALL_MEMBER,
-    survey::{How, JoinOutcome, JoinProposal, Scope, Way},
+    survey::{How, JoinOutcome, JoinProposal, NoWay, Scope, Way},
 };
 use std::time::Duration;
 
@@ -248,4 +248,20 @@ async fn a_successor_on_another_server_is_joined_by_way_of_whoever_upgraded() {
     let (outcome, done) = get_into(&server, &settings(""), How::Successor("!nobodysserver".into())).await;
     assert_eq!(outcome, JoinOutcome::InSuccessor("!nobodysserver".into()));
     assert_eq!(done, ["join !nobodysserver via hs far"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_room_whose_successor_the_bot_is_in_is_proposed_no_more() {
+    let grave = state("m.room.tombstone", "", json!({"replacement_room": "!new:hs"}));
+    for (me, way) in [
+        ("join", Way::None(NoWay::InTheSuccessor)),
+        ("invite", Way::Successor("!new:hs".into())),
+        ("leave", Way::Successor("!new:hs".into())),
+    ] {
+        let successor = [quiet(), vec![member(ME, me)]].concat();
+        let old = room(&[alices(), grave.clone()]);
+        let server = Server::with([("!a:hs".into(), old), ("!new:hs".into(), successor)]);
+        let survey = server.survey("!a:hs").await.expect("a survey");
+        assert_eq!(survey.rooms[0].way, way, "{me}");
+    }
 }
