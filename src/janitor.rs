@@ -246,4 +246,4 @@ impl Janitor {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -3,7 +3,7 @@
 
 mod age;
 mod conditions;
-mod fakes;
+pub(crate) mod fakes;
 mod faults;
 mod forgotten;
 mod metrics;

@@ -37,7 +37,7 @@ use rtc_janitor_core::{
 use serde_json::{Value, json};
 
 pub(super) const ROOM: &str = "!room:hs";
-pub(super) const BOT: &str = "@bot:hs";
+pub(crate) const BOT: &str = "@bot:hs";
 
 /// What happens to the next write.
 #[derive(Clone, Debug)]
@@ -111,16 +111,16 @@ pub(super) struct State {
 
 /// What the server itself knows of its users' devices.
 #[derive(Debug, Default)]
-pub(super) struct OwnListsOfServer {
-    pub(super) lists: BTreeMap<UserId, DeviceList>,
+pub(crate) struct OwnListsOfServer {
+    pub(crate) lists: BTreeMap<UserId, DeviceList>,
     /// What every question comes to, the proof among them.
-    pub(super) fails: Option<UnknownDevices>,
-    pub(super) questions: usize,
+    pub(crate) fails: Option<UnknownDevices>,
+    pub(crate) questions: usize,
 }
 
 impl OwnListsOfServer {
     /// A user has a device, last seen at some time.
-    pub(super) fn has(&mut self, user: &str, device: &str, last_seen: Option<Timestamp>) {
+    pub(crate) fn has(&mut self, user: &str, device: &str, last_seen: Option<Timestamp>) {
         let list = self.lists.entry(user.into()).or_insert_with(|| DeviceList {
             devices: BTreeMap::new(),
             by: ListKind::OwnList,
@@ -130,8 +130,17 @@ impl OwnListsOfServer {
     }
 
     /// A device is signed out.
-    pub(super) fn log_out(&mut self, user: &str, device: &str) {
+    pub(crate) fn log_out(&mut self, user: &str, device: &str) {
         self.lists.get_mut(&UserId::from(user)).expect("a user").devices.remove(&DeviceId::from(device));
+    }
+
+    /// What it answers about a user.
+    pub(crate) fn answer(&mut self, user: &UserId) -> Result<DeviceList, UnknownDevices> {
+        self.questions += 1;
+        if let Some(why) = &self.fails {
+            return Err(why.clone());
+        }
+        self.lists.get(user).cloned().ok_or_else(|| UnknownDevices::NoSuchUser("Unknown user".into()))
     }
 }
 
@@ -223,11 +232,11 @@ impl World {
     }
 }
 
-pub(super) fn key(user: &str, device: &str) -> String {
+pub(crate) fn key(user: &str, device: &str) -> String {
     format!("_{user}_{device}_m.call")
 }
 
-pub(super) fn content(device: &str) -> Value {
+pub(crate) fn content(device: &str) -> Value {
     json!({
         "application": "m.call", "call_id": "", "scope": "m.room", "device_id": device, "expires": 14_400_000,
         "focus_active": {"type": "livekit", "focus_selection": "multi_sfu"}, "foci_preferred": [{"type": "livekit", "livekit_service_url": SERVICE}],
@@ -432,12 +441,7 @@ impl OwnLists for World {
         _: Timestamp,
     ) -> Result<DeviceList, UnknownDevices> {
         let mut state = self.lock();
-        let own = state.own_lists.as_mut().expect("they may be asked for");
-        own.questions += 1;
-        if let Some(why) = &own.fails {
-            return Err(why.clone());
-        }
-        own.lists.get(user).cloned().ok_or_else(|| UnknownDevices::NoSuchUser("Unknown user".into()))
+        state.own_lists.as_mut().expect("they may be asked for").answer(user)
     }
 }
 
@@ -494,7 +498,7 @@ pub(super) fn with_sfu() -> Settings {
     Settings { sfu: "https://sfu.hs".into(), admin_room: Some("!admin:hs".into()), ..settings() }
 }
 
-pub(super) fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         user_id: BOT.into(),
         is_clean: true,

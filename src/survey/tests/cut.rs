@@ -18,12 +18,12 @@ fn thousand() -> Server {
         let state = if number % 10 == 0 { room(&[alices()]) } else { quiet() };
         (format!("!{number:04}:hs"), state)
     });
-    Server { devices: [("@alice:hs", vec!["D"])].into(), ..Server::with(rooms) }
+    Server::where_alice_has("D", rooms)
 }
 
 /// A survey of all rooms that is stopped so long after it began, and how long it took to end then.
 async fn stopped_after(server: &Server, span: Duration) -> (Result<Survey, SurveyError>, Duration) {
-    let (settings, stop) = (settings(""), Shutdown::new());
+    let (settings, stop) = (settings(), Shutdown::new());
     let asked = Mutex::new(Instant::now());
     let surveyor = server.surveyor(&settings);
     let (survey, ()) = tokio::join!(surveyor.survey(&Scope::All, &stop, &|_| ()), async {
@@ -78,7 +78,7 @@ async fn one_that_is_put_off_for_ever_ends_after_an_hour() {
 
 #[tokio::test(start_paused = true)]
 async fn how_far_it_is_only_grows() {
-    let (server, settings, never) = (thousand(), settings(""), Shutdown::new());
+    let (server, settings, never) = (thousand(), settings(), Shutdown::new());
     let told = Mutex::new(Vec::new());
     let tell = |progress| told.lock().expect("not poisoned").push(progress);
     let surveyor = server.surveyor(&settings);

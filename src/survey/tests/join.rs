@@ -53,7 +53,7 @@ async fn each_room_is_got_into_as_it_was_shown_and_not_otherwise() {
         ),
         (
             "with the bot in it",
-            vec![alices(), rules("invite"), member(ME, "join")],
+            vec![alices(), rules("invite"), member(BOT, "join")],
             raise(),
             JoinOutcome::Raised,
             vec![admin],
@@ -61,14 +61,14 @@ async fn each_room_is_got_into_as_it_was_shown_and_not_otherwise() {
         ("open to all by now", vec![free.clone(), rules("public")], raise(), JoinOutcome::Joined, vec![join]),
         (
             "with the bot in it by now",
-            vec![free.clone(), member(ME, "join")],
+            vec![free.clone(), member(BOT, "join")],
             How::Join,
             JoinOutcome::Joined,
             vec![],
         ),
         (
             "banned meanwhile",
-            vec![alices(), member(ME, "ban")],
+            vec![alices(), member(BOT, "ban")],
             raise(),
             JoinOutcome::Held("I am banned from it: unban me there first".into()),
             vec![],
@@ -115,7 +115,7 @@ async fn each_room_is_got_into_as_it_was_shown_and_not_otherwise() {
         events.extend(more);
         let successor = replacing("!a:hs", room(&[alices(), rules("invite")]));
         let server = Server::with([("!a:hs".into(), events), ("!new:hs".into(), successor)]);
-        let came = get_into(&server, &settings(""), how).await;
+        let came = get_into(&server, &settings(), how).await;
         assert_eq!(came, (outcome, done.into_iter().map(str::to_owned).collect()), "{what}");
     }
 }
@@ -139,7 +139,7 @@ async fn a_tombstone_that_names_a_room_of_somebody_else_leads_nowhere() {
     ] {
         let old = room(&[alices(), grave.clone()]);
         let server = Server::with([("!a:hs".into(), old), ("!new:hs".into(), successor)]);
-        let (outcome, done) = get_into(&server, &settings(""), How::Successor("!new:hs".into())).await;
+        let (outcome, done) = get_into(&server, &settings(), How::Successor("!new:hs".into())).await;
         assert_eq!(!done.is_empty(), is_entered, "{outcome:?} {done:?}");
     }
 }
@@ -147,7 +147,7 @@ async fn a_tombstone_that_names_a_room_of_somebody_else_leads_nowhere() {
 #[tokio::test(start_paused = true)]
 async fn an_excluded_room_is_never_joined() {
     let server = Server::with([("!a:hs".into(), room(&[alices(), rules("public")]))]);
-    let mut excluded = settings("");
+    let mut excluded = settings();
     excluded.exclude.insert("!a:hs".into());
     let (outcome, done) = get_into(&server, &excluded, How::MakeRoomAdmin { is_in: false }).await;
     assert!(matches!(&outcome, JoinOutcome::Held(why) if why.contains("excluded")), "{outcome:?}");
@@ -170,7 +170,7 @@ async fn what_the_server_refuses_is_told_in_its_words() {
     });
     let rooms = [("!a:hs".into(), room(&[alices(), rules("invite")]))];
     let server = Server { fault: Some(fault), ..Server::with(rooms) };
-    let (outcome, done) = get_into(&server, &settings(""), How::MakeRoomAdmin { is_in: false }).await;
+    let (outcome, done) = get_into(&server, &settings(), How::MakeRoomAdmin { is_in: false }).await;
     let words = "No local admin user in room with power to update power levels.";
     assert_eq!(outcome, JoinOutcome::Refused(words.into()));
     assert_eq!(done, ["make admin @bot:hs !a:hs"]);
@@ -183,7 +183,7 @@ async fn a_room_that_nobody_answers_for_is_told_as_failed_and_holds_up_no_other(
     let public = || room(&[free.clone(), rules("public")]);
     let rooms = [("!a:hs".to_owned(), public()), ("!b:hs".to_owned(), public())];
     let server = Server { hangs: Some(hangs), ..Server::with(rooms) };
-    let settings = settings("");
+    let settings = settings();
     let joining = server.surveyor(&settings).joining();
     let begun = Instant::now();
     let proposal = |room: &str| JoinProposal { room: room.into(), name: None, how: How::Join };
@@ -200,14 +200,14 @@ async fn what_did_not_work_is_no_refusal() {
     let fault: Fault = Box::new(move |what, _| what.starts_with("join").then(|| error.clone()));
     let rooms = [("!a:hs".into(), room(&[alices(), rules("invite")]))];
     let server = Server { fault: Some(fault), ..Server::with(rooms) };
-    let (outcome, _) = get_into(&server, &settings(""), How::MakeRoomAdmin { is_in: false }).await;
+    let (outcome, _) = get_into(&server, &settings(), How::MakeRoomAdmin { is_in: false }).await;
     assert_eq!(outcome, JoinOutcome::Failed(words));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_room_that_was_deleted_since_is_left_alone() {
     let server = Server::with([("!b:hs".into(), quiet())]);
-    let (outcome, done) = get_into(&server, &settings(""), How::Join).await;
+    let (outcome, done) = get_into(&server, &settings(), How::Join).await;
     let gone = "it is gone: the homeserver does not know it any more";
     assert_eq!((outcome, done), (JoinOutcome::Held(gone.into()), vec![]));
 }
@@ -223,7 +223,7 @@ async fn once_the_admin_api_refuses_or_is_gone_no_other_room_is_tried() {
         let fault: Fault = Box::new(move |what, _| (!what.starts_with("state !0:hs")).then(|| error.clone()));
         let rooms = (0..40).map(|number| (format!("!{number}:hs"), room(&[alices(), rules("invite")])));
         let server = Server { fault: Some(fault), ..Server::with(rooms) };
-        let settings = settings("");
+        let settings = settings();
         let joining = server.surveyor(&settings).joining();
         let mut outcomes = Vec::new();
         for number in 1..40 {
@@ -245,7 +245,7 @@ async fn a_successor_on_another_server_is_joined_by_way_of_whoever_upgraded() {
     let mut grave = state("m.room.tombstone", "", json!({"replacement_room": "!nobodysserver"}));
     grave["sender"] = json!("@mod:far");
     let server = Server::with([("!a:hs".into(), room(&[alices(), grave]))]);
-    let (outcome, done) = get_into(&server, &settings(""), How::Successor("!nobodysserver".into())).await;
+    let (outcome, done) = get_into(&server, &settings(), How::Successor("!nobodysserver".into())).await;
     assert_eq!(outcome, JoinOutcome::InSuccessor("!nobodysserver".into()));
     assert_eq!(done, ["join !nobodysserver via hs far"]);
 }
@@ -258,7 +258,7 @@ async fn a_room_whose_successor_the_bot_is_in_is_proposed_no_more() {
         ("invite", Way::Successor("!new:hs".into())),
         ("leave", Way::Successor("!new:hs".into())),
     ] {
-        let successor = [quiet(), vec![member(ME, me)]].concat();
+        let successor = [quiet(), vec![member(BOT, me)]].concat();
         let old = room(&[alices(), grave.clone()]);
         let server = Server::with([("!a:hs".into(), old), ("!new:hs".into(), successor)]);
         let survey = server.survey("!a:hs").await.expect("a survey");

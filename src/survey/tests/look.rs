@@ -16,7 +16,7 @@ use crate::{
 async fn ten_thousand_rooms_take_minutes_and_four_questions_at_a_time() {
     let rooms = (0..10_000)
         .map(|number| (format!("!{number}:hs"), if number % 100 == 0 { room(&[alices()]) } else { quiet() }));
-    let server = Server { devices: [("@alice:hs", vec!["D"])].into(), ..Server::with(rooms) };
+    let server = Server::where_alice_has("D", rooms);
     let survey = server.survey("").await.expect("a survey");
     assert_eq!((survey.looked_at, survey.rooms.len(), survey.unread), (10_000, 100, vec![]));
     assert_eq!(server.times_asked("state"), 10_100, "of quiet rooms no more than their calls is read");
@@ -32,8 +32,7 @@ async fn ten_thousand_rooms_take_minutes_and_four_questions_at_a_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_device_that_the_server_does_not_know_is_gone() {
-    let server =
-        Server { devices: [("@alice:hs", vec!["E"])].into(), ..Server::with([("!a:hs".into(), room(&[]))]) };
+    let server = Server::where_alice_has("E", [("!a:hs".into(), room(&[]))]);
     let survey = server.survey("").await.expect("a survey");
     assert_eq!(survey.rooms[0].reasons(), [("device_gone", 1)].into());
     assert_eq!(survey.without_lists, None);

@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::pending,
-    path::Path,
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -14,7 +13,6 @@ use std::{
 use async_trait::async_trait;
 use rtc_janitor_core::{
     ids::{DeviceId, EventId, RoomId, UserId},
-    judge::evidence::ListKind,
     rtc::state_event::{CALL_MEMBER, StateEvent},
     survey::Survey,
     time::Timestamp,
@@ -22,9 +20,9 @@ use rtc_janitor_core::{
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+pub(super) use crate::janitor::tests::fakes::{BOT, content, key, settings};
 use crate::{
-    config::Config,
-    janitor::{Settings, aliases::Named},
+    janitor::{Settings, tests::fakes::OwnListsOfServer},
     shutdown::Shutdown,
     survey::{SurveyError, Surveyor},
     world::{
@@ -34,8 +32,6 @@ use crate::{
         synapse_admin::{AllRooms, ListedRoom, RoomPage},
     },
 };
-
-pub(super) const ME: &str = "@bot:hs";
 
 /// How long an answer takes.
 pub(super) const ANSWER: Duration = Duration::from_millis(10);
@@ -50,7 +46,7 @@ pub(super) type Fault = Box<dyn Fn(&str, usize) -> Option<NeighbourError> + Send
 pub(super) struct Server {
     pub(super) rooms: Mutex<BTreeMap<String, Vec<Value>>>,
     pub(super) aliases: BTreeMap<&'static str, &'static str>,
-    pub(super) devices: BTreeMap<&'static str, Vec<&'static str>>,
+    pub(super) devices: Mutex<OwnListsOfServer>,
     /// What is answered instead, by what is asked and how often something was asked before.
     pub(super) fault: Option<Fault>,
     pub(super) hangs: Option<Hangs>,
@@ -64,6 +60,16 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn with(rooms: impl IntoIterator<Item = (String, Vec<Value>)>) -> Self {
         Self { rooms: Mutex::new(rooms.into_iter().collect()), ..Self::default() }
+    }
+
+    /// One where alice has this device and no other.
+    pub(super) fn where_alice_has(
+        device: &str,
+        rooms: impl IntoIterator<Item = (String, Vec<Value>)>,
+    ) -> Self {
+        let server = Self::with(rooms);
+        server.devices.lock().expect("not poisoned").has("@alice:hs", device, None);
+        server
     }
 
     async fn answer<T>(
@@ -94,7 +100,7 @@ impl Server {
     }
 
     pub(super) async fn survey(&self, scope: &str) -> Result<Survey, SurveyError> {
-        let settings = settings("");
+        let settings = settings();
         let (scope, never) = (scope.parse().expect("a scope"), Shutdown::new());
         self.surveyor(&settings).survey(&scope, &never, &|_| ()).await
     }
@@ -128,10 +134,8 @@ impl OwnLists for Server {
         _: &BTreeSet<DeviceId>,
         _: Timestamp,
     ) -> Result<DeviceList, UnknownDevices> {
-        let devices = self.devices.get(user.as_str()).into_iter().flatten();
-        let devices = devices.map(|device| (DeviceId::from(*device), None)).collect();
-        let list = DeviceList { devices, by: ListKind::OwnList, account: None };
-        self.answer(format!("devices {user}"), || Ok(list)).await.map_err(Into::into)
+        self.answer(format!("devices {user}"), || Ok(())).await?;
+        self.devices.lock().expect("not poisoned").answer(user)
     }
 }
 
@@ -203,19 +207,6 @@ impl Rooms for Server {
     }
 }
 
-pub(super) fn settings(more: &str) -> Settings {
-    let text = format!(
-        r##"
-        homeserver = {{ url = "https://hs", user_id = "{ME}" }}
-        login.password = "hunter2"
-        admin_room.room = "#admin:hs"
-        {more}
-        "##
-    );
-    let config = Config::from_toml(Path::new("config.toml"), &text).expect("settings");
-    Settings::new(&config, Named::default())
-}
-
 pub(super) fn state(kind: &str, key: &str, content: Value) -> Value {
     let mut event = json!({
         "type": kind, "state_key": key, "sender": "@alice:hs", "event_id": "$e",
@@ -236,11 +227,8 @@ pub(super) fn quiet() -> Vec<Value> {
 
 /// One with alice in a call on the device D.
 pub(super) fn room(more: &[Value]) -> Vec<Value> {
-    let call = json!({
-        "application": "m.call", "call_id": "", "device_id": "D", "scope": "m.room", "foci_preferred": [],
-        "focus_active": {"type": "livekit", "focus_selection": "oldest_membership"},
-    });
-    [&quiet()[..], &[state(CALL_MEMBER, "_@alice:hs_D_m.call", call)], more].concat()
+    let call = state(CALL_MEMBER, &key("@alice:hs", "D"), content("D"));
+    [&quiet()[..], &[call], more].concat()
 }
 
 pub(super) fn alices() -> Value {
