@@ -81,7 +81,11 @@ pub async fn main(args: Args, config: Config) -> Result<ExitCode, CliError> {
     if args.join && is_paused(&journal, SystemClock.now())? {
         return Err(CliError::mistake("the bot is paused by command: give `!janitor resume` first"));
     }
-    let Some(admin) = set_up::synapse_admin(&config, &homeserver, &Metrics::new()).await?.granted() else {
+    let metrics = Metrics::new();
+    let Some(admin) = shutdown.or(set_up::synapse_admin(&config, &homeserver, &metrics)).await else {
+        return Ok(REMAINS.into());
+    };
+    let Some(admin) = admin?.granted() else {
         return Err(CliError::mistake(say::NO_ADMIN_API));
     };
     let surveyor = Surveyor { admin: &*admin, rooms: &homeserver, clock: &SystemClock, settings: &settings };

@@ -49,24 +49,36 @@ async fn what_was_found_before_it_was_stopped_is_told_as_incomplete() -> Result<
 async fn a_room_that_is_under_way_is_finished_and_no_other_is_begun() -> Result<()> {
     let stage = stage(&Population::new().rooms(4).unseen(3).ghosts(4))?;
     stage.program.set("janitor.mode", "report");
-    for flag in ["--yes", "--json"] {
+    for arguments in [&["survey", "--join", "--yes"][..], &["survey", "--join", "--yes", "--json"]] {
         let before = stage.count(|arrival| makes_admin(&arrival.request));
         let held = stage.hold_answers(makes_admin);
-        let begun = stage
-            .program
-            .begin(&[], &["survey", "--join", "--yes", flag][..if flag == "--yes" { 3 } else { 4 }])?;
+        let begun = stage.program.begin(&[], arguments)?;
         held.first(PATIENCE).await?;
         begun.signal("INT")?;
         begun.says("stopping").await?;
         held.lift();
         let (code, out, err) = begun.ended().await?;
         assert_eq!(code, Some(3), "{out}\n{err}");
-        let told = if flag == "--yes" { &out } else { &err };
+        let told = if arguments.contains(&"--json") { &err } else { &out };
         assert_eq!(told.matches("joined; I may clear there").count(), 1, "{out}\n{err}");
         assert!(err.contains(" not tried"), "{err}");
         assert_eq!(stage.count(|arrival| makes_admin(&arrival.request)), before + 1);
         let joins = |request: &ProxiedRequest| request.path.contains("/join/");
         assert_eq!(stage.count(|arrival| joins(&arrival.request)), before + 1, "it is not half done");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_is_stopped_also_before_it_has_begun() -> Result<()> {
+    let stage = stage(&Population::new().rooms(4).unseen(3).ghosts(4))?;
+    let asks = |request: &ProxiedRequest| request.path.starts_with("/_synapse/admin/v2/users/");
+    let held = stage.hang(asks);
+    let begun = stage.program.begin(&[], &["survey", "--json"])?;
+    held.first(PATIENCE).await?;
+    begun.signal("INT")?;
+    let (code, out, err) = begun.ended().await?;
+    assert_eq!((code, out.as_str()), (Some(3), ""), "{err}");
+    assert_eq!(stage.count(|arrival| asks(&arrival.request)), 1, "it is not asked again: {err}");
     Ok(())
 }

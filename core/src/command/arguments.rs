@@ -199,7 +199,8 @@ impl FromStr for SurveyOrder {
 
     fn from_str(text: &str) -> Result<Self, String> {
         // Whoever is in a hurry ends it with a mark.
-        if text.trim_end_matches(['!', '.']).eq_ignore_ascii_case("stop") {
+        let bare = text.trim_end_matches(['!', '.']);
+        if ["stop", "halt"].iter().any(|stop| bare.eq_ignore_ascii_case(stop)) {
             return Ok(Self::Stop);
         }
         let (first, rest) = text.split_once(' ').unwrap_or((text, ""));

@@ -7,6 +7,10 @@ pub(super) fn joined(words: Vec<String>) -> Vec<String> {
     let mut words = words.into_iter();
     let Some(command) = words.next() else { return Vec::new() };
     let rest: Vec<String> = words.collect();
+    if matches!(command.as_str(), "stop" | "halt") && is_the_survey(&rest) {
+        // As people say it. Without an object, it is all that is to stop.
+        return vec!["survey".to_owned(), "stop".to_owned()];
+    }
     let arguments = match command.as_str() {
         "calls" | "explain" | "survey" | "sweep" | "join" | "exclude" | "include" => one(&rest),
         "clear" => with_last(&rest, |last| last.starts_with('@')),
@@ -40,6 +44,15 @@ pub(super) fn joined(words: Vec<String>) -> Vec<String> {
         _ => rest,
     };
     [vec![command], arguments].concat()
+}
+
+fn is_the_survey(words: &[String]) -> bool {
+    let survey = match words {
+        [the, survey] if the.eq_ignore_ascii_case("the") => survey,
+        [survey] => survey,
+        _ => return false,
+    };
+    survey.trim_end_matches(['!', '.']).eq_ignore_ascii_case("survey")
 }
 
 /// All words as one.
