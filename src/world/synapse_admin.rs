@@ -87,15 +87,13 @@ pub struct ListedRoom {
     pub name: Option<String>,
     /// Its main alias, where it has one.
     pub canonical_alias: Option<String>,
-    /// How many users of this server are in it.
-    #[serde(default)]
-    pub joined_local_members: u64,
 }
 
 /// One page of the list of all rooms.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub struct RoomPage {
-    /// The rooms.
+    /// The rooms. One that cannot be read is left out, and missing in the total.
+    #[serde(deserialize_with = "readable")]
     pub rooms: Vec<ListedRoom>,
     /// Where the next page begins; `None` after the last.
     pub next_batch: Option<u64>,
@@ -106,6 +104,11 @@ pub struct RoomPage {
 
 fn room_id<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<RoomId, D::Error> {
     String::deserialize(deserializer).map(RoomId::from)
+}
+
+fn readable<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<ListedRoom>, D::Error> {
+    let rooms = Vec::<Value>::deserialize(deserializer)?;
+    Ok(rooms.into_iter().filter_map(|room| serde_json::from_value(room).ok()).collect())
 }
 
 #[derive(Deserialize)]
@@ -261,5 +264,24 @@ impl OwnLists for SynapseAdmin {
         accounts.insert(user.clone(), account.clone());
         drop(accounts);
         Ok(DeviceList { account: Some(account), ..list })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_that_cannot_be_read_spoils_no_list_of_rooms() {
+        let page = json!({
+            "rooms": [
+                {"room_id": "!a:hs", "name": "A"}, {"room_id": 7}, {"room_id": "!b:hs", "name": {"b": 1}}, null,
+                {"room_id": "!c:hs", "name": null, "canonical_alias": "#c:hs"},
+            ],
+            "total_rooms": 5,
+        });
+        let page: RoomPage = serde_json::from_value(page).expect("a page");
+        let ids: Vec<_> = page.rooms.iter().map(|room| room.room.as_str()).collect();
+        assert_eq!((ids, page.total_rooms), (vec!["!a:hs", "!c:hs"], 5));
     }
 }

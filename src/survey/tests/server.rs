@@ -153,7 +153,6 @@ impl AllRooms for Server {
             room: id.as_str().into(),
             name: Some(format!("Room {id}")),
             canonical_alias: None,
-            joined_local_members: 1,
         });
         let next_batch = (from + most < all.len()).then_some((from + most) as u64);
         let page = RoomPage { rooms: page.collect(), next_batch, total_rooms: all.len() as u64 };
