@@ -15,6 +15,7 @@
 //! | `lookups` | commands that wait for a fresh view |
 //! | `left_behind` | who is gone from the SFU and not from the room |
 //! | `server` | what the homeserver can and cannot do |
+//! | `appservice` | whether the homeserver lets the appservice act for owners |
 //! | `presence` | whether somebody can be told |
 //! | `overrides` | what was set by command |
 //!
@@ -41,6 +42,7 @@
 mod agenda;
 pub mod aliases;
 mod apply_overrides;
+mod appservice;
 mod background;
 mod call_server;
 mod commands;
@@ -94,12 +96,14 @@ use crate::{
     metrics::Metrics,
     world::{
         Rooms, StateWriter,
+        appservice::ActsForOwners,
         clock::Clock,
         device_lists::{DeviceLists, OwnLists},
         journal::{FindingKind, Journal, JournalError, WriteRecord},
         livekit::CallServer,
     },
 };
+use appservice::AppserviceHealth;
 use background::Background;
 use evidence::Evidence;
 use ingest::Ingest;
@@ -125,6 +129,8 @@ pub struct Ports {
     pub device_lists: Arc<dyn DeviceLists>,
     /// Knows all devices of the server's own users; `None` where nobody may ask for them.
     pub own_lists: Option<Arc<dyn OwnLists>>,
+    /// Acts for the owners of keys; `None` where no appservice is set up.
+    pub appservice: Option<Arc<dyn ActsForOwners>>,
     /// The homeserver has no admin API at all.
     pub has_no_admin_api: bool,
     /// Knows who is in a call; `None` where none is set up.
@@ -149,6 +155,7 @@ pub struct Janitor {
     server: Server,
     /// When it was started.
     began: Timestamp,
+    appservice: AppserviceHealth,
     sweep: Sweep,
     aftermath: Aftermath,
     writes: Writes,

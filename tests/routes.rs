@@ -7,13 +7,20 @@ use anyhow::{Context, Result, ensure};
 use rtc_janitor::{
     config::Namespace,
     world::{
-        NeighbourError,
-        appservice::Appservice,
-        device_lists::{DeviceList, OwnLists as _, UnknownDevices},
-        homeserver::sign_in::{self, Address, Method, SignIn},
+        How, KeyWrite, NeighbourError, StateWriter as _,
+        appservice::{ActsForOwners as _, Appservice},
+        device_lists::{OwnLists as _, UnknownDevices},
+        homeserver::{
+            sign_in::{self, Address, Method, SignIn},
+            write::Writer,
+        },
     },
 };
-use rtc_janitor_core::{ids::DeviceId, time::Timestamp};
+use rtc_janitor_core::{
+    ids::{DeviceId, RoomId, StateKey, UserId},
+    rtc::membership::Remainder,
+    time::Timestamp,
+};
 use rtc_janitor_test_support::{
     Bot, BotSetup, CALL_MEMBER, Device, Membership, PATIENCE, Program, RoomOptions, Synapse, SynapseOptions,
     call_key, unique, wait_until,
@@ -283,16 +290,58 @@ async fn an_appservice_lists_devices_without_keys_and_acts_for_nobody_else() -> 
 
     let nobody = synapse.user_id(&unique("nobody"));
     let answer = appservice.devices_of(&nobody.as_str().into(), &none, Timestamp::from_millis(0)).await;
-    let refused = |answer: &Result<DeviceList, UnknownDevices>, with: u16| matches!(answer, Err(UnknownDevices::NoAnswer(NeighbourError::Refused { status, .. })) if *status == with);
     assert!(matches!(answer, Err(UnknownDevices::NoSuchUser(_))), "{answer:?}");
     let far = appservice.devices_of(&"@alice:elsewhere.test".into(), &none, Timestamp::from_millis(0)).await;
     assert!(matches!(far, Err(UnknownDevices::NoAnswer(NeighbourError::Invalid(_)))), "{far:?}");
     let revoked = Appservice::new(homeserver.clone(), "revoked".to_owned().into(), namespace()?);
     let answer = revoked.devices_of(&alice.user_id.as_str().into(), &none, Timestamp::from_millis(0)).await;
-    assert!(refused(&answer, 401), "{answer:?}");
+    let is_about_the_token = |error: &NeighbourError| matches!(error, NeighbourError::AppserviceRefused(_));
+    assert!(
+        matches!(&answer, Err(UnknownDevices::NoAnswer(error)) if is_about_the_token(error)),
+        "{answer:?}"
+    );
     assert!(revoked.proof().await.is_err());
     assert!(!format!("{appservice:?} {answer:?}").contains(&synapse.appservice().token));
     homeserver.other_watch_devices().await.context("its own session is another matter")?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_token_that_is_no_appservices_is_told_from_a_room_that_refuses() -> Result<()> {
+    let synapse = Synapse::shared().await?;
+    let store = tempfile::tempdir()?;
+    let homeserver = signed_in(synapse, store.path()).await?;
+    let namespace = || Namespace::new(&Namespace::of_server(synapse.server_name()), synapse.server_name());
+    let with = |token: &str| {
+        Ok::<_, anyhow::Error>(Appservice::new(homeserver.clone(), token.to_owned().into(), namespace()?))
+    };
+    let real = with(&synapse.appservice().token)?;
+    let alice = synapse.login(&synapse.register("alice").await?).await?;
+    let host = synapse.sign_in_new("host").await?;
+    let room = synapse.create_room(&host, RoomOptions::new()).await?;
+    let (owner, room) = (UserId::from(alice.user_id.as_str()), RoomId::from(room.as_str()));
+    let writes = async |appservice: Appservice| {
+        let (key, rest) = (StateKey::from(owner.as_str()), Remainder::nothing());
+        let how =
+            How::AsOwner { owner: &owner, rest: &rest, sent: Timestamp::from_millis(1_800_000_000_000) };
+        let write = KeyWrite { room: &room, key: &key, how };
+        Writer::new(homeserver.clone(), Some(appservice)).clear(write).await
+    };
+
+    // She is not in the room.
+    let answer = writes(real.clone()).await;
+    assert!(matches!(answer, Err(NeighbourError::Refused { status: 403, .. })), "{answer:?}");
+    real.may_act_for(&owner).await?;
+    let nobody = synapse.user_id(&unique("nobody")).as_str().into();
+    let answer = real.may_act_for(&nobody).await;
+    assert!(matches!(answer, Err(NeighbourError::Refused { status: 403, .. })), "{answer:?}");
+
+    for token in ["revoked", &host.access_token] {
+        let answer = writes(with(token)?).await;
+        assert!(matches!(answer, Err(NeighbourError::AppserviceRefused(_))), "{answer:?}");
+        let answer = with(token)?.may_act_for(&owner).await;
+        assert!(matches!(answer, Err(NeighbourError::AppserviceRefused(_))), "{answer:?}");
+    }
     Ok(())
 }
 

@@ -244,7 +244,7 @@ impl SurveyedRoom {
             // Nobody writes into a room they have left.
             let has_left = row.reasons.contains(&Reason::NotJoined.as_str());
             let appservice = (acts_for(&row.user_id) && !has_left).then_some(&row.user_id);
-            let means = Means { writer: me, appservice, allow_redaction };
+            let means = Means { writer: me, appservice, appservice_is_away: false, allow_redaction };
             match power.as_ref().map(|power| route(power, key, means)) {
                 Some(Ok(_)) => {}
                 Some(Err(blocked)) => add(Obstacle::Blocked(blocked), 1),

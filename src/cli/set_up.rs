@@ -21,7 +21,7 @@ use crate::{
     shutdown::Shutdown,
     world::{
         NeighbourError, Rooms,
-        appservice::Appservice,
+        appservice::{ActsForOwners, Appservice},
         backoff::Backoff,
         chat::{self, ChatConnection, ChatSettings},
         clock::{Clock as _, SystemClock},
@@ -310,6 +310,7 @@ pub(super) fn ports(
     // An admin may also ask whose an account is. Whoever cannot see the janitor's own devices proves nothing.
     let as_appservice =
         appservice.clone().filter(|appservice| OwnLists::covers(appservice, homeserver.user_id()));
+    let acts_for_owners = appservice.clone().map(|appservice| Arc::new(appservice) as Arc<dyn ActsForOwners>);
     let own_lists = match (admin.granted(), as_appservice) {
         (Some(admin), _) => Some(admin as Arc<dyn OwnLists>),
         (None, Some(appservice)) => Some(Arc::new(appservice) as Arc<dyn OwnLists>),
@@ -320,6 +321,7 @@ pub(super) fn ports(
         writer: Arc::new(Writer::new(homeserver.clone(), appservice)),
         device_lists: Arc::new(KeysQuery::new(homeserver.clone())),
         own_lists,
+        appservice: acts_for_owners,
         has_no_admin_api: matches!(admin, AdminApi::Missing),
         call_server,
         clock,

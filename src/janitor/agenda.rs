@@ -18,6 +18,7 @@ pub(super) enum Why {
     Read,
     Write,
     Join,
+    Appservice,
     DeviceLists,
     Sfu,
     SourceSettles,

@@ -44,6 +44,8 @@ pub(in crate::janitor) enum Outcome {
     Resolved(String, Result<RoomId, NeighbourError>),
     /// A write, or how far it came.
     Written(EventId, Attempt),
+    /// Whether the appservice may act for owners.
+    Appservice(Result<(), NeighbourError>),
     /// A join.
     Joined(RoomId, Result<(), NeighbourError>),
 }

@@ -17,7 +17,11 @@ use super::{
     joins::JoinFor,
     reads::{Read, Urgency},
 };
-use crate::world::{NeighbourError, RoomView, device_lists::DeviceAnswers, journal::JournalError};
+use crate::world::{
+    NeighbourError, RoomView,
+    device_lists::{DeviceAnswers, UnknownDevices},
+    journal::JournalError,
+};
 
 impl Janitor {
     /// Takes in one answer.
@@ -45,6 +49,7 @@ impl Janitor {
             }
             Outcome::Resolved(alias, read) => self.alias_resolved(&alias, read),
             Outcome::Written(event, attempt) => self.written(&event, attempt),
+            Outcome::Appservice(answer) => self.appservice_answered(answer),
             Outcome::Joined(room, joined) => self.joined(&room, joined.err()),
         }
     }
@@ -165,6 +170,12 @@ impl Janitor {
 
     /// Says that the server's own lists cannot be had, and that they can again: each once.
     fn tell_of_own_lists(&mut self) -> Result<(), JournalError> {
+        if let Some(UnknownDevices::NoAnswer(error @ NeighbourError::AppserviceRefused(_))) =
+            self.evidence.lists.own_failure()
+        {
+            let (me, error) = (self.settings.user_id.clone(), error.clone());
+            return self.appservice_refused(&me, &error);
+        }
         match self.evidence.lists.own_news(self.now()) {
             None => Ok(()),
             Some(OwnNews::Back) => self.say(&report::own_lists_back(), None),

@@ -85,6 +85,7 @@ impl Janitor {
             last_sweep: self.sweep.last_regular(),
             neighbours: neighbours.collect(),
             own_lists: self.own_lists_health(),
+            appservice: self.appservice_health(),
             times_limited: self.ports.metrics.times_limited(),
             lifts_limit: self.sight().has_survey.then(|| self.lifts_limit()),
             server: self.server.for_people(self.ports.has_no_admin_api),
@@ -125,6 +126,15 @@ impl Janitor {
             Some(why) => NeighbourHealth::Away(Some(why.to_string()), health.away_since()),
             None if health.is_settling(self.now()) => NeighbourHealth::Settling,
             None => NeighbourHealth::Answers,
+        }
+    }
+
+    /// Whether the appservice may act for owners.
+    fn appservice_health(&self) -> NeighbourHealth {
+        match self.appservice.away() {
+            Some((why, since)) => NeighbourHealth::Away(Some(why.to_owned()), since),
+            None if self.settings.appservice.is_some() => NeighbourHealth::Answers,
+            None => NeighbourHealth::NotSetUp,
         }
     }
 

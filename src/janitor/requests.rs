@@ -40,6 +40,7 @@ impl Janitor {
         self.start_reads();
         self.start_lists();
         self.start_sfu();
+        self.start_appservice();
         self.start_joins();
         self.start_writes()
     }

@@ -220,6 +220,7 @@ impl Janitor {
         agenda.add(Why::Read, self.reads.next_at(now));
         agenda.add(Why::Write, self.writes.next_at(now));
         agenda.add(Why::Join, self.joins.next_at(now));
+        agenda.add(Why::Appservice, self.appservice.next_question());
         if self.first_sync_is_over() {
             agenda.add(Why::Plan, self.plans.next_step(self.presence.is_heard(), now));
             agenda.add(Why::Digest, self.next_digest());

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::{
     Janitor, Outbox, Ports, Settings,
+    appservice::AppserviceHealth,
     background::Background,
     evidence::{Covers, Evidence, SfuEvidence},
     joins::Joins,
@@ -63,6 +64,7 @@ impl Janitor {
             ),
             server: Server::default(),
             began: now,
+            appservice: AppserviceHealth::default(),
             aftermath: Aftermath::new(journal.awaited()?),
             memory: Memory::new(journal.rooms()?),
             evidence: Evidence::new(journal.devices()?, own_lists, sfu),

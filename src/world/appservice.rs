@@ -19,6 +19,7 @@ use super::{
     homeserver::{
         Homeserver,
         devices::{Device, Devices},
+        identity::WhoAmI,
         request::{JsonRequest, JsonResponse},
         write::Answer,
     },
@@ -52,7 +53,19 @@ impl Appservice {
     ) -> Result<EventId, NeighbourError> {
         let path = ["_matrix", "client", "v3", "rooms", room.as_str(), "state", CALL_MEMBER, key.as_str()];
         let request = JsonRequest::put(&path, rest.content()).query("ts", &sent.as_millis().to_string());
-        let written: Answer = self.send_as(owner, request).await?.json("the answer to a write")?;
+        let answer = match self.send_as(owner, request).await {
+            Err(refused @ NeighbourError::Refused { status: 403, .. }) => {
+                // A room refuses in the same words a write by somebody else's token, which `user_id` does not change.
+                return Err(self
+                    .may_act_for(owner)
+                    .await
+                    .err()
+                    .filter(is_about_the_token)
+                    .unwrap_or(refused));
+            }
+            answer => answer?,
+        };
+        let written: Answer = answer.json("the answer to a write")?;
         Ok(written.event_id.into())
     }
 
@@ -77,13 +90,39 @@ impl Appservice {
         let request = request.query("user_id", user.as_str()).token(&self.token);
         match request.send(self.homeserver.transport()).await {
             // It is no end of the janitor's own session.
-            Err(NeighbourError::SignedOut(message)) => Err(NeighbourError::Refused {
-                status: 401,
-                errcode: "M_UNKNOWN_TOKEN".to_owned(),
-                message: format!("the homeserver does not take appservice.as_token: {message}"),
-            }),
+            Err(NeighbourError::SignedOut(message)) => Err(NeighbourError::AppserviceRefused(message)),
             answer => answer,
         }
+    }
+}
+
+fn is_about_the_token(error: &NeighbourError) -> bool {
+    matches!(error, NeighbourError::AppserviceRefused(_))
+}
+
+/// Acting for the owners of keys.
+#[async_trait]
+pub trait ActsForOwners: Send + Sync {
+    /// Whether the homeserver lets it speak as this user.
+    ///
+    /// # Errors
+    ///
+    /// [`NeighbourError::AppserviceRefused`] where it would let it speak as nobody; else the homeserver's.
+    async fn may_act_for(&self, user: &UserId) -> Result<(), NeighbourError>;
+}
+
+#[async_trait]
+impl ActsForOwners for Appservice {
+    async fn may_act_for(&self, user: &UserId) -> Result<(), NeighbourError> {
+        let me: WhoAmI = self.send_as(user, WhoAmI::request()).await?.json("the answer to whoami")?;
+        if me.user_id == user.as_str() {
+            return Ok(());
+        }
+        // The homeserver does not look at `user_id` where the token is a user's own.
+        Err(NeighbourError::AppserviceRefused(format!(
+            "it is the token of {}, and no appservice's",
+            me.user_id
+        )))
     }
 }
 

@@ -17,6 +17,9 @@ pub enum NeighbourError {
     /// The access token is not, or no longer, valid (`M_UNKNOWN_TOKEN`).
     #[error("the sign-in is no longer valid: {0}")]
     SignedOut(String),
+    /// The token of the appservice is not, or no longer, an appservice's.
+    #[error("the homeserver does not take appservice.as_token ({0})")]
+    AppserviceRefused(String),
     /// The server understood and said no.
     #[error("refused with {status} {errcode}: {message}")]
     Refused {
@@ -62,7 +65,7 @@ impl NeighbourError {
     pub fn errcode(&self) -> &str {
         match self {
             Self::RateLimited { .. } => "M_LIMIT_EXCEEDED",
-            Self::SignedOut(_) => "M_UNKNOWN_TOKEN",
+            Self::SignedOut(_) | Self::AppserviceRefused(_) => "M_UNKNOWN_TOKEN",
             Self::Unreachable(_) => "unreachable",
             Self::Refused { errcode, .. } => errcode,
             Self::NotInRoom(_)

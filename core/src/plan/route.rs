@@ -45,6 +45,8 @@ pub struct Means<'a> {
     pub writer: &'a UserId,
     /// The owner of the key, where an appservice may write as them and they are in the room.
     pub appservice: Option<&'a UserId>,
+    /// Whether the homeserver takes nothing from the appservice at present.
+    pub appservice_is_away: bool,
     /// `janitor.allow_redaction`. Clients miss a redaction more easily than a write, so it is only for
     /// keys that nobody else may write.
     pub allow_redaction: bool,
@@ -53,7 +55,7 @@ pub struct Means<'a> {
 impl<'a> Means<'a> {
     /// The bot alone.
     pub const fn own_power(writer: &'a UserId) -> Self {
-        Self { writer, appservice: None, allow_redaction: false }
+        Self { writer, appservice: None, appservice_is_away: false, allow_redaction: false }
     }
 }
 
@@ -64,17 +66,18 @@ impl<'a> Means<'a> {
 /// What keeps the bot from writing it, where there is no other route either.
 pub fn route(power: &RoomPower, key: &StateKey, means: Means<'_>) -> Result<Route, Blocked> {
     let Err(blocked) = power.may_write(means.writer, key) else { return Ok(Route::OwnPower) };
-    if means.appservice.is_some_and(|owner| power.may_write(owner, key).is_ok()) {
+    let may_its_owner = means.appservice.is_some_and(|owner| power.may_write(owner, key).is_ok());
+    if may_its_owner && !means.appservice_is_away {
         return Ok(Route::Appservice);
     }
     let is_the_owners_alone = match blocked {
         Blocked::OnlyItsOwner | Blocked::OwnerHasAsMuchPower | Blocked::NotAUserKey => true,
-        Blocked::NotEnoughPower { .. } | Blocked::NotInTheRoom => false,
+        Blocked::NotEnoughPower { .. } | Blocked::NotInTheRoom | Blocked::AppserviceAway => false,
     };
     if means.allow_redaction && is_the_owners_alone && power.may_redact(means.writer) {
         return Ok(Route::Redaction);
     }
-    Err(blocked)
+    Err(if may_its_owner { Blocked::AppserviceAway } else { blocked })
 }
 
 #[cfg(test)]
@@ -82,7 +85,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::time::Timestamp;
+    use crate::{rtc::state_event::CALL_MEMBER, time::Timestamp};
 
     const EVERYBODYS: &str = "_@alice:hs_D_m.call";
     const OWNERS: &str = "@alice:hs";
@@ -98,7 +101,8 @@ mod tests {
             "users": {"@bot:hs": has}, "events": {"org.matrix.msc3401.call.member": needs}, "redact": 50,
         });
         let (writer, owner) = ("@bot:hs".into(), "@alice:hs".into());
-        let means = Means { writer: &writer, appservice: appservice.then_some(&owner), allow_redaction };
+        let appservice = appservice.then_some(&owner);
+        let means = Means { writer: &writer, appservice, appservice_is_away: false, allow_redaction };
         route(&power(&levels), &key.into(), means).ok()
     }
 
@@ -125,6 +129,27 @@ mod tests {
                 "{key} {has} {needs}"
             );
         }
+    }
+
+    #[test]
+    fn while_the_appservice_is_away_the_next_route_is_taken_or_it_is_waited_for() {
+        let (writer, owner) = ("@bot:hs".into(), "@alice:hs".into());
+        let way = |key: &str, has: i64, allow_redaction| {
+            let levels = json!({"users": {"@bot:hs": has}, "events": {CALL_MEMBER: 0}, "redact": 50});
+            let means = Means {
+                writer: &writer,
+                appservice: Some(&owner),
+                appservice_is_away: true,
+                allow_redaction,
+            };
+            route(&power(&levels), &key.into(), means)
+        };
+        assert_eq!(way(OWNERS, 100, true), Ok(Route::Redaction));
+        assert_eq!(way(OWNERS, 100, false), Err(Blocked::AppserviceAway));
+        assert_eq!(way(OWNERS, 49, true), Err(Blocked::AppserviceAway));
+        assert_eq!(way(EVERYBODYS, 0, false), Ok(Route::OwnPower));
+        // Its owner could not write it either: that the appservice is away is nothing to it.
+        assert_eq!(way("@bob:hs", 100, false), Err(Blocked::OnlyItsOwner));
     }
 
     #[test]

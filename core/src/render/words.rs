@@ -177,6 +177,7 @@ pub fn obstacle(blocked: Option<Blocked>) -> String {
         }
         Some(Blocked::NotAUserKey) => "this room version lets nobody write this key".into(),
         Some(Blocked::NotInTheRoom) => "not in the room".into(),
+        Some(Blocked::AppserviceAway) => "the homeserver does not take the appservice's token".into(),
     }
 }
 

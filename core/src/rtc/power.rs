@@ -32,6 +32,8 @@ pub enum Blocked {
     NotAUserKey,
     /// The bot is not in the room.
     NotInTheRoom,
+    /// The appservice could write it as its owner, and the homeserver takes nothing from it at present.
+    AppserviceAway,
 }
 
 /// A user's power: room creators are above every number from room version 12 on.

@@ -204,6 +204,13 @@ impl Janitor {
                 self.journal.finish(id, &WriteOutcome::NotWritten(error.to_string()), None, now)?;
                 self.plans.put_off(trigger, write.event(), now);
             }
+            NeighbourError::AppserviceRefused(_) => {
+                self.journal.finish(id, &WriteOutcome::NotWritten(error.to_string()), None, now)?;
+                self.plans.put_off(trigger, write.event(), now);
+                if let Some(owner) = write.owners().first() {
+                    self.appservice_refused(&owner.user, error)?;
+                }
+            }
             // What may not be read will not be written either, and asking in each sweep helps nobody.
             refused => {
                 let said = match refused {

@@ -121,6 +121,10 @@ impl Janitor {
                         *under_way.put_off.entry(proposal.event).or_insert(0) += 1;
                     }
                 }
+                Err(why @ HeldBack::NoRoute(Blocked::AppserviceAway)) => {
+                    under_way.wait(held_back(why), now);
+                    *under_way.put_off.entry(proposal.event).or_insert(0) += 1;
+                }
                 Err(why) => under_way.settle(&proposal.event, PlanOutcome::Held(held_back(why))),
             }
         }

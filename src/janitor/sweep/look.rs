@@ -318,6 +318,7 @@ impl Janitor {
         let means = Means {
             writer,
             appservice: self.acts_for_owner_of(room, key),
+            appservice_is_away: self.appservice.away().is_some(),
             allow_redaction: self.settings.allow_redaction,
         };
         Some(route(power, key, means))
@@ -335,7 +336,8 @@ impl Janitor {
     fn assumed_route(&self, candidate: &Candidate) -> Route {
         let is_stale = |entry: &Option<Entry>| entry.as_ref().is_some_and(|entry| !entry.due.is_empty());
         let is_whole = candidate.entries.iter().all(is_stale);
-        if !is_whole && self.acts_for_owner_of(&candidate.room, &candidate.key).is_some() {
+        let acts = self.appservice.away().is_none();
+        if !is_whole && acts && self.acts_for_owner_of(&candidate.room, &candidate.key).is_some() {
             Route::Appservice
         } else {
             Route::OwnPower
@@ -364,6 +366,8 @@ impl Janitor {
         let index = Index::new(judged);
         for (candidate, why) in &plan.held {
             let obstacle = match why {
+                // That is told of all of them at once.
+                HeldBack::NoRoute(Blocked::AppserviceAway) => continue,
                 HeldBack::NoRoute(blocked) => report::obstacle(*blocked),
                 HeldBack::RemoteDeviceList => report::remote_device_list(),
                 _ => continue,

@@ -13,6 +13,7 @@ use crate::{
     shutdown::Shutdown,
     world::{
         How, KeyWrite, NeighbourError, RoomUpdate, RoomView, Rooms, StateWriter, SyncBatch, Written,
+        appservice::ActsForOwners,
         clock::Clock,
         device_lists::{DeviceAnswers, DeviceList, DeviceLists, OwnLists, UnknownDevices},
         journal::{FindingKind, Journal, StoredMessage},
@@ -84,6 +85,11 @@ pub(super) struct State {
     pub(super) tells_nothing_replaced: bool,
     /// What happens to the next write as an owner.
     pub(super) appservice_fates: VecDeque<Fate>,
+    /// Why the appservice's token is not taken.
+    pub(super) appservice_is_revoked: Option<NeighbourError>,
+    /// How often it was asked whether it is, and how many writes as an owner were tried.
+    pub(super) appservice_questions: usize,
+    pub(super) writes_as_owner: usize,
     pub(super) clock_ahead: Duration,
     /// Somebody who is back in the room when that is read for the so manyeth time.
     pub(super) comes_back: Option<(String, u32)>,
@@ -350,7 +356,12 @@ impl Rooms for World {
 impl StateWriter for World {
     async fn clear(&self, KeyWrite { room, key, how }: KeyWrite<'_>) -> Result<Written, NeighbourError> {
         let fate = match how {
-            How::AsOwner { .. } => self.lock().appservice_fates.pop_front(),
+            How::AsOwner { .. } => {
+                let mut state = self.lock();
+                state.writes_as_owner += 1;
+                let revoked = state.appservice_is_revoked.clone().map(Fate::Fails);
+                revoked.or_else(|| state.appservice_fates.pop_front())
+            }
             How::OwnPower | How::Redaction(_) => None,
         };
         let fate = fate.or_else(|| self.lock().fates.pop_front());
@@ -417,6 +428,15 @@ impl StateWriter for World {
             Some(Fate::AnswerLost) => Err(NeighbourError::Unreachable("the answer was lost".into())),
             _ => Ok(Written::Event(event.event_id)),
         }
+    }
+}
+
+#[async_trait]
+impl ActsForOwners for World {
+    async fn may_act_for(&self, _: &UserId) -> Result<(), NeighbourError> {
+        let mut state = self.lock();
+        state.appservice_questions += 1;
+        state.appservice_is_revoked.clone().map_or(Ok(()), Err)
     }
 }
 
@@ -573,6 +593,7 @@ impl Story {
             writer: Arc::new(world.clone()),
             device_lists: Arc::new(world.clone()),
             own_lists: world.lock().own_lists.is_some().then(|| Arc::new(world.clone()) as Arc<dyn OwnLists>),
+            appservice: Some(Arc::new(world.clone())),
             has_no_admin_api: false,
             call_server: (!settings.sfu.is_empty()).then(|| Arc::new(world.clone()) as Arc<dyn CallServer>),
             clock: Arc::new(world.clone()),

@@ -1,5 +1,7 @@
 //! Keys that only their owner may write: cleared as the owner by an appservice, or by a redaction.
 
+mod appservice;
+
 use std::time::Duration;
 
 use rtc_janitor_core::{
@@ -372,51 +374,6 @@ async fn who_comes_back_right_after_a_clear_by_any_route_was_alive() {
         story.minutes(20).await;
         assert_eq!(story.writes(), 1, "it is left alone for an hour");
     }
-}
-
-#[tokio::test]
-async fn an_appservice_that_fails_holds_up_no_other_route_and_is_said_once() {
-    let slow = NeighbourError::RateLimited { retry_after: Duration::from_mins(9) };
-    for (error, words) in [
-        (refused(401, "M_UNKNOWN_TOKEN", "revoked"), "revoked"),
-        (
-            refused(403, "M_FORBIDDEN", "Application service cannot masquerade as this user"),
-            "cannot masquerade",
-        ),
-        (
-            refused(403, "M_FORBIDDEN", "Application service has not registered this user"),
-            "has not registered",
-        ),
-        (slow, ""),
-        (unreachable(), "no answer"),
-        (NeighbourError::Unreachable("no answer in time".into()), "no answer"),
-    ] {
-        let mut story = story(by_appservice());
-        story.array_ghost(ALICE).await;
-        let own = story.ghost("@bob:hs", "DEAD").await;
-        story.world.lock().appservice_fates.extend(vec![Fate::Fails(error.clone()); 2]);
-        story.minutes(LONG_ENOUGH).await;
-        assert_eq!(story.written(), [own.as_str()], "{error}");
-        let before = story.world.current(ALICE).content;
-        assert_eq!(before, array(&["DEAD"]), "{error}");
-        story.minutes(8).await;
-        let said = story.said().join("\n");
-        let times = usize::from(!words.is_empty());
-        assert_eq!(said.matches("refused to clear").count(), times, "{said}");
-        assert!(said.contains(words), "{said}");
-        story.minutes(60).await;
-        assert_eq!(story.world.current(ALICE).content, json!({}), "{error}");
-        assert_eq!(story.writes(), 2);
-    }
-}
-
-#[tokio::test]
-async fn an_appservice_that_hangs_says_nothing_of_the_homeserver() {
-    let mut story = story(by_appservice());
-    story.array_ghost(ALICE).await;
-    story.world.lock().appservice_fates.push_back(Fate::Fails(unreachable()));
-    story.minutes(LONG_ENOUGH).await;
-    assert!(!story.janitor.evidence.homeserver.is_away());
 }
 
 #[tokio::test]

@@ -20,8 +20,7 @@ pub(super) async fn prepare(
     user_id: &UserId,
     as_token: &SecretString,
 ) -> Result<(), SignInError> {
-    let whoami = JsonRequest::get(&["_matrix", "client", "v3", "account", "whoami"]);
-    let sender: WhoAmI = match whoami.token(as_token).send(client).await {
+    let sender: WhoAmI = match WhoAmI::request().token(as_token).send(client).await {
         Ok(answer) => answer.json("the answer to whoami")?,
         Err(NeighbourError::SignedOut(why)) => {
             return Err(SignInError::Mistake(format!(

@@ -48,15 +48,22 @@ pub(crate) async fn check_token(client: &Client, sign_in: &SignIn) -> Result<(),
     }
 }
 
+/// Whose a token is.
 #[derive(Deserialize)]
-pub(super) struct WhoAmI {
-    pub(super) user_id: String,
+pub(crate) struct WhoAmI {
+    pub(crate) user_id: String,
     device_id: Option<String>,
 }
 
+impl WhoAmI {
+    /// The request that it answers.
+    pub(crate) fn request() -> JsonRequest {
+        JsonRequest::get(&["_matrix", "client", "v3", "account", "whoami"])
+    }
+}
+
 pub(super) async fn whoami(client: &Client) -> Result<WhoAmI, NeighbourError> {
-    let request = JsonRequest::get(&["_matrix", "client", "v3", "account", "whoami"]);
-    request.send(client).await?.json("the answer to whoami")
+    WhoAmI::request().send(client).await?.json("the answer to whoami")
 }
 
 fn check_identity(me: &WhoAmI, user_id: &str, device_id: &str) -> Result<(), SignInError> {

@@ -181,6 +181,7 @@ impl Calls {
         let user = message::user(&caller.user);
         let due = match (caller.due, caller.blocked) {
             _ if caller.is_for_its_owner() => words("; only the owner can clear it"),
+            (Some(_), Some(Blocked::AppserviceAway)) => words("; waits for the appservice"),
             (Some(_), Some(_)) => words("; I may not clear it"),
             (Some(at), None) if at > self.now => words(&format!(", due {}", say::ago(at, self.now))),
             (Some(_), None) => match caller.held {

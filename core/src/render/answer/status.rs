@@ -65,6 +65,8 @@ pub struct Status<'a> {
     pub neighbours: Vec<(Neighbour, NeighbourHealth, breaker::State)>,
     /// The server's own device lists.
     pub own_lists: NeighbourHealth,
+    /// The appservice, by which it writes as the owners of keys.
+    pub appservice: NeighbourHealth,
     /// How often the homeserver has refused a request with 429 since the start.
     pub times_limited: u64,
     /// The call that lifts its limits, where an admin of the server can make it.
@@ -147,6 +149,9 @@ impl Status<'_> {
         lines.extend(troubled.into_iter().map(|neighbour| self.neighbour(neighbour)));
         if !matches!(self.own_lists, NeighbourHealth::NotSetUp | NeighbourHealth::Answers) {
             lines.push(format!("this server's own device lists: {}", self.health(&self.own_lists)));
+        }
+        if !matches!(self.appservice, NeighbourHealth::NotSetUp | NeighbourHealth::Answers) {
+            lines.push(format!("⚠️ writing as owners, by the appservice: {}", self.health(&self.appservice)));
         }
         lines.extend(self.rate_limits());
         lines.extend(self.server.line());

@@ -77,6 +77,7 @@ fn status<'a>() -> Status<'a> {
             (Neighbour::Sfu, NeighbourHealth::NotSetUp, breaker::State::Closed),
         ],
         own_lists: NeighbourHealth::NotSetUp,
+        appservice: NeighbourHealth::Answers,
         times_limited: 0,
         lifts_limit: None,
         server: Server::default(),
@@ -132,6 +133,10 @@ fn status_says_how_things_stand() {
             ),
         ],
         own_lists: NeighbourHealth::Away(Some("the sign-in is no longer valid".into()), Some(ago(4))),
+        appservice: NeighbourHealth::Away(
+            Some("the homeserver does not take appservice.as_token (Unknown token)".into()),
+            Some(ago(4)),
+        ),
         times_limited: 12,
         lifts_limit: Some("curl -d '{\"burst_count\":0}' 'https://hs/override_ratelimit'".into()),
         sight: Sight { has_sfu: true, has_own_lists: true, has_survey: true, ..status().sight },

@@ -63,6 +63,31 @@ pub fn own_lists_back() -> Message {
     sentences(&["✅ I can read the homeserver's own device lists again."])
 }
 
+/// The homeserver takes nothing from the appservice, and why. Where `reads_lists`, its own device lists are had by it.
+pub fn appservice_away(why: &str, may_redact: bool, reads_lists: bool) -> Message {
+    let next = if may_redact {
+        "I redact what only its owner may write, where I may"
+    } else {
+        "I leave alone what only its owner may write"
+    };
+    let blind = if reads_lists {
+        ", and do not know which devices of this server's users are signed out"
+    } else {
+        ""
+    };
+    sentences(&[
+        &format!("⚠️ I cannot act for the owners of keys: {}.", message::harmless(why)),
+        &format!("Until I can, {next}{blind}. Everything else goes on."),
+        "Name my registration in the homeserver's app_service_config_files again and restart the homeserver, or give \
+         me the right appservice.as_token and restart me.",
+    ])
+}
+
+/// It takes it again.
+pub fn appservice_back() -> Message {
+    sentences(&["✅ I can act for the owners of keys again, by the appservice."])
+}
+
 /// An alias leads somewhere again, and writes are allowed.
 pub fn writes_allowed(alias: &str) -> Message {
     sentences(&[&format!(
@@ -103,6 +128,10 @@ pub fn obstacle(blocked: Blocked) -> String {
                 .into()
         }
         Blocked::NotInTheRoom => "I am not in the room: invite me".into(),
+        Blocked::AppserviceAway => {
+            "I could write its key as its owner, but the homeserver does not take my appservice's token"
+                .into()
+        }
     }
 }
 

@@ -263,6 +263,9 @@ fn every_other_message() {
         first_start("/data/recovery-key"),
         keys_incomplete("the key does not open <it>"),
         not_taken("event too large"),
+        appservice_away("the homeserver does not take appservice.as_token (Unknown token)", false, false),
+        appservice_away("the homeserver does not take appservice.as_token (Unknown token)", true, true),
+        appservice_back(),
     ];
     let all: Vec<_> = messages.iter().map(show).collect();
     insta::assert_snapshot!(all.join("\n\n========\n\n"));

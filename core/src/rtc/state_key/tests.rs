@@ -55,7 +55,7 @@ fn answer(result: Result<(), Blocked>) -> &'static str {
         Ok(()) => "200",
         Err(Blocked::OnlyItsOwner | Blocked::OwnerHasAsMuchPower) => "A",
         Err(Blocked::NotEnoughPower { .. }) => "B",
-        Err(Blocked::NotAUserKey | Blocked::NotInTheRoom) => "other",
+        Err(Blocked::NotAUserKey | Blocked::NotInTheRoom | Blocked::AppserviceAway) => "other",
     }
 }
 
