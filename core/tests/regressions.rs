@@ -29,6 +29,7 @@ use std::time::Duration;
 const NOW_MS: i64 = 1_800_000_000_000;
 const NOW: Timestamp = Timestamp::from_millis(NOW_MS);
 const MIN: i64 = 60_000;
+const LIST: ListKind = ListKind::KeysQuery;
 const HOUR: i64 = 60 * MIN;
 fn mins(n: u64) -> Duration {
     Duration::from_mins(n)
@@ -125,8 +126,8 @@ fn a_second_loss_while_the_breaker_is_open_does_not_shorten_its_wait() {
     let s = Settings::default();
     let mut b = Breakers::default();
     let first = owners(4);
-    b.observe(first.iter().map(|o| (o, &active)), &s, NOW);
-    assert_eq!(b.observe(first.iter().map(|o| (o, &gone)), &s, NOW + mins(1)).len(), 1);
+    b.observe(first.iter().map(|o| (o, LIST, &active)), &s, NOW);
+    assert_eq!(b.observe(first.iter().map(|o| (o, LIST, &gone)), &s, NOW + mins(1)).len(), 1);
     let (room, key): (RoomId, StateKey) = ("!r".into(), "k".into());
     let mut now = NOW + mins(6);
     for _ in 0..4 {
@@ -140,8 +141,8 @@ fn a_second_loss_while_the_breaker_is_open_does_not_shorten_its_wait() {
     let State::Open { until, wait_ms, .. } = b.state(Neighbour::DeviceLists).clone() else { panic!() };
     assert_eq!(wait_ms, 3_600_000);
     let more: Vec<_> = owners(12)[6..].to_vec();
-    b.observe(more.iter().map(|o| (o, &active)), &s, now + mins(1));
-    b.observe(more.iter().map(|o| (o, &gone)), &s, now + mins(2));
+    b.observe(more.iter().map(|o| (o, LIST, &active)), &s, now + mins(1));
+    b.observe(more.iter().map(|o| (o, LIST, &gone)), &s, now + mins(2));
     let State::Open { until: then, wait_ms: w, .. } = b.state(Neighbour::DeviceLists).clone() else {
         panic!()
     };
@@ -152,13 +153,13 @@ fn a_second_loss_while_probing_does_not_forget_the_probe() {
     let (active, gone) = both();
     let s = Settings::default();
     let mut b = Breakers::default();
-    b.observe(owners(4).iter().map(|o| (o, &active)), &s, NOW);
-    b.observe(owners(4).iter().map(|o| (o, &gone)), &s, NOW + mins(1));
+    b.observe(owners(4).iter().map(|o| (o, LIST, &active)), &s, NOW);
+    b.observe(owners(4).iter().map(|o| (o, LIST, &gone)), &s, NOW + mins(1));
     let (room, key): (RoomId, StateKey) = ("!r".into(), "k".into());
     b.probed(Neighbour::DeviceLists, &room, &key, &s, NOW + mins(6));
     let more: Vec<_> = owners(12)[6..].to_vec();
-    b.observe(more.iter().map(|o| (o, &active)), &s, NOW + mins(6));
-    b.observe(more.iter().map(|o| (o, &gone)), &s, NOW + mins(7));
+    b.observe(more.iter().map(|o| (o, LIST, &active)), &s, NOW + mins(6));
+    b.observe(more.iter().map(|o| (o, LIST, &gone)), &s, NOW + mins(7));
     assert!(b.returned(&room, &key, NOW + mins(7)).is_some(), "the probe's return is still noticed");
 }
 
@@ -201,8 +202,8 @@ fn an_array_event_that_rests_on_a_half_open_neighbour_is_its_one_probe() {
     let (active, gone) = both();
     let s = Settings::default();
     let mut b = Breakers::default();
-    b.observe(owners(4).iter().map(|o| (o, &active)), &s, NOW - mins(7));
-    b.observe(owners(4).iter().map(|o| (o, &gone)), &s, NOW - mins(6));
+    b.observe(owners(4).iter().map(|o| (o, LIST, &active)), &s, NOW - mins(7));
+    b.observe(owners(4).iter().map(|o| (o, LIST, &gone)), &s, NOW - mins(6));
     assert_eq!(b.passage(Neighbour::DeviceLists, NOW), Passage::Probe);
     let q = Quarantine::default();
     let c = |k: &str| candidate(k, vec![entry(&[Reason::Expired]), entry(&[Reason::DeviceGone])]);
@@ -476,10 +477,10 @@ fn those_who_hung_up_do_not_dilute_the_breaker() {
     let s = Settings::default();
     let mut b = Breakers::default();
     let all = owners(28);
-    b.observe(all.iter().map(|o| (o, &active)), &s, NOW);
+    b.observe(all.iter().map(|o| (o, LIST, &active)), &s, NOW);
     // Twenty leave properly; a minute later all of the other eight vanish from the device list.
-    b.observe(all[..8].iter().map(|o| (o, &active)), &s, NOW + mins(1));
-    assert_eq!(b.observe(all[..8].iter().map(|o| (o, &gone)), &s, NOW + mins(2)).len(), 1);
+    b.observe(all[..8].iter().map(|o| (o, LIST, &active)), &s, NOW + mins(1));
+    assert_eq!(b.observe(all[..8].iter().map(|o| (o, LIST, &gone)), &s, NOW + mins(2)).len(), 1);
 }
 
 #[test]
@@ -510,11 +511,15 @@ fn a_neighbour_that_comes_back_wrong_after_a_long_silence_opens_the_breaker() {
     let s = Settings::default();
     let mut b = Breakers::default();
     let all = owners(10);
-    b.observe(all.iter().map(|o| (o, &active)), &s, NOW);
+    b.observe(all.iter().map(|o| (o, LIST, &active)), &s, NOW);
     for minute in 1..15 {
-        b.observe(all.iter().map(|o| (o, &unknown)), &s, NOW + mins(minute));
+        b.observe(all.iter().map(|o| (o, LIST, &unknown)), &s, NOW + mins(minute));
     }
-    assert_eq!(b.observe(all.iter().map(|o| (o, &gone)), &s, NOW + mins(15)).len(), 1, "all ten vanish");
+    assert_eq!(
+        b.observe(all.iter().map(|o| (o, LIST, &gone)), &s, NOW + mins(15)).len(),
+        1,
+        "all ten vanish"
+    );
 }
 
 fn circumstances<'a>(breakers: &'a Breakers, quarantine: &'a Quarantine) -> Circumstances<'a> {

@@ -1,7 +1,7 @@
 //! The breaker: when many living memberships turn stale at once by the word of one neighbour, it is
 //! the neighbour that is wrong.
 //!
-//! One breaker per neighbour. Closed, everything passes. Open, nothing passes that rests on this
+//! One breaker per neighbour; who turns stale by its word is counted for each kind of device list by itself. Closed, everything passes. Open, nothing passes that rests on this
 //! neighbour. Then one membership is cleared as a probe: if it stays away, the breaker closes; if it
 //! comes back, the breaker opens for twice as long.
 
@@ -11,11 +11,12 @@ use serde::{Deserialize, Serialize};
 
 mod living;
 
-use living::{Living, Looks};
+pub use living::Judged;
+use living::{Living, Looks, Loss};
 
 use crate::{
     ids::{RoomId, StateKey},
-    judge::{policy::Neighbour, verdict::Judgement},
+    judge::policy::Neighbour,
     rtc::membership::Owner,
     time::Timestamp,
 };
@@ -148,7 +149,7 @@ impl Breakers {
     /// has none has left.
     pub fn observe<'a>(
         &mut self,
-        judged: impl IntoIterator<Item = (&'a Owner, &'a Judgement)>,
+        judged: impl IntoIterator<Item = Judged<'a>>,
         settings: &Settings,
         now: Timestamp,
     ) -> Vec<Change> {
@@ -166,7 +167,7 @@ impl Breakers {
     /// Whoever has no open membership any more has to be named by [`Self::hung_up`].
     pub fn observe_judged<'a>(
         &mut self,
-        judged: impl IntoIterator<Item = (&'a Owner, &'a Judgement)>,
+        judged: impl IntoIterator<Item = Judged<'a>>,
         settings: &Settings,
         now: Timestamp,
     ) -> Vec<Change> {
@@ -179,19 +180,16 @@ impl Breakers {
     }
 
     fn take_in(&mut self, looks: &Looks<'_>, settings: &Settings, now: Timestamp) -> Vec<Change> {
-        let (living, turned) = self.living.take_in(looks, settings.at_once, now);
-        turned
-            .into_iter()
-            .filter(|(_, turned)| *turned >= settings.minimum && at_least(*turned, living, settings.share))
-            .filter_map(|(neighbour, turned)| self.open(neighbour, turned, living, settings, now))
-            .collect()
+        let losses = self.living.take_in(looks, settings.at_once, now);
+        let is_too_much = |loss: &Loss| {
+            loss.turned >= settings.minimum && at_least(loss.turned, loss.living, settings.share)
+        };
+        losses.into_iter().filter(is_too_much).filter_map(|loss| self.open(loss, settings, now)).collect()
     }
 
     fn open(
         &mut self,
-        neighbour: Neighbour,
-        turned: usize,
-        living: usize,
+        Loss { neighbour, turned, living }: Loss,
         settings: &Settings,
         now: Timestamp,
     ) -> Option<Change> {

@@ -45,7 +45,7 @@ pub enum RoomMember {
 }
 
 /// Who keeps a device list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ListKind {
     /// The homeserver's own list of a local user: complete, with keyless devices.

@@ -203,12 +203,13 @@ fn condition_6_a_skewed_clock_holds_everything_back() {
 fn condition_6_an_open_breaker_holds_back_what_rests_on_its_neighbour_and_then_lets_one_probe() {
     let owners: Vec<_> =
         ["A", "B", "C"].map(|d| Owner { user: format!("@{d}:hs").as_str().into(), device: d.into() }).into();
-    let (active, gone) = crate::guard::breaker::tests::judgements();
+    use crate::guard::breaker::tests::{LIST, judgements};
+    let (active, gone) = judgements();
     let open_since = |then: Timestamp| {
         let mut breakers = Breakers::default();
         let settings = Settings::default();
-        breakers.observe(owners.iter().map(|o| (o, &active)), &settings, then - Duration::from_mins(1));
-        let changes = breakers.observe(owners.iter().map(|o| (o, &gone)), &settings, then);
+        breakers.observe(owners.iter().map(|o| (o, LIST, &active)), &settings, then - Duration::from_mins(1));
+        let changes = breakers.observe(owners.iter().map(|o| (o, LIST, &gone)), &settings, then);
         assert_eq!(changes.len(), 1, "it opened");
         breakers
     };

@@ -114,7 +114,7 @@ impl DeviceListEvidence {
     }
 
     /// By which way a user's list is asked for.
-    fn way(&self, user: &UserId) -> ListKind {
+    pub(in crate::janitor) fn way(&self, user: &UserId) -> ListKind {
         match &self.own {
             Some((_, covers)) if covers(user) => ListKind::OwnList,
             _ => ListKind::KeysQuery,

@@ -157,7 +157,11 @@ impl Janitor {
             }
         }
         self.journal.save_sightings(&self.sweep.ledger.take_changes())?;
-        let owners = judged.iter().map(|judged| (&judged.membership.owner, &judged.judgement));
+        let lists = &self.evidence.lists;
+        let owners = judged.iter().map(|judged| {
+            let owner = &judged.membership.owner;
+            (owner, lists.way(&owner.user), &judged.judgement)
+        });
         for change in self.sweep.breakers.observe_judged(owners, &self.settings.breaker, now) {
             let message = report::breaker(&change, &self.settings.command_prefix, now);
             tracing::warn!("{}", message.plain.replace('\n', " "));

@@ -9,6 +9,7 @@ use std::{
 
 use crate::{
     judge::{
+        evidence::ListKind,
         policy::Neighbour,
         verdict::{Judgement, Verdict},
     },
@@ -19,13 +20,17 @@ use crate::{
 /// Owners count as living for this long after they were last judged active.
 pub(super) const LIVING: Duration = Duration::from_mins(10);
 
+/// What was concluded of one membership: its owner, and which kind of list tells of the owner's devices.
+pub type Judged<'a> = (&'a Owner, ListKind, &'a Judgement);
+
 /// What one sweep said of each owner. One may have several memberships; any that is active makes it
 /// living.
 #[derive(Default)]
 pub(super) struct Looks<'a>(BTreeMap<&'a Owner, Look>);
 
-#[derive(Default)]
 struct Look {
+    /// Which kind of list tells of its devices.
+    list: ListKind,
     is_active: bool,
     is_unknown: bool,
     /// By whose word any of its memberships is stale.
@@ -33,10 +38,15 @@ struct Look {
 }
 
 impl<'a> Looks<'a> {
-    pub(super) fn gather(judged: impl IntoIterator<Item = (&'a Owner, &'a Judgement)>) -> Self {
+    pub(super) fn gather(judged: impl IntoIterator<Item = Judged<'a>>) -> Self {
         let mut looks = Self::default();
-        for (owner, judgement) in judged {
-            let look = looks.0.entry(owner).or_default();
+        for (owner, list, judgement) in judged {
+            let look = looks.0.entry(owner).or_insert_with(|| Look {
+                list,
+                is_active: false,
+                is_unknown: false,
+                stale_by: BTreeSet::new(),
+            });
             look.is_active |= judgement.verdict == Verdict::Active;
             look.is_unknown |= matches!(judgement.verdict, Verdict::Unknown(_));
             look.stale_by.extend(judgement.reasons().filter_map(|(reason, _)| reason.neighbour()));
@@ -54,6 +64,7 @@ struct Seen {
     looked: Timestamp,
     /// Whether it has an open membership.
     is_here: bool,
+    list: ListKind,
 }
 
 impl Seen {
@@ -66,17 +77,42 @@ impl Seen {
     }
 }
 
+/// An owner who turned stale lately.
+#[derive(Clone, Debug)]
+struct Turned {
+    at: Timestamp,
+    by: BTreeSet<Neighbour>,
+    list: ListKind,
+}
+
+/// How many owners there are whose devices one kind of list tells.
+#[derive(Clone, Debug, Default)]
+struct Counts {
+    /// Who count as living.
+    living: usize,
+    /// Who turned stale lately.
+    turned: usize,
+    /// Of those, by the word of each neighbour.
+    turned_by: BTreeMap<Neighbour, usize>,
+}
+
+/// So many have turned stale at once by the word of a neighbour, of so many who were living.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Loss {
+    pub(super) neighbour: Neighbour,
+    pub(super) turned: usize,
+    pub(super) living: usize,
+}
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct Living {
     owners: HashMap<Owner, Seen>,
-    /// How many of them count as living.
-    count: usize,
+    /// By the kind of list that tells of their devices.
+    counts: BTreeMap<ListKind, Counts>,
     /// Those who left, by when; they are forgotten when they no longer count as living.
     gone: BTreeSet<(Timestamp, Owner)>,
-    /// Who turned stale lately, when and by whose word.
-    turned: HashMap<Owner, (Timestamp, BTreeSet<Neighbour>)>,
-    /// How many of them by the word of each.
-    turned_by: BTreeMap<Neighbour, usize>,
+    /// Who turned stale lately.
+    turned: HashMap<Owner, Turned>,
     /// The same in order of time; some of them have been forgotten since.
     order: VecDeque<(Timestamp, Owner)>,
     last_sweep: Option<Timestamp>,
@@ -101,15 +137,12 @@ impl Living {
         }
     }
 
-    /// Takes in what was judged; returns how many were living, and how many of those have turned stale at
-    /// once by the word of each neighbour by which anybody turned just now: who turned before was counted
-    /// then.
-    pub(super) fn take_in(
-        &mut self,
-        looks: &Looks<'_>,
-        at_once: Duration,
-        now: Timestamp,
-    ) -> (usize, BTreeMap<Neighbour, usize>) {
+    /// Takes in what was judged; returns how many of the living have turned stale at once by the word of each
+    /// neighbour by which anybody turned just now: who turned before was counted then.
+    ///
+    /// A kind of device list that is wrong is wrong about those of whom it tells, however many others there are.
+    /// What else is believed of a neighbour is about everybody.
+    pub(super) fn take_in(&mut self, looks: &Looks<'_>, at_once: Duration, now: Timestamp) -> Vec<Loss> {
         let last_sweep = self.last_sweep.replace(now).map_or(now, |last| last.min(now));
         self.forget(at_once, now, last_sweep);
         // Who comes back within 10 min was alive all the time.
@@ -119,15 +152,22 @@ impl Living {
                 self.put(owner, back);
             }
         }
-        let living = self.count + self.turned.len();
-        let mut by = BTreeSet::new();
+        let were_living: BTreeMap<_, _> =
+            self.counts.iter().map(|(list, counts)| (*list, counts.living + counts.turned)).collect();
+        let mut words = BTreeSet::new();
         for (owner, look) in &looks.0 {
             if self.turns(owner, look, now) {
-                by.extend(&look.stale_by);
+                let of_a_list = |by: &Neighbour| (*by == Neighbour::DeviceLists).then_some(look.list);
+                words.extend(look.stale_by.iter().map(|by| (*by, of_a_list(by))));
             }
         }
-        let count = |neighbour: Neighbour| (neighbour, self.turned_by.get(&neighbour).copied().unwrap_or(0));
-        (living, by.into_iter().map(count).collect())
+        let loss = |(neighbour, only): (Neighbour, Option<ListKind>)| {
+            let told = self.counts.iter().filter(|(list, _)| only.is_none_or(|only| only == **list));
+            let turned = told.clone().filter_map(|(_, counts)| counts.turned_by.get(&neighbour)).sum();
+            let living = told.filter_map(|(list, _)| were_living.get(list)).sum();
+            Loss { neighbour, turned, living }
+        };
+        words.into_iter().map(loss).collect()
     }
 
     /// Takes in how one owner was judged; whether it has turned stale by it.
@@ -136,11 +176,11 @@ impl Living {
         let active = before.and_then(|seen| seen.active);
         if look.is_active {
             self.turned_no_more(owner);
-            self.put(owner, Seen { active: Some(now), looked: now, is_here: true });
+            self.put(owner, Seen { active: Some(now), looked: now, is_here: true, list: look.list });
         } else if look.is_unknown && look.stale_by.is_empty() {
             // While a neighbour cannot be asked, whoever was alive is taken to be.
             if before.is_some_and(|seen| seen.counts()) {
-                self.put(owner, Seen { active: Some(now), looked: now, is_here: true });
+                self.put(owner, Seen { active: Some(now), looked: now, is_here: true, list: look.list });
             }
         } else if !look.stale_by.is_empty() {
             // What was judged alive at this very moment in another room is.
@@ -149,13 +189,16 @@ impl Living {
             }
             let turns = before.is_some_and(|seen| seen.counts());
             if turns {
+                let counts = self.counts.entry(look.list).or_default();
+                counts.turned += 1;
                 for neighbour in &look.stale_by {
-                    *self.turned_by.entry(*neighbour).or_default() += 1;
+                    *counts.turned_by.entry(*neighbour).or_default() += 1;
                 }
-                self.turned.insert(owner.clone(), (now, look.stale_by.clone()));
+                let turned = Turned { at: now, by: look.stale_by.clone(), list: look.list };
+                self.turned.insert(owner.clone(), turned);
                 self.order.push_back((now, owner.clone()));
             }
-            self.put(owner, Seen { active: None, looked: now, is_here: true });
+            self.put(owner, Seen { active: None, looked: now, is_here: true, list: look.list });
             return turns;
         } else if let Some(seen) = before {
             self.put(owner, Seen { looked: now, ..seen });
@@ -164,8 +207,11 @@ impl Living {
     }
 
     fn turned_no_more(&mut self, owner: &Owner) {
-        for neighbour in self.turned.remove(owner).into_iter().flat_map(|(_, by)| by) {
-            if let Some(count) = self.turned_by.get_mut(&neighbour) {
+        let Some(Turned { by, list, .. }) = self.turned.remove(owner) else { return };
+        let counts = self.counts.entry(list).or_default();
+        counts.turned = counts.turned.saturating_sub(1);
+        for neighbour in by {
+            if let Some(count) = counts.turned_by.get_mut(&neighbour) {
                 *count = count.saturating_sub(1);
             }
         }
@@ -173,14 +219,16 @@ impl Living {
 
     fn put(&mut self, owner: &Owner, seen: Seen) {
         let before = self.owners.insert(owner.clone(), seen);
-        self.count += usize::from(seen.counts());
-        self.count -= usize::from(before.is_some_and(|before| before.counts()));
+        self.counts.entry(seen.list).or_default().living += usize::from(seen.counts());
+        if let Some(before) = before.filter(Seen::counts) {
+            self.counts.entry(before.list).or_default().living -= 1;
+        }
     }
 
     /// Forgets what no longer matters. Time in which nobody looked does not count.
     fn forget(&mut self, at_once: Duration, now: Timestamp, last_sweep: Timestamp) {
         while let Some((at, owner)) = self.order.pop_front_if(|(at, _)| now.since(*at) >= at_once) {
-            if self.turned.get(&owner).is_some_and(|(turned, _)| *turned == at) {
+            if self.turned.get(&owner).is_some_and(|turned| turned.at == at) {
                 self.turned_no_more(&owner);
             }
         }

@@ -1,5 +1,7 @@
 //! The breaker's life: closed, open, probing, and back.
 
+mod kinds_of_lists;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -7,13 +9,16 @@ use crate::{
     judge::{
         evidence::{Device, Evidence, ListKind, RoomMember},
         policy::Policy,
-        verdict::{Verdict, judge},
+        verdict::{Judgement, Verdict, judge},
     },
     rtc::{
         membership::{Content, FirstSeen, Membership, read},
         state_event::StateEvent,
     },
 };
+
+/// Which kind of list tells of everybody's devices, where that is all one.
+pub(crate) const LIST: ListKind = ListKind::KeysQuery;
 
 const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
@@ -58,8 +63,8 @@ fn vanish(all: usize, gone: usize) -> (Breakers, Vec<Change>) {
     let owners = owners(all);
     let mut breakers = Breakers::default();
     let settings = Settings::default();
-    breakers.observe(owners.iter().map(|o| (o, &active)), &settings, START);
-    let judged = owners.iter().enumerate().map(|(n, o)| (o, if n < gone { &stale } else { &active }));
+    breakers.observe(owners.iter().map(|o| (o, LIST, &active)), &settings, START);
+    let judged = owners.iter().enumerate().map(|(n, o)| (o, LIST, if n < gone { &stale } else { &active }));
     let changes = breakers.observe(judged, &settings, START + Duration::from_mins(1));
     (breakers, changes)
 }
@@ -83,7 +88,8 @@ fn those_who_vanish_one_after_the_other_open_nothing() {
     let owners = owners(10);
     let mut breakers = Breakers::default();
     for gone in 0..=10 {
-        let judged = owners.iter().enumerate().map(|(n, o)| (o, if n < gone { &stale } else { &active }));
+        let judged =
+            owners.iter().enumerate().map(|(n, o)| (o, LIST, if n < gone { &stale } else { &active }));
         let now = START + Duration::from_mins(gone as u64);
         assert_eq!(breakers.observe(judged, &Settings::default(), now), []);
     }
@@ -94,11 +100,11 @@ fn those_last_seen_active_over_ten_minutes_ago_do_not_count() {
     let (active, stale) = judgements();
     let owners = owners(10);
     let mut breakers = Breakers::default();
-    breakers.observe(owners.iter().map(|o| (o, &active)), &Settings::default(), START);
+    breakers.observe(owners.iter().map(|o| (o, LIST, &active)), &Settings::default(), START);
     let late = START + living::LIVING + Duration::from_millis(1);
     // Somebody looked meanwhile, and they were neither active nor unknown then.
     breakers.observe([], &Settings::default(), late);
-    assert_eq!(breakers.observe(owners.iter().map(|o| (o, &stale)), &Settings::default(), late), []);
+    assert_eq!(breakers.observe(owners.iter().map(|o| (o, LIST, &stale)), &Settings::default(), late), []);
 }
 
 #[test]
@@ -106,9 +112,9 @@ fn time_in_which_nobody_looked_makes_nobody_less_alive() {
     let (active, stale) = judgements();
     let owners = owners(10);
     let mut breakers = Breakers::default();
-    breakers.observe(owners.iter().map(|o| (o, &active)), &Settings::default(), START);
+    breakers.observe(owners.iter().map(|o| (o, LIST, &active)), &Settings::default(), START);
     let late = START + Duration::from_hours(3);
-    let changes = breakers.observe(owners.iter().map(|o| (o, &stale)), &Settings::default(), late);
+    let changes = breakers.observe(owners.iter().map(|o| (o, LIST, &stale)), &Settings::default(), late);
     assert_eq!(changes.len(), 1);
 }
 
@@ -118,10 +124,10 @@ fn those_who_hung_up_do_not_hide_that_all_others_vanish() {
     let owners = owners(28);
     let mut breakers = Breakers::default();
     let settings = Settings::default();
-    breakers.observe(owners.iter().map(|o| (o, &active)), &settings, START);
+    breakers.observe(owners.iter().map(|o| (o, LIST, &active)), &settings, START);
     let rest = &owners[20..];
     let changes =
-        breakers.observe(rest.iter().map(|o| (o, &stale)), &settings, START + Duration::from_mins(1));
+        breakers.observe(rest.iter().map(|o| (o, LIST, &stale)), &settings, START + Duration::from_mins(1));
     assert!(matches!(changes[..], [Change::Opened { turned: 8, living: 8, .. }]), "{changes:?}");
 }
 
@@ -134,12 +140,12 @@ fn more_losses_shorten_no_wait_and_forget_no_probe() {
     let now = START + Duration::from_mins(6);
     breakers.probed(Neighbour::DeviceLists, &room, &key, &settings, now);
     let others: Vec<_> = owners(30).split_off(20);
-    breakers.observe(others.iter().map(|o| (o, &active)), &settings, now);
-    assert_eq!(breakers.observe(others.iter().map(|o| (o, &stale)), &settings, now), []);
+    breakers.observe(others.iter().map(|o| (o, LIST, &active)), &settings, now);
+    assert_eq!(breakers.observe(others.iter().map(|o| (o, LIST, &stale)), &settings, now), []);
     assert!(breakers.returned(&room, &key, now).is_some(), "the probe is still known");
     let until = now + Duration::from_mins(10);
-    breakers.observe(others.iter().map(|o| (o, &active)), &settings, now);
-    breakers.observe(others.iter().map(|o| (o, &stale)), &settings, now);
+    breakers.observe(others.iter().map(|o| (o, LIST, &active)), &settings, now);
+    breakers.observe(others.iter().map(|o| (o, LIST, &stale)), &settings, now);
     assert_eq!(breakers.passage(Neighbour::DeviceLists, until - Duration::from_millis(1)), Passage::Barred);
 }
 
@@ -156,7 +162,7 @@ fn looks_in_which_nobody_turns_do_not_put_the_probe_off() {
     let owners = owners(10);
     for later in [1, 30, 59].map(Duration::from_secs) {
         let now = until + later - settings.open_for;
-        breakers.observe_judged(owners[..6].iter().map(|owner| (owner, &stale)), &settings, now);
+        breakers.observe_judged(owners[..6].iter().map(|owner| (owner, LIST, &stale)), &settings, now);
     }
     assert_eq!(breakers.passage(Neighbour::DeviceLists, until), Passage::Probe);
     assert!(!breakers.take_changes(), "nothing to write down");
@@ -231,7 +237,7 @@ fn a_change_is_told_once_and_only_where_there_is_one() {
     let mut sweep = |breakers: &mut Breakers, judgement: &Judgement| {
         step += 1;
         let now = START + Duration::from_mins(step);
-        breakers.observe(owners.iter().map(|o| (o, judgement)), &settings, now);
+        breakers.observe(owners.iter().map(|o| (o, LIST, judgement)), &settings, now);
         (now, breakers.take_changes())
     };
     assert!(!sweep(&mut breakers, &active).1, "nobody is written down");
@@ -257,10 +263,10 @@ fn rooms_that_are_looked_at_one_by_one_are_counted_together() {
     let settings = Settings::default();
     let mut breakers = Breakers::default();
     for owner in &all {
-        breakers.observe_judged([(owner, &active)], &settings, START);
+        breakers.observe_judged([(owner, LIST, &active)], &settings, START);
     }
     let turn = |breakers: &mut Breakers, at: usize, now: Timestamp| {
-        breakers.observe_judged(all[at..at + 5].iter().map(|o| (o, &stale)), &settings, now)
+        breakers.observe_judged(all[at..at + 5].iter().map(|o| (o, LIST, &stale)), &settings, now)
     };
     // Five at a time, each second: half of them have turned with the tenth room.
     let second = Duration::from_secs(1);
@@ -277,12 +283,12 @@ fn a_few_in_one_room_are_not_half_of_all() {
     let all = owners(100);
     let settings = Settings::default();
     let mut breakers = Breakers::default();
-    breakers.observe_judged(all.iter().map(|o| (o, &active)), &settings, START);
+    breakers.observe_judged(all.iter().map(|o| (o, LIST, &active)), &settings, START);
     // Five a minute leave without a word, and somebody else clears them.
     for minute in 0..18_usize {
         let now = START + Duration::from_mins(minute as u64);
         let room = &all[minute * 5..minute * 5 + 5];
-        let changes = breakers.observe_judged(room.iter().map(|o| (o, &stale)), &settings, now);
+        let changes = breakers.observe_judged(room.iter().map(|o| (o, LIST, &stale)), &settings, now);
         let is_half = 5 * 2 >= 100 - minute * 5;
         assert_eq!(!changes.is_empty(), is_half, "{minute}");
         for owner in room {
@@ -297,7 +303,7 @@ fn whoever_is_judged_in_few_sweeps_is_no_less_alive_and_those_who_hung_up_are_fo
     let all = owners(10);
     let settings = Settings::default();
     let mut breakers = Breakers::default();
-    breakers.observe_judged(all.iter().map(|o| (o, &active)), &settings, START);
+    breakers.observe_judged(all.iter().map(|o| (o, LIST, &active)), &settings, START);
     // Others are looked at meanwhile.
     for minute in 0..30 {
         breakers.observe_judged([], &settings, START + Duration::from_mins(minute));
@@ -306,7 +312,7 @@ fn whoever_is_judged_in_few_sweeps_is_no_less_alive_and_those_who_hung_up_are_fo
         breakers.hung_up(owner, START + Duration::from_mins(30));
     }
     let late = START + Duration::from_mins(41);
-    let changes = breakers.observe_judged(all[..5].iter().map(|o| (o, &stale)), &settings, late);
+    let changes = breakers.observe_judged(all[..5].iter().map(|o| (o, LIST, &stale)), &settings, late);
     assert!(matches!(changes[..], [Change::Opened { turned: 5, living: 5, .. }]), "{changes:?}");
     breakers.observe_judged([], &settings, late);
     assert_eq!(breakers.living.remembered(), 5);
@@ -375,9 +381,9 @@ proptest! {
         for (after, views) in views {
             now = now + Duration::from_mins(after);
             let judged = owners.iter().zip(&views).filter_map(|(owner, view)| match view {
-                View::Active => Some((owner, &active)),
-                View::Stale => Some((owner, &stale)),
-                View::Unknown => Some((owner, &unknown)),
+                View::Active => Some((owner, LIST, &active)),
+                View::Stale => Some((owner, LIST, &stale)),
+                View::Unknown => Some((owner, LIST, &unknown)),
                 View::Away => None,
             });
             let opened = !breakers.observe(judged, &settings, now).is_empty();
@@ -394,10 +400,10 @@ proptest! {
         let owners = owners(goes.len());
         let settings = Settings::default();
         let judged: Vec<_> =
-            owners.iter().zip(&goes).map(|(owner, goes)| (owner, if *goes { &stale } else { &active })).collect();
+            owners.iter().zip(&goes).map(|(owner, goes)| (owner, LIST, if *goes { &stale } else { &active })).collect();
         let later = START + Duration::from_mins(3);
         let started = |breakers: &mut Breakers| {
-            breakers.observe(owners.iter().map(|owner| (owner, &active)), &settings, START)
+            breakers.observe(owners.iter().map(|owner| (owner, LIST, &active)), &settings, START)
         };
         let (mut whole, mut by_room) = (Breakers::default(), Breakers::default());
         prop_assert_eq!((started(&mut whole), started(&mut by_room)), (vec![], vec![]));

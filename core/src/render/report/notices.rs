@@ -157,13 +157,15 @@ pub fn breaker(change: &breaker::Change, prefix: &str, now: Timestamp) -> Messag
         breaker::Change::Opened { neighbour: of, turned, living, until } => sentences(&[
             &format!(
                 "🛑 I clear nothing more on the word of the {} (its breaker is open): {turned} of {living} devices in \
-                 calls turned stale at once, which is more likely an error there.",
+                 calls{} turned stale at once, which is more likely an error there.",
                 match of {
                     Neighbour::Homeserver | Neighbour::DeviceLists => {
                         format!("{} of the homeserver", neighbour(of))
                     }
                     Neighbour::Sfu => neighbour(of).to_owned(),
-                }
+                },
+                // Each kind of list is counted by itself.
+                if of == Neighbour::DeviceLists { " that one list tells of" } else { "" }
             ),
             &format!(
                 "I clear one {} as a probe, and go on if it stays away. If so many are really gone, `{prefix} breaker close \
