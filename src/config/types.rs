@@ -81,6 +81,11 @@ impl Namespace {
         &self.expression
     }
 
+    /// Whether it is that of all users of its server.
+    pub fn is_whole_server(&self) -> bool {
+        self.expression == Self::of_server(&self.server)
+    }
+
     /// Whether it may write as this user.
     pub fn has(&self, user: &UserId) -> bool {
         user.server_name() == Some(self.server.as_str()) && self.regex.is_match(user.as_str())

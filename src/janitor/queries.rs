@@ -16,7 +16,7 @@ use rtc_janitor_core::{
     mode::Mode,
     render::{
         answer::{self, NeighbourHealth, Status},
-        sight::Sight,
+        sight::{Sight, Users},
     },
 };
 
@@ -146,14 +146,23 @@ impl Janitor {
             Grace::After(grace) => policy.device_idle_after + grace,
             Grace::Never => policy.silent_after,
         };
+        let in_namespace = match &self.settings.appservice {
+            None => Users::Nobody,
+            Some(namespace) if namespace.is_whole_server() => Users::OfServer,
+            Some(_) => Users::OfNamespace,
+        };
         Sight {
             silent_after: policy.silent_after,
             idle_after,
             has_sfu: self.evidence.sfu.is_some(),
-            has_own_lists: own_lists.is_some(),
+            own_lists: match own_lists {
+                None => Users::Nobody,
+                Some(lists) if lists.knows_accounts() => Users::OfServer,
+                Some(_) => in_namespace,
+            },
             has_admin_api: !self.ports.has_no_admin_api,
             has_survey: own_lists.is_some_and(|lists| lists.knows_accounts()),
-            has_appservice: self.settings.appservice.is_some(),
+            appservice: in_namespace,
             may_redact: self.settings.allow_redaction,
         }
     }

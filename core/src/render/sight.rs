@@ -5,6 +5,27 @@ use std::time::Duration;
 
 use super::words;
 
+/// Of which of this server's users something is to be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Users {
+    /// Of none.
+    Nobody,
+    /// Of those in `appservice.namespace`, which are not all.
+    OfNamespace,
+    /// Of all.
+    OfServer,
+}
+
+impl Users {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Nobody => "nobody",
+            Self::OfNamespace => "the users in appservice.namespace",
+            Self::OfServer => "this server's users",
+        }
+    }
+}
+
 /// What it is given to see and to write with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent gift")]
@@ -15,14 +36,14 @@ pub struct Sight {
     pub idle_after: Duration,
     /// Whether a call server is asked, which notices it within minutes.
     pub has_sfu: bool,
-    /// Whether the server's own device lists are asked for.
-    pub has_own_lists: bool,
+    /// Of whom the server's own device lists are asked for.
+    pub own_lists: Users,
     /// Whether the homeserver has an admin API at all.
     pub has_admin_api: bool,
     /// Whether all rooms of the server can be looked through: a server admin may.
     pub has_survey: bool,
-    /// Whether keys of this server's users can be written as their owner.
-    pub has_appservice: bool,
+    /// Whose keys can be written as their owner.
+    pub appservice: Users,
     /// Whether events may be redacted.
     pub may_redact: bool,
 }
@@ -34,24 +55,21 @@ impl Sight {
         silent_after: Duration::from_mins(255),
         idle_after: Duration::from_mins(80),
         has_sfu: false,
-        has_own_lists: false,
+        own_lists: Users::Nobody,
         has_admin_api: true,
         has_survey: false,
-        has_appservice: false,
+        appservice: Users::Nobody,
         may_redact: false,
     };
 
     /// What it cannot see, in one sentence; commands begin with `prefix`.
     pub fn blind(self, prefix: &str) -> String {
         let place = if self.has_sfu { " in calls on other call servers" } else { "" };
-        let noticed = if self.has_own_lists {
-            format!(
-                "after {} for users of this server, {} for others",
-                words::span(self.idle_after),
-                words::span(self.silent_after)
-            )
-        } else {
-            format!("after {}", words::span(self.silent_after))
+        let (early, late) = (words::span(self.idle_after), words::span(self.silent_after));
+        let noticed = match self.own_lists {
+            Users::Nobody => format!("after {late}"),
+            Users::OfNamespace => format!("after {early} for {}, {late} for others", self.own_lists.words()),
+            Users::OfServer => format!("after {early} for users of this server, {late} for others"),
         };
         let rooms = if self.has_survey {
             format!("rooms I am not in (`{prefix} survey` looks through them)")
@@ -70,18 +88,20 @@ impl Sight {
         (!gifts.is_empty()).then(|| format!("What you set up lets me see and reach: {}.", gifts.join("; ")))
     }
 
-    fn gifts(self) -> Vec<&'static str> {
-        let redacted = if self.has_appservice {
-            "such keys of everybody, by redaction"
-        } else {
+    fn gifts(self) -> Vec<String> {
+        let devices = format!("all devices of {}, and when each was last seen", self.own_lists.words());
+        let keys = format!("keys that only their owner may write, of {}", self.appservice.words());
+        let redacted = if self.appservice == Users::Nobody {
             "keys that only their owner may write, by redaction"
+        } else {
+            "such keys of everybody, by redaction"
         };
         let gifts = [
-            (self.has_sfu, "who is connected to your call server"),
-            (self.has_own_lists, "all devices of this server's users, and when each was last seen"),
-            (self.has_survey, "all rooms of this server, by a survey"),
-            (self.has_appservice, "keys that only their owner may write, of this server's users"),
-            (self.may_redact, redacted),
+            (self.has_sfu, "who is connected to your call server".to_owned()),
+            (self.own_lists != Users::Nobody, devices),
+            (self.has_survey, "all rooms of this server, by a survey".to_owned()),
+            (self.appservice != Users::Nobody, keys),
+            (self.may_redact, redacted.to_owned()),
         ];
         gifts.into_iter().filter(|(is_given, _)| *is_given).map(|(_, gift)| gift).collect()
     }
@@ -96,25 +116,28 @@ impl Sight {
                 format!("closed tabs in calls on your own call server, within 2 min instead of {late}"),
             ));
         }
-        if self.has_admin_api && !(self.has_own_lists && self.has_survey) {
-            let devices = if self.has_own_lists {
-                String::new()
-            } else {
-                format!(
-                    "closed apps of this server's users within {}, and devices without encryption keys; ",
-                    words::span(self.idle_after)
-                )
+        if self.has_admin_api && !(self.own_lists == Users::OfServer && self.has_survey) {
+            let idle = words::span(self.idle_after);
+            let devices = match self.own_lists {
+                Users::Nobody => format!(
+                    "closed apps of this server's users within {idle}, and devices without encryption keys; "
+                ),
+                Users::OfNamespace => format!(
+                    "closed apps of this server's other users within {idle}, and their devices without encryption \
+                     keys; "
+                ),
+                Users::OfServer => String::new(),
             };
             gains.push(("[synapse_admin]", format!("{devices}a survey of rooms I am not in")));
         }
-        if !self.has_appservice {
+        if self.appservice == Users::Nobody {
             gains.push(("[appservice]", "keys of older clients that only their owner may write".to_owned()));
         }
         if !self.may_redact {
-            let whose = if self.has_appservice {
-                "keys of other servers' users that only their owner may write"
-            } else {
-                "such keys, too"
+            let whose = match self.appservice {
+                Users::Nobody => "such keys, too",
+                Users::OfNamespace => "keys of all others that only their owner may write",
+                Users::OfServer => "keys of other servers' users that only their owner may write",
             };
             gains.push(("janitor.allow_redaction", format!("{whose}, though some clients notice late")));
         }
@@ -136,14 +159,14 @@ mod tests {
             keys(NOTHING),
             ["[livekit]", "[synapse_admin]", "[appservice]", "janitor.allow_redaction"]
         );
-        let admin = Sight { has_own_lists: true, has_survey: true, ..NOTHING };
+        let admin = Sight { own_lists: Users::OfServer, has_survey: true, ..NOTHING };
         assert_eq!(keys(admin), ["[livekit]", "[appservice]", "janitor.allow_redaction"]);
         assert_eq!(admin.gifts().len(), 2);
         let without_api = Sight { has_admin_api: false, ..NOTHING };
         assert_eq!(keys(without_api), ["[livekit]", "[appservice]", "janitor.allow_redaction"]);
-        let by_appservice = Sight { has_own_lists: true, has_appservice: true, ..NOTHING };
+        let by_appservice = Sight { own_lists: Users::OfServer, appservice: Users::OfServer, ..NOTHING };
         assert_eq!(by_appservice.gains()[1].1, "a survey of rooms I am not in");
-        let all = Sight { has_sfu: true, has_appservice: true, may_redact: true, ..admin };
+        let all = Sight { has_sfu: true, appservice: Users::OfServer, may_redact: true, ..admin };
         assert!(all.gains().is_empty());
         assert_eq!(all.gifts().len(), 5);
     }
@@ -155,10 +178,31 @@ mod tests {
             "{}",
             NOTHING.blind("!janitor")
         );
-        let own = Sight { has_own_lists: true, has_survey: true, ..NOTHING }.blind("!janitor");
+        let own = Sight { own_lists: Users::OfServer, has_survey: true, ..NOTHING }.blind("!janitor");
         assert!(
             own.contains("after 1 h 20 min for users of this server, 4 h 15 min for others")
                 && own.contains("`!janitor survey`")
         );
+    }
+
+    #[test]
+    fn of_a_narrow_namespace_nothing_is_promised_of_all_users() {
+        let narrow = Sight { own_lists: Users::OfNamespace, appservice: Users::OfNamespace, ..NOTHING };
+        let given = narrow.given().expect("it was given something");
+        assert_eq!(given.matches("of the users in appservice.namespace").count(), 2, "{given}");
+        let gains = narrow.gains();
+        assert!(
+            gains[1].1.starts_with("closed apps of this server's other users within 1 h 20 min"),
+            "{gains:?}"
+        );
+        assert!(gains[2].1.starts_with("keys of all others"), "{gains:?}");
+        let blind = narrow.blind("!janitor");
+        assert!(
+            blind.contains("after 1 h 20 min for the users in appservice.namespace, 4 h 15 min for others"),
+            "{blind}"
+        );
+        for text in [given, blind] {
+            assert!(!text.contains("this server"), "{text}");
+        }
     }
 }

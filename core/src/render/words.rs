@@ -155,7 +155,9 @@ pub fn why(membership: &Membership, judgement: &Judgement, evidence: &Evidence, 
             format!("no sign of trouble; last refreshed {}", ago(membership.last_sign, now))
         }
         Verdict::Unknown(UnknownWhy::DeviceListUnavailable) => {
-            "its owner's device list could not be read, or does not show devices without keys".into()
+            "its owner's device list could not be read, or tells nothing of this device, which may have no keys or be a \
+             bridge's"
+                .into()
         }
         Verdict::Stale(reason) => {
             let since = judgement.reasons().next().and_then(|(_, since)| since);
@@ -231,8 +233,11 @@ fn because(
         (Reason::NotJoined, None) => "its owner is not in the room".into(),
         (Reason::Expired, _) => format!("it expired {}", ago(membership.expires, now)),
         (Reason::DeviceGone, _) => match evidence.device {
-            Device::Missing { by: ListKind::OwnList, .. } => {
+            Device::Missing { by: ListKind::OwnList, seen_before: true } => {
                 "the device is signed out, by the homeserver's own list".into()
+            }
+            Device::Missing { by: ListKind::OwnList, seen_before: false } => {
+                "the device is not in the homeserver's own list of its owner's devices".into()
             }
             _ => "the device is not in its owner's device list".into(),
         },
@@ -266,6 +271,22 @@ mod tests {
         assert_eq!(said(&["a", "b", "a", "b"]), "a; b");
         assert_eq!(said(&["a", "b", "c", "a", "d", "e"]), "a; b; c; and 2 more of the kind");
         assert_eq!(said(&[]), "");
+    }
+
+    #[test]
+    fn only_a_device_that_was_listed_is_said_to_be_signed_out() {
+        let membership = crate::guard::breaker::tests::membership();
+        let why = |by, seen_before| {
+            let evidence = Evidence { device: Device::Missing { by, seen_before }, ..Evidence::NONE };
+            because(Reason::DeviceGone, None, &membership, &evidence, membership.start)
+        };
+        assert_eq!(why(ListKind::OwnList, true), "the device is signed out, by the homeserver's own list");
+        let never = "the device is not in the homeserver's own list of its owner's devices";
+        assert_eq!(why(ListKind::OwnList, false), never);
+        for seen_before in [true, false] {
+            let why = why(ListKind::KeysQuery, seen_before);
+            assert_eq!(why, "the device is not in its owner's device list");
+        }
     }
 
     #[test]

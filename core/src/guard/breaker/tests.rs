@@ -22,7 +22,7 @@ pub(crate) const LIST: ListKind = ListKind::KeysQuery;
 
 const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
-fn membership() -> Membership {
+pub(crate) fn membership() -> Membership {
     let event = StateEvent::from_json(serde_json::json!({
         "type": "org.matrix.msc3401.call.member", "state_key": "_@a:hs_D_m.call", "event_id": "$e",
         "sender": "@a:hs", "origin_server_ts": START.as_millis(),

@@ -247,7 +247,8 @@ impl Explanation {
         match device {
             Device::NotAsked => String::new(),
             Device::Unknown => {
-                "device list: could not be read, or does not show devices without keys".to_owned()
+                "device list: could not be read, or tells nothing of this device, which may have no keys or be a bridge's"
+                    .to_owned()
             }
             Device::Listed { last_seen: Some(at) } => {
                 format!("device list: listed, last seen {}", say::ago(at, self.now))
@@ -256,10 +257,10 @@ impl Explanation {
             Device::Missing { by, seen_before } => format!(
                 "device list: missing from {}{}",
                 if by == ListKind::OwnList { "the homeserver's own" } else { "/keys/query" },
-                if seen_before {
-                    ", and it was there before"
-                } else {
-                    ", and never was there (it may have no keys)"
+                match (seen_before, by) {
+                    (true, _) => ", and it was there before",
+                    (false, ListKind::OwnList) => ", and never was there",
+                    (false, ListKind::KeysQuery) => ", and never was there (it may have no keys)",
                 }
             ),
         }

@@ -19,7 +19,7 @@ use crate::{
         Message,
         message::{self},
         report,
-        sight::Sight,
+        sight::{Sight, Users},
         words,
     },
     rtc::{
@@ -139,7 +139,7 @@ fn status_says_how_things_stand() {
         ),
         times_limited: 12,
         lifts_limit: Some("curl -d '{\"burst_count\":0}' 'https://hs/override_ratelimit'".into()),
-        sight: Sight { has_sfu: true, has_own_lists: true, has_survey: true, ..status().sight },
+        sight: Sight { has_sfu: true, own_lists: Users::OfServer, has_survey: true, ..status().sight },
         server: Server {
             name: Some("Dendrite 0.13.8".into()),
             lacks: vec![Lack::SlidingSync, Lack::RoomVersion(11), Lack::Replaced],
@@ -422,7 +422,9 @@ fn a_plan_shows_what_it_would_do_and_how_to_have_it_done() {
     let unsure = [Proposal {
         is_alive: false,
         is_unknown: true,
-        why: "its owner's device list could not be read, or does not show devices without keys".into(),
+        why: "its owner's device list could not be read, or tells nothing of this device, which may have no keys or be a \
+              bridge's"
+            .into(),
         ..everybody[0].clone()
     }];
     let unsure = ShownPlan { proposals: &unsure, ..clear.clone() };

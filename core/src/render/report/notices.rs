@@ -71,7 +71,7 @@ pub fn appservice_away(why: &str, may_redact: bool, reads_lists: bool) -> Messag
         "I leave alone what only its owner may write"
     };
     let blind = if reads_lists {
-        ", and do not know which devices of this server's users are signed out"
+        ", and do not know which devices of the appservice's users are signed out"
     } else {
         ""
     };
