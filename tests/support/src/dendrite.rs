@@ -4,11 +4,11 @@
 
 use std::{
     ffi::OsStr,
-    fs::{self, File},
+    fs,
     ops::Deref,
     path::{Path, PathBuf},
     process::Command,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::Mutex,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 
 use crate::{
     config::REGISTRATION_SECRET,
+    guarded::{self, Guarded},
     homeserver::{Eyes, Homeserver},
     ports,
-    watchdog::{self, Farewell, Watchdog},
 };
 
 /// A running Dendrite with databases of its own. Dropping it ends it and removes its data.
@@ -27,8 +27,7 @@ pub struct Dendrite {
     homeserver: Homeserver,
     port: u16,
     programs: PathBuf,
-    data: PathBuf,
-    running: Mutex<Option<Watchdog>>,
+    server: Guarded,
 }
 
 impl Deref for Dendrite {
@@ -65,7 +64,7 @@ impl Dendrite {
         ensure!(generate.status.success(), "{}", String::from_utf8_lossy(&generate.stderr));
         fs::write(data.join("dendrite.yaml"), config(&data).to_string())?;
         let homeserver = Homeserver::at(format!("http://127.0.0.1:{port}"))?;
-        let mut dendrite = Self { homeserver, port, programs, data, running: Mutex::default() };
+        let mut dendrite = Self { homeserver, port, programs, server: Guarded::new("Dendrite", data) };
         dendrite.start_again().await?;
         let own = dendrite.register_exactly("test-support", true).await?;
         let token = dendrite.login(&own).await?.access_token;
@@ -75,45 +74,24 @@ impl Dendrite {
 
     /// Starts a killed server on the same port and data, and waits until it answers.
     pub async fn start_again(&self) -> Result<()> {
-        let log = File::options().create(true).append(true).open(self.log_file())?;
-        let (program, config) = (self.programs.join("dendrite"), self.data.join("dendrite.yaml"));
+        let (program, config) = (self.programs.join("dendrite"), self.server.data().join("dendrite.yaml"));
         let address = format!("127.0.0.1:{}", self.port);
         let command = [program.as_os_str(), OsStr::new("--config"), config.as_os_str()]
             .into_iter()
             .chain(["--http-bind-address", &address].map(OsStr::new));
         let command: Vec<_> = command.collect();
-        let watchdog = Watchdog::start(Command::new("python3"), &command, &self.data, Farewell::Kill, log)?;
-        *self.running() = Some(watchdog);
-
-        let ended = || self.running().as_mut().and_then(Watchdog::ended);
-        watchdog::wait_until_up("Dendrite", async || self.is_up().await, ended, || self.log_tail()).await
+        let is_up = async || self.is_up().await;
+        self.server.start(Command::new("python3"), &command, &guarded::goes_on(), is_up).await
     }
 
     /// Ends the server as a power cut would, and keeps its data.
     pub async fn kill(&self) -> Result<()> {
-        let running = self.running().take();
-        running.context("Dendrite is not running")?.end("kill").await
+        self.server.end("kill").await
     }
 
     /// What the server last wrote into its log, warnings and worse, over all its starts.
     pub fn log_tail(&self) -> String {
-        watchdog::log_tail(&self.log_file())
-    }
-
-    fn running(&self) -> MutexGuard<'_, Option<Watchdog>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn log_file(&self) -> PathBuf {
-        self.data.join("dendrite.log")
-    }
-}
-
-impl Drop for Dendrite {
-    fn drop(&mut self) {
-        // The watchdog removes the data of a running server; this is for a killed one.
-        drop(self.running().take());
-        _ = fs::remove_dir_all(&self.data);
+        self.server.log_tail()
     }
 }
 

@@ -28,6 +28,7 @@ mod clock;
 mod config;
 mod dendrite;
 mod fake_homeserver;
+mod guarded;
 mod homeserver;
 mod http;
 mod install;

@@ -18,11 +18,10 @@ mod webhooks;
 use std::{
     collections::BTreeSet,
     ffi::OsStr,
-    fs::{self, File},
+    fs,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::Command,
-    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use anyhow::{Context, Result, bail};
@@ -37,8 +36,8 @@ pub use recipe::Recipe;
 pub use webhooks::{Webhook, WebhookSink};
 
 use crate::{
+    guarded::{self, Guarded},
     ports,
-    watchdog::{self, Farewell, Watchdog},
 };
 use api::Api;
 
@@ -49,11 +48,9 @@ const ATTEMPTS: usize = 5;
 #[derive(Debug)]
 pub struct LiveKit {
     binary: PathBuf,
-    /// Removed by the watchdog, which outlives us.
-    data: PathBuf,
+    server: Guarded,
     port: u16,
     api: Api,
-    running: Mutex<Option<Watchdog>>,
 }
 
 impl LiveKit {
@@ -92,20 +89,17 @@ impl LiveKit {
     }
 
     fn prepare(binary: &Path, options: &LiveKitOptions) -> Result<Self> {
+        // Removed by the watchdog, which outlives us.
         let data = tempfile::Builder::new().prefix("rtc-janitor-livekit-").tempdir()?.keep();
         let (port, media_port) = (ports::free_tcp()?, ports::free_udp()?);
         fs::write(data.join("config.yaml"), options.config(port, media_port).to_string())?;
         let api = Api::new(format!("http://127.0.0.1:{port}"))?;
-        Ok(Self { binary: binary.to_owned(), data, port, api, running: Mutex::default() })
+        Ok(Self { binary: binary.to_owned(), server: Guarded::new("LiveKit", data), port, api })
     }
 
     /// Kills the server, if it runs. Whoever was connected is cut off, and no webhook tells.
     pub async fn kill(&self) -> Result<()> {
-        let running = self.running().take();
-        match running {
-            Some(watchdog) => watchdog.end("kill").await,
-            None => Ok(()),
-        }
+        if self.server.is_running() { self.server.end("kill").await } else { Ok(()) }
     }
 
     /// Starts it again, killing it first if it runs, on the same ports and settings, and waits until it answers.
@@ -114,14 +108,10 @@ impl LiveKit {
     /// milliseconds to seconds, as its attempts fall; one that is stalled meanwhile stays away.
     pub async fn restart(&self) -> Result<()> {
         self.kill().await?;
-        let log = File::options().create(true).append(true).open(self.log_file())?;
-        let config = self.data.join("config.yaml");
+        let config = self.server.data().join("config.yaml");
         let command = [self.binary.as_os_str(), OsStr::new("--config"), config.as_os_str()];
-        let watchdog = Watchdog::start(Command::new("python3"), &command, &self.data, Farewell::Kill, log)?;
-        *self.running() = Some(watchdog);
-
-        let ended = || self.running().as_mut().and_then(Watchdog::ended);
-        watchdog::wait_until_up("LiveKit", async || self.api.is_up().await, ended, || self.log_tail()).await
+        let is_up = async || self.api.is_up().await;
+        self.server.start(Command::new("python3"), &command, &guarded::goes_on(), is_up).await
     }
 
     /// Where its API is, such as `http://127.0.0.1:21234`, without a slash at the end.
@@ -205,22 +195,6 @@ impl LiveKit {
 
     /// What the server last wrote into its log, warnings and worse, over all its starts.
     pub fn log_tail(&self) -> String {
-        watchdog::log_tail(&self.log_file())
-    }
-
-    fn running(&self) -> MutexGuard<'_, Option<Watchdog>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn log_file(&self) -> PathBuf {
-        self.data.join("livekit.log")
-    }
-}
-
-impl Drop for LiveKit {
-    fn drop(&mut self) {
-        // The watchdog removes the data of a running server; this is for a killed one.
-        drop(self.running().take());
-        _ = fs::remove_dir_all(&self.data);
+        self.server.log_tail()
     }
 }

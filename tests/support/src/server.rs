@@ -1,13 +1,6 @@
 //! A Synapse of one's own: started, stopped, started again, gone with the test.
 
-use std::{
-    ffi::OsStr,
-    fs::{self, File},
-    ops::Deref,
-    path::{Path, PathBuf},
-    process::Command,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::{ffi::OsStr, ops::Deref, path::Path, process::Command};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -15,13 +8,13 @@ use tokio::sync::OnceCell;
 
 use crate::{
     config::{self, Ports},
+    guarded::{self, Guarded},
     homeserver::{Eyes, Homeserver},
     install::{self, Installed},
     options::{Appservice, Database, SynapseOptions},
     ports,
     postgres::Postgres,
     users,
-    watchdog::{self, Farewell, Watchdog},
 };
 
 /// A running homeserver with a database of its own. Dropping it ends it and removes its data.
@@ -31,9 +24,8 @@ pub struct Synapse {
     port: u16,
     options: SynapseOptions,
     appservice: Appservice,
-    data: PathBuf,
     installed: Installed,
-    running: Mutex<Option<Watchdog>>,
+    server: Guarded,
     /// Its own database server, unless it keeps a file. It stays up while Synapse is down.
     postgres: Option<Postgres>,
 }
@@ -89,9 +81,8 @@ impl Synapse {
             port,
             options,
             appservice,
-            data,
             installed,
-            running: Mutex::new(None),
+            server: Guarded::new("Synapse", data),
             postgres,
         };
         synapse.start_again().await?;
@@ -102,37 +93,33 @@ impl Synapse {
 
     /// Starts a stopped server on the same port and data, and waits until it answers.
     pub async fn start_again(&self) -> Result<()> {
-        let log = File::create(self.log_file())?;
-        let config = self.data.join(config::MAIN_FILE);
+        let config = self.server.data().join(config::MAIN_FILE);
         let python = self.installed.python();
         let mut command = vec![python.get_program()];
         command.extend(["-m", "synapse.app.homeserver", "-c"].map(OsStr::new));
         command.push(config.as_os_str());
-        let watchdog = Watchdog::start(self.installed.python(), &command, &self.data, Farewell::Kill, log)?;
-        *self.running() = Some(watchdog);
-
-        let ended = || self.running().as_mut().and_then(Watchdog::ended);
-        watchdog::wait_until_up("Synapse", async || self.is_up().await, ended, || self.log_tail()).await
+        let is_up = async || self.is_up().await;
+        self.server.start(self.installed.python(), &command, &guarded::begins_anew(), is_up).await
     }
 
     /// Ends the server in good order and keeps its data for [`Synapse::start_again`].
     pub async fn stop(&self) -> Result<()> {
-        self.end("stop").await
+        self.server.end("stop").await
     }
 
     /// Ends the server as a power cut would, and keeps its data.
     pub async fn kill(&self) -> Result<()> {
-        self.end("kill").await
+        self.server.end("kill").await
     }
 
     /// Lets one more appservice in, by the registration file at this path: Synapse reads such files when it starts, so it is
     /// stopped and started again.
     pub async fn add_registration(&self, file: &Path) -> Result<()> {
-        let mut config = config::read(&self.data)?;
+        let mut config = config::read(self.server.data())?;
         let files = config["app_service_config_files"].as_array_mut();
         files.context("it has a list of registrations")?.push(file.display().to_string().into());
         self.stop().await?;
-        config::write(&config, &self.data)?;
+        config::write(&config, self.server.data())?;
         self.start_again().await
     }
 
@@ -163,7 +150,7 @@ impl Synapse {
 
     /// Where it keeps its database and its log.
     pub fn data_directory(&self) -> &Path {
-        &self.data
+        self.server.data()
     }
 
     /// Where its PostgreSQL keeps everything, if it has one.
@@ -173,32 +160,11 @@ impl Synapse {
 
     /// What the server last wrote into its log, warnings and worse.
     pub fn log_tail(&self) -> String {
-        watchdog::log_tail(&self.log_file())
+        self.server.log_tail()
     }
 
     /// The Python that Synapse runs on, and how it names its database.
     pub(crate) fn database_access(&self) -> Result<(Command, Value)> {
-        Ok((self.installed.python(), config::read(&self.data)?["database"].take()))
-    }
-
-    async fn end(&self, word: &str) -> Result<()> {
-        let running = self.running().take();
-        running.context("Synapse is not running")?.end(word).await
-    }
-
-    fn running(&self) -> MutexGuard<'_, Option<Watchdog>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn log_file(&self) -> PathBuf {
-        self.data.join("synapse.log")
-    }
-}
-
-impl Drop for Synapse {
-    fn drop(&mut self) {
-        // The watchdog removes the data of a running server; this is for a stopped one.
-        drop(self.running().take());
-        _ = fs::remove_dir_all(&self.data);
+        Ok((self.installed.python(), config::read(self.server.data())?["database"].take()))
     }
 }
