@@ -7,7 +7,7 @@ use rtc_janitor_core::{
 };
 
 use super::Janitor;
-use crate::world::journal::JournalError;
+use crate::world::journal::{JoinPlan, JournalError, StoredPlan};
 
 impl Janitor {
     /// When the journal was begun: it knows of no command from before.
@@ -50,7 +50,7 @@ impl Janitor {
 
     /// Whether a message shows a plan.
     pub(crate) fn is_plan(&self, message: &EventId) -> Result<bool, JournalError> {
-        let clears = self.journal.plan_shown_in(message)?.is_kept();
-        Ok(clears || self.journal.join_plan_shown_in(message)?.is_kept())
+        let clears = self.journal.plan_shown_in::<StoredPlan>(message)?.is_kept();
+        Ok(clears || self.journal.plan_shown_in::<JoinPlan>(message)?.is_kept())
     }
 }

@@ -279,16 +279,16 @@ impl Janitor {
 
     /// The plan that an approval names.
     fn plan_of(&self, which: &Which) -> Result<Stored<Approvable>, JournalError> {
-        let clears = match which {
+        let clears: Stored<StoredPlan> = match which {
             Which::Named(id) => self.journal.plan(id)?,
             Which::ShownIn(message) => self.journal.plan_shown_in(message)?,
         };
         if clears.is_kept() {
             return Ok(clears.map(Approvable::Clears));
         }
-        let joins = match which {
-            Which::Named(id) => self.journal.join_plan(id)?,
-            Which::ShownIn(message) => self.journal.join_plan_shown_in(message)?,
+        let joins: Stored<JoinPlan> = match which {
+            Which::Named(id) => self.journal.plan(id)?,
+            Which::ShownIn(message) => self.journal.plan_shown_in(message)?,
         };
         Ok(joins.map(Approvable::Joins))
     }

@@ -54,7 +54,7 @@ pub use join_plans::JoinPlan;
 pub use messages::{Draft, StoredMessage};
 pub use meta::Hello;
 pub use notes::{HELLO, Note};
-pub use plan_record::{PlanOutcome, StoredPlan};
+pub use plan_record::{KeptPlan, PlanOutcome, StoredPlan};
 pub use plans::NewPlan;
 pub use record::{Owners, WriteRecord};
 pub use rtc_janitor_core::render::report::FindingKind;

@@ -38,7 +38,7 @@ impl Janitor {
 
     /// Approved plans to get into rooms that are not over.
     pub(crate) fn joins_under_way(&self) -> Result<Vec<(JoinPlan, Option<EventId>)>, JournalError> {
-        let plans = self.journal.joins_under_way()?;
+        let plans = self.journal.plans_under_way::<JoinPlan>()?;
         plans.into_iter().map(|plan| Ok((plan.clone(), self.journal.event_showing(&plan.id)?))).collect()
     }
 
@@ -49,7 +49,7 @@ impl Janitor {
 
     /// Writes down what came of the rooms of a plan so far.
     pub(crate) fn save_joins(&self, plan: &JoinPlan) -> Result<(), JournalError> {
-        self.journal.save_joins(plan)
+        self.journal.save_plan(plan)
     }
 
     /// The same, and says so in reply to an event.
@@ -61,7 +61,7 @@ impl Janitor {
         let outcomes = plan.rooms.iter().map(|room| (room, plan.outcomes.get(&room.room))).collect();
         let message = JoinsUnderWay { id: &plan.id, by: plan.approved_by.as_ref(), outcomes }.message();
         let draft = Draft { reply_to, ..Draft::of(message) };
-        let stored = self.journal.tell_joins(&mut plan, draft, self.now())?;
+        let stored = self.journal.tell_progress(&mut plan, draft, self.now())?;
         self.voice.send(stored);
         Ok(plan)
     }

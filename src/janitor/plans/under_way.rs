@@ -122,7 +122,7 @@ impl Plans {
     /// Those that were approved before this start and are not over.
     pub(in crate::janitor) fn pick_up(journal: &Journal, now: Timestamp) -> Result<Self, JournalError> {
         let mut plans = Self::default();
-        for mut plan in journal.plans_under_way()? {
+        for mut plan in journal.plans_under_way::<StoredPlan>()? {
             for write in journal.cleared_by(&plan.id)? {
                 plan.outcomes.entry(write.event).or_insert(PlanOutcome::Cleared);
             }
@@ -196,7 +196,7 @@ impl Plans {
         let Some(id) = &write.plan else { return Ok(false) };
         let Some(under_way) = self.0.get_mut(id) else {
             // Of a plan that cannot be read, the stricter holds: it may have been a sweep's.
-            return Ok(journal.plan(id)?.read().is_some_and(|plan| plan.kind == PlanKind::Clear));
+            return Ok(journal.plan(id)?.read().is_some_and(|plan: StoredPlan| plan.kind == PlanKind::Clear));
         };
         let is_clear = under_way.plan.kind == PlanKind::Clear;
         if is_clear && !under_way.plan.returned.contains(&write.event) {

@@ -1,4 +1,4 @@
-//! A plan as it is read back: as a whole, or not at all.
+//! A plan as it is kept and read back: as a whole, or not at all.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,12 @@ use rtc_janitor_core::{
     render::answer::PlanKind,
     time::Timestamp,
 };
-use rusqlite::Row;
+use rusqlite::{Connection, Row, params};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    Stored,
-    statement::{maybe_text, maybe_time, time},
+    Result, Stored,
+    statement::{Statements as _, maybe_text, maybe_time, time, to_json},
 };
 
 /// What came of one key of a plan that is not written.
@@ -58,53 +58,92 @@ pub struct StoredPlan {
     pub closed: bool,
 }
 
-/// What [`read`] reads.
+/// A kind of plan that the journal keeps. All kinds stand in one table, and their names are of one row.
+pub trait KeptPlan: Sized {
+    /// Which rows are of this kind.
+    const ROWS: &'static str;
+
+    /// Reads the rest of a row, whose parts are read.
+    fn read(row: &Row<'_>) -> rusqlite::Result<Stored<Self>>;
+
+    /// Writes down how far it came.
+    fn save(&self, db: &Connection) -> Result<()>;
+
+    /// The message that tells how far it came, by its transaction id.
+    fn progress(&mut self) -> &mut Option<String>;
+}
+
+/// What any kind of plan reads of a row.
 pub(super) const COLUMNS: &str =
     "id, kind, made_ms, proposals, approved_by, progress, outcomes, returned, ended_ms, closed";
 
-/// A plan is approved as a whole, so it is read as a whole or not at all.
-pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Stored<StoredPlan>> {
-    let json = (row.get::<_, String>("proposals")?, row.get("outcomes")?, row.get("returned")?);
-    let (proposals, outcomes, returned) = match parse(&json) {
-        Ok(parsed) => parsed,
-        Err(why) => return Ok(Stored::Unreadable(why)),
-    };
-    let id = match row.get::<_, String>("id")?.parse() {
-        Ok(id) => id,
-        Err(why) => return Ok(Stored::Unreadable(why)),
-    };
-    let kind = row.get::<_, String>("kind")?;
-    let Some(kind) = [PlanKind::Sweep, PlanKind::Clear].into_iter().find(|known| kind_name(*known) == kind)
-    else {
-        return Ok(Stored::Unreadable(format!("unknown kind {kind:?}")));
-    };
-    Ok(Stored::Read(StoredPlan {
-        id,
-        kind,
-        made: time(row, "made_ms")?,
-        proposals,
-        approved_by: maybe_text(row, "approved_by")?,
-        progress: row.get("progress")?,
-        outcomes,
-        returned,
-        ended: maybe_time(row, "ended_ms")?,
-        closed: row.get("closed")?,
-    }))
+/// The name of a plan, what was shown, and what came of it.
+///
+/// # Errors
+///
+/// Why one of them cannot be read: a plan is approved as a whole, so it is read as a whole or not at all.
+pub(super) fn parts<P: DeserializeOwned, O: DeserializeOwned>(
+    row: &Row<'_>,
+) -> std::result::Result<(PlanId, P, O), String> {
+    Ok((text(row, "id")?.parse()?, json(row, "proposals")?, json(row, "outcomes")?))
 }
 
-type Parts<P, O, R> = (P, O, R);
+fn json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> std::result::Result<T, String> {
+    serde_json::from_str(&text(row, column)?).map_err(|error| error.to_string())
+}
 
-fn parse<P: DeserializeOwned, O: DeserializeOwned, R: DeserializeOwned>(
-    (proposals, outcomes, returned): &Parts<String, String, String>,
-) -> std::result::Result<Parts<P, O, R>, String> {
-    let parts = || {
-        Ok((
-            serde_json::from_str(proposals)?,
-            serde_json::from_str(outcomes)?,
-            serde_json::from_str(returned)?,
-        ))
-    };
-    parts().map_err(|error: serde_json::Error| error.to_string())
+fn text(row: &Row<'_>, column: &str) -> std::result::Result<String, String> {
+    row.get(column).map_err(|error| error.to_string())
+}
+
+impl KeptPlan for StoredPlan {
+    const ROWS: &'static str = "kind <> 'join'";
+
+    fn read(row: &Row<'_>) -> rusqlite::Result<Stored<Self>> {
+        let parsed = || -> std::result::Result<_, String> {
+            let kind = text(row, "kind")?;
+            let known =
+                [PlanKind::Sweep, PlanKind::Clear].into_iter().find(|known| kind_name(*known) == kind);
+            let kind = known.ok_or_else(|| format!("unknown kind {kind:?}"))?;
+            Ok((parts(row)?, kind, json(row, "returned")?))
+        };
+        let ((id, proposals, outcomes), kind, returned) = match parsed() {
+            Ok(parsed) => parsed,
+            Err(why) => return Ok(Stored::Unreadable(why)),
+        };
+        Ok(Stored::Read(Self {
+            id,
+            kind,
+            made: time(row, "made_ms")?,
+            proposals,
+            approved_by: maybe_text(row, "approved_by")?,
+            progress: row.get("progress")?,
+            outcomes,
+            returned,
+            ended: maybe_time(row, "ended_ms")?,
+            closed: row.get("closed")?,
+        }))
+    }
+
+    fn save(&self, db: &Connection) -> Result<()> {
+        db.statement(
+            "UPDATE plans SET outcomes = ?2, returned = ?3, ended_ms = ?4, closed = ?5, progress = ?6
+             WHERE id = ?1",
+        )?
+        .execute(params![
+            self.id.as_str(),
+            to_json("what came of a plan", &self.outcomes)?,
+            to_json("what came back after a plan", &self.returned)?,
+            self.ended.map(Timestamp::as_millis),
+            self.closed,
+            self.progress
+        ])?;
+        Ok(())
+    }
+
+    fn progress(&mut self) -> &mut Option<String> {
+        &mut self.progress
+    }
 }
 
 pub(super) const fn kind_name(kind: PlanKind) -> &'static str {

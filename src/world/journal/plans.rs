@@ -1,4 +1,4 @@
-//! Plans: what was shown, who approved it, and how far it came.
+//! Plans of any kind: what was shown, who approved it, and how far it came.
 
 use rtc_janitor_core::{
     command::PlanId,
@@ -10,10 +10,10 @@ use rtc_janitor_core::{
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
-    Draft, Journal, Result, Stored, StoredMessage, StoredPlan,
+    Draft, JoinPlan, Journal, Result, Stored, StoredMessage, StoredPlan,
     commands::{answer, done},
     messages::insert,
-    plan_record::{COLUMNS, kind_name, read},
+    plan_record::{COLUMNS, KeptPlan, kind_name},
     statement::{Statements as _, maybe_text, to_json},
 };
 
@@ -55,16 +55,15 @@ impl Journal {
         self.write(|db| show(db, command, message, &plan.id, rows, at))
     }
 
-    /// A plan to clear by its name.
-    pub fn plan(&self, id: &PlanId) -> Result<Stored<StoredPlan>> {
-        self.one_plan("WHERE id = ?1 AND kind <> 'join'", id.as_str())
+    /// A plan of one kind by its name.
+    pub fn plan<P: KeptPlan>(&self, id: &PlanId) -> Result<Stored<P>> {
+        self.one_plan("id = ?1", id.as_str())
     }
 
-    /// The plan that a message shows.
-    pub fn plan_shown_in(&self, event: &EventId) -> Result<Stored<StoredPlan>> {
-        let condition = "WHERE message = (SELECT txn FROM messages WHERE event = ?1 AND target IS NULL)
-             AND kind <> 'join'";
-        self.one_plan(condition, event.as_str())
+    /// The plan of one kind that a message shows.
+    pub fn plan_shown_in<P: KeptPlan>(&self, event: &EventId) -> Result<Stored<P>> {
+        let shown = "message = (SELECT txn FROM messages WHERE event = ?1 AND target IS NULL)";
+        self.one_plan(shown, event.as_str())
     }
 
     /// The event that shows a plan, where the server has it.
@@ -96,18 +95,24 @@ impl Journal {
         })
     }
 
-    /// Approved plans of which the last word is not said. Those that cannot be read are not among them.
-    pub fn plans_under_way(&self) -> Result<Vec<StoredPlan>> {
+    /// Approved plans of one kind of which the last word is not said. Those that cannot be read are not among them.
+    pub fn plans_under_way<P: KeptPlan>(&self) -> Result<Vec<P>> {
         Ok(self.approved()?.into_iter().filter_map(|(_, plan)| plan.read()).collect())
     }
 
     /// The names of those that were approved and cannot be read: they are not carried out, and
     /// [`Journal::close_plan`] ends them once that is said.
     pub fn unreadable_plans(&self) -> Result<Vec<String>> {
-        let unreadable = |(name, plan)| matches!(plan, Stored::Unreadable(_)).then_some(name);
-        let joins = |(name, plan)| matches!(plan, Stored::Unreadable(_)).then_some(name);
-        let to_clear = self.approved()?.into_iter().filter_map(unreadable);
-        Ok(to_clear.chain(self.approved_joins()?.into_iter().filter_map(joins)).collect())
+        let mut names = self.unreadable_of::<StoredPlan>()?;
+        names.extend(self.unreadable_of::<JoinPlan>()?);
+        Ok(names)
+    }
+
+    fn unreadable_of<P: KeptPlan>(&self) -> Result<Vec<String>> {
+        let approved = self.approved::<P>()?.into_iter();
+        Ok(approved
+            .filter_map(|(name, plan)| matches!(plan, Stored::Unreadable(_)).then_some(name))
+            .collect())
     }
 
     /// Ends a plan of which nothing more is to be said.
@@ -119,44 +124,48 @@ impl Journal {
     }
 
     /// Writes down how far a plan came.
-    pub fn save_plan(&self, plan: &StoredPlan) -> Result<()> {
-        self.write(|db| save(db, plan))
+    pub fn save_plan(&self, plan: &impl KeptPlan) -> Result<()> {
+        self.write(|db| plan.save(db))
     }
 
     /// Writes down how far a plan came, and says so: in a new message, or in place of the last.
     pub fn tell_progress(
         &mut self,
-        plan: &mut StoredPlan,
+        plan: &mut impl KeptPlan,
         draft: Draft,
         at: Timestamp,
     ) -> Result<StoredMessage> {
         self.write(|db| {
-            let draft = Draft { target: plan.progress.clone(), ..draft };
+            let draft = Draft { target: plan.progress().clone(), ..draft };
             let stored = insert(db, &draft, at)?;
-            plan.progress.get_or_insert_with(|| stored.txn.clone());
-            save(db, plan)?;
+            plan.progress().get_or_insert_with(|| stored.txn.clone());
+            plan.save(db)?;
             Ok(stored)
         })
     }
 
-    fn approved(&self) -> Result<Vec<(String, Stored<StoredPlan>)>> {
-        self.plans("WHERE approved_by IS NOT NULL AND closed = 0 AND kind <> 'join' ORDER BY approved_ms", [])
+    fn approved<P: KeptPlan>(&self) -> Result<Vec<(String, Stored<P>)>> {
+        self.plans("approved_by IS NOT NULL AND closed = 0", "ORDER BY approved_ms", [])
     }
 
-    fn one_plan(&self, condition: &str, parameter: &str) -> Result<Stored<StoredPlan>> {
-        let plan = self.plans(condition, [parameter])?.into_iter().next();
+    fn one_plan<P: KeptPlan>(&self, condition: &str, parameter: &str) -> Result<Stored<P>> {
+        let plan = self.plans(condition, "", [parameter])?.into_iter().next();
         Ok(plan.map_or(Stored::Never, |(_, plan)| plan))
     }
 
-    fn plans(
+    fn plans<P: KeptPlan>(
         &self,
         condition: &str,
+        order: &str,
         parameters: impl rusqlite::Params,
-    ) -> Result<Vec<(String, Stored<StoredPlan>)>> {
-        let mut query = self.db.statement(&format!("SELECT {COLUMNS} FROM plans {condition}"))?;
+    ) -> Result<Vec<(String, Stored<P>)>> {
+        let rows = P::ROWS;
+        let mut query = self
+            .db
+            .statement(&format!("SELECT {COLUMNS} FROM plans WHERE {condition} AND {rows} {order}"))?;
         let rows = query.query_map(parameters, |row| {
             let name: String = row.get("id")?;
-            let plan = read(row)?;
+            let plan = P::read(row)?;
             if let Stored::Unreadable(why) = &plan {
                 self.met_unreadable(format!("plan {name}"), why);
             }
@@ -196,20 +205,4 @@ pub(super) fn show(
     }
     let tick = Draft { target: Some(shown), reaction: Some("✅".to_owned()), ..Draft::default() };
     Ok(vec![answer, insert(db, &tick, at)?])
-}
-
-fn save(db: &Connection, plan: &StoredPlan) -> Result<()> {
-    db.statement(
-        "UPDATE plans SET outcomes = ?2, returned = ?3, ended_ms = ?4, closed = ?5, progress = ?6
-         WHERE id = ?1",
-    )?
-    .execute(params![
-        plan.id.as_str(),
-        to_json("what came of a plan", &plan.outcomes)?,
-        to_json("what came back after a plan", &plan.returned)?,
-        plan.ended.map(Timestamp::as_millis),
-        plan.closed,
-        plan.progress
-    ])?;
-    Ok(())
 }

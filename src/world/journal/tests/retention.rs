@@ -181,7 +181,8 @@ fn old_plans_go_but_not_one_under_way_nor_the_number_of_the_last() {
         .expect("SQLite");
     let next = journal.next_plan().expect("SQLite");
     journal.prune(NOW + DAY).expect("SQLite");
-    let kept: Vec<_> = plans.iter().map(|id| journal.plan(id).expect("SQLite").is_kept()).collect();
+    let kept: Vec<_> =
+        plans.iter().map(|id| journal.plan::<StoredPlan>(id).expect("SQLite").is_kept()).collect();
     assert_eq!(kept, [false, true, true, true]);
     assert_eq!(journal.next_plan().expect("SQLite"), next);
 }
@@ -217,7 +218,7 @@ fn an_old_message_stays_as_long_as_something_younger_or_unfinished_refers_to_it(
     for stored in &shown {
         journal.sent(&stored.txn, &"$shown".into()).expect("SQLite");
     }
-    let mut plan = journal.plan(&id.1).expect("SQLite").read().expect("the plan");
+    let mut plan = journal.plan::<StoredPlan>(&id.1).expect("SQLite").read().expect("the plan");
     let told = journal.tell_progress(&mut plan, Draft::of(message("done")), long_ago).expect("SQLite").txn;
     journal.sent(&told, &"$told".into()).expect("SQLite");
     post(&mut journal, Draft::of(message("nothing refers to it")));

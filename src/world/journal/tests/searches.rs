@@ -69,9 +69,9 @@ fn make_every_statement(journal: &mut Journal) {
     let setting = StoredSetting { key: "k".into(), value: "v".into(), by: "@a:hs".into(), at: NOW };
     journal.set(&setting).expect("SQLite");
     journal.settings().expect("SQLite");
-    journal.join_plan(&PlanId::numbered(1)).expect("SQLite");
-    journal.join_plan_shown_in(&"$1".into()).expect("SQLite");
-    journal.joins_under_way().expect("SQLite");
+    journal.plan::<JoinPlan>(&PlanId::numbered(1)).expect("SQLite");
+    journal.plan_shown_in::<JoinPlan>(&"$1".into()).expect("SQLite");
+    journal.plans_under_way::<JoinPlan>().expect("SQLite");
     let mut joins = JoinPlan {
         id: PlanId::numbered(1),
         made: NOW,
@@ -81,7 +81,7 @@ fn make_every_statement(journal: &mut Journal) {
         outcomes: BTreeMap::new(),
         closed: false,
     };
-    journal.tell_joins(&mut joins, Draft::default(), NOW).expect("SQLite");
+    journal.tell_progress(&mut joins, Draft::default(), NOW).expect("SQLite");
     journal.unset("k").expect("SQLite");
     let subject = rtc_janitor_core::ledger::Subject {
         room: "!1".into(),
@@ -133,13 +133,13 @@ fn make_every_statement(journal: &mut Journal) {
     journal.answer(&"$adopted".into(), &message("m"), true, NOW).expect("SQLite");
     journal.unanswered().expect("SQLite");
     let id = shown_plan(journal);
-    journal.plan_shown_in(&"$shown".into()).expect("SQLite");
+    journal.plan_shown_in::<StoredPlan>(&"$shown".into()).expect("SQLite");
     journal.event_showing(&id).expect("SQLite");
     journal.approve(&id, &"@a:hs".into(), &"$approve".into(), NOW).expect("SQLite");
-    journal.plans_under_way().expect("SQLite");
+    journal.plans_under_way::<StoredPlan>().expect("SQLite");
     journal.clear_of(&"!1".into(), &"k".into(), &"$1".into()).expect("SQLite");
     journal.cleared_by(&id).expect("SQLite");
-    let plan = journal.plan(&id).expect("SQLite").read().expect("the plan");
+    let plan: StoredPlan = journal.plan(&id).expect("SQLite").read().expect("the plan");
     journal.save_plan(&plan).expect("SQLite");
     journal.close_plan("xxxx").expect("SQLite");
     journal.prune(NOW).expect("SQLite");

@@ -52,15 +52,15 @@ fn a_plan_that_cannot_be_read_is_refused_as_a_whole_and_can_be_ended() {
         let mut journal = journal();
         let id = shown_plan(&mut journal);
         assert!(journal.approve(&id, &"@a:hs".into(), &"$c".into(), NOW).expect("SQLite"));
-        assert_eq!(journal.plans_under_way().expect("SQLite").len(), 1);
+        assert_eq!(journal.plans_under_way::<StoredPlan>().expect("SQLite").len(), 1);
         assert_eq!(journal.unreadable_plans().expect("SQLite"), [""; 0]);
 
         damage(&journal, &format!("UPDATE plans SET {change}"));
-        let plan = journal.plan(&id).expect("SQLite");
+        let plan = journal.plan::<StoredPlan>(&id).expect("SQLite");
         assert!(matches!(plan, Stored::Unreadable(_)) && plan.is_kept(), "{change}: {plan:?}");
-        let plan = journal.plan_shown_in(&"$shown".into()).expect("SQLite");
+        let plan = journal.plan_shown_in::<StoredPlan>(&"$shown".into()).expect("SQLite");
         assert!(matches!(plan, Stored::Unreadable(_)), "{change}: {plan:?}");
-        assert_eq!(journal.plans_under_way().expect("SQLite"), [], "{change}");
+        assert_eq!(journal.plans_under_way::<StoredPlan>().expect("SQLite"), [], "{change}");
         assert_eq!(journal.unreadable_plans().expect("SQLite"), [id.as_str()], "{change}");
         assert_eq!(journal.unreadable(), [format!("plan {id}")]);
         journal.close_plan(id.as_str()).expect("SQLite");
