@@ -89,7 +89,8 @@ pub struct Swept {
     /// What was concluded.
     #[serde(flatten)]
     pub explained: Explained,
-    /// When its grace is over, milliseconds since the Unix epoch; null when nothing speaks against it.
+    /// When it can be cleared as far as time alone tells: a grace is over, and it is old enough. Milliseconds since the
+    /// Unix epoch; null where no reason holds, or the clock of none runs.
     pub due_ms: Option<i64>,
     /// `cleared`, `would_clear`, `blocked`, `refused`, or null when nothing was done yet.
     pub outcome: Option<FindingKind>,
@@ -288,25 +289,20 @@ impl Janitor {
     }
 
     /// How long until there is more to do: a grace ends, or what was held back may go on.
-    fn pause_until_more(&self, summary: &SweepSummary) -> Option<Duration> {
+    pub(super) fn pause_until_more(&self, summary: &SweepSummary) -> Option<Duration> {
         let now = self.now();
         let goes_on = summary.held.iter().any(|(.., why)| {
             matches!(
                 why,
-                HeldBack::TooYoung
-                    | HeldBack::OneSighting
-                    | HeldBack::NotRefreshed
-                    | HeldBack::Limit(_)
-                    | HeldBack::Breaker(_)
+                HeldBack::OneSighting | HeldBack::NotRefreshed | HeldBack::Limit(_) | HeldBack::Breaker(_)
             )
         });
         let held_until =
             [self.writes.held_until(now), self.reads.held_until(now)].into_iter().flatten().min();
         let regular = (goes_on || held_until.is_some())
             .then(|| now + self.settings.sweep_interval.min(Duration::from_secs(5)));
-        // What is due by one reason need not wait for the graces of others.
-        let undue = summary.judged.iter().filter(|judged| judged.due.is_empty());
-        let next_due = undue.filter_map(|judged| judged.due_at).filter(|at| *at > now).min();
+        // What can be cleared for one reason need not wait for the graces of others; what is due may be too young.
+        let next_due = summary.judged.iter().filter_map(|judged| judged.due_at).filter(|at| *at > now).min();
         let at = [next_due, held_until, regular].into_iter().flatten().min()?;
         // Longer than that without a look would not count as looking all the time.
         let pause = at.since(now).min(self.settings.sweep_interval);

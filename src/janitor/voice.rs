@@ -254,7 +254,9 @@ impl Voice {
         if speaking.writes_wait && now.since(first.at) < LONGEST_UNTOLD {
             return Ok(());
         }
-        let last = journal.last_report(now - OPEN_REPORT)?;
+        // Nobody can edit what another account has posted, or what stands in another room.
+        let own = journal.speaks_since(speaking.account, speaking.admin_room, now)?;
+        let last = journal.last_report(own.max(now - OPEN_REPORT))?;
         let repeated =
             last.filter(|(_, told)| findings.iter().all(|new| told.iter().any(|old| same(old, new))));
         let draft = match repeated {

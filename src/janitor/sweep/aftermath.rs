@@ -169,7 +169,8 @@ impl Janitor {
         if self.plans.returned(&mut self.journal, &write, now)? {
             return Ok(());
         }
-        tracing::warn!(%room, %key, reason = ?write.reason, "a cleared membership came back: it was alive");
+        let cause = write.reason.map_or("asked for", Reason::as_str);
+        tracing::warn!(%room, %key, reason = cause, "a cleared membership came back: it was alive");
         if self.aftermath.returned.insert(write.id) {
             self.ports.metrics.returned();
         }

@@ -54,9 +54,8 @@ async fn the_end_of_the_minimum_age_is_said_and_wakes_the_janitor() {
     waits_until(&mut story, joined + Duration::from_mins(2), HeldBack::TooYoung).await;
 }
 
-#[tokio::test]
-async fn the_wait_for_one_that_was_sent_expired_is_said_and_wakes_the_janitor() {
-    let mut story = Story::with(Settings { sweep_interval: SELDOM, ..settings() });
+/// Somebody whose client goes on with what is over; when it sent that.
+fn sends_what_is_over(story: &mut Story) -> Timestamp {
     story.joins(ALICE, "PHONE");
     story.world.pass(Duration::from_mins(5));
     let sent = story.world.now();
@@ -64,5 +63,28 @@ async fn the_wait_for_one_that_was_sent_expired_is_said_and_wakes_the_janitor() 
     over["created_ts"] = json!((sent - Duration::from_hours(5)).as_millis());
     let event = story.world.put(ROOM, CALL_MEMBER, &key(ALICE, "PHONE"), ALICE, over);
     story.hear([event]);
+    sent
+}
+
+#[tokio::test]
+async fn the_wait_for_one_that_was_sent_expired_is_said_and_wakes_the_janitor() {
+    let mut story = Story::with(Settings { sweep_interval: SELDOM, ..settings() });
+    let sent = sends_what_is_over(&mut story);
     waits_until(&mut story, sent + Duration::from_mins(75), HeldBack::SentExpired).await;
+}
+
+#[tokio::test]
+async fn a_single_sweep_that_waits_waits_for_one_that_was_sent_expired() {
+    let mut story = Story::with(Settings { sweep_interval: SELDOM, ..settings() });
+    let end = sends_what_is_over(&mut story) + Duration::from_mins(75);
+    story.minutes(10).await;
+    let summary = story.janitor.sweep_until_quiet(&story.shutdown).await.expect("the journal works");
+    let held: Vec<_> = summary.held.iter().map(|(.., why)| *why).collect();
+    assert_eq!(held, [HeldBack::SentExpired]);
+    let pause = story.janitor.pause_until_more(&summary).expect("there is more to come");
+    assert_eq!(pause, end.since(story.world.now()) + Duration::from_millis(10));
+    story.world.pass(pause);
+    let summary = story.janitor.sweep_until_quiet(&story.shutdown).await.expect("the journal works");
+    assert_eq!(story.writes(), 1);
+    assert_eq!(story.janitor.pause_until_more(&summary), None);
 }

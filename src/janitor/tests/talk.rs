@@ -85,16 +85,35 @@ async fn five_hundred_findings_at_once_make_one_message() {
     );
 }
 
+/// She joins a call, and leaves the room without a word.
+async fn leaves(story: &mut Story) {
+    story.joins(ALICE, "DEAD");
+    story.minutes(3).await;
+    let left = story.world.put(ROOM, "m.room.member", ALICE, ALICE, json!({"membership": "leave"}));
+    story.hear([left]);
+    story.minutes(12).await;
+}
+
+#[tokio::test]
+async fn a_report_of_another_account_or_in_another_room_is_not_edited() {
+    let mut story = Story::new();
+    let mut is_edit_of = async |change: fn(&mut Settings), event: &'static str| {
+        change(&mut story.janitor.settings);
+        leaves(&mut story).await;
+        let [report] = &story.messages()[..] else { panic!("one report") };
+        story.janitor.journal.sent(&report.txn, &event.into()).expect("the journal works");
+        story.minutes(10).await;
+        report.target.as_ref().and_then(|(_, event)| event.as_ref().map(ToString::to_string))
+    };
+    assert_eq!(is_edit_of(|_| {}, "$first").await, None);
+    assert_eq!(is_edit_of(|settings| settings.chat_user_id = "@other:hs".into(), "$second").await, None);
+    assert_eq!(is_edit_of(|_| {}, "$edit").await.as_deref(), Some("$second"));
+    assert_eq!(is_edit_of(|settings| settings.admin_room = Some("!new:hs".into()), "$third").await, None);
+}
+
 #[tokio::test]
 async fn what_is_found_again_is_edited_into_the_last_report() {
     let mut story = Story::new();
-    let leaves = async |story: &mut Story| {
-        story.joins(ALICE, "DEAD");
-        story.minutes(3).await;
-        let left = story.world.put(ROOM, "m.room.member", ALICE, ALICE, json!({"membership": "leave"}));
-        story.hear([left]);
-        story.minutes(12).await;
-    };
     leaves(&mut story).await;
     let first = story.messages();
     assert_eq!(first.len(), 1);

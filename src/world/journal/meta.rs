@@ -19,6 +19,7 @@ const BREAKERS: &str = "breakers";
 const DIGEST: &str = "digest";
 const SLOW_LEAVES: &str = "last_slow_leaves";
 const HELLO: &str = "last_hello";
+const SPEAKER: &str = "speaker";
 const PRUNED: &str = "last_pruned";
 
 /// The message with the first word after a start.
@@ -197,6 +198,20 @@ impl Journal {
                 hello.by
             ),
         )
+    }
+
+    /// Since when this account speaks in this admin room; from now on where another did before, or nobody knows. What
+    /// is older is not its own there.
+    pub fn speaks_since(&self, account: &UserId, room: Option<&RoomId>, now: Timestamp) -> Result<Timestamp> {
+        let who = format!("{} {account}", room.map_or("", RoomId::as_str));
+        let known = self.meta(SPEAKER)?;
+        let known = known.as_deref().and_then(|known| known.split_once(' '));
+        let since = known.filter(|(_, before)| *before == who).and_then(|(since, _)| since.parse().ok());
+        if let Some(since) = since {
+            return Ok(Timestamp::from_millis(since));
+        }
+        self.set_meta(SPEAKER, &format!("{} {who}", now.as_millis()))?;
+        Ok(now)
     }
 
     /// When the last digest was due.
