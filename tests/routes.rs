@@ -10,10 +10,8 @@ use rtc_janitor::{
         How, KeyWrite, NeighbourError, StateWriter as _,
         appservice::{ActsForOwners as _, Appservice},
         device_lists::{OwnLists as _, UnknownDevices},
-        homeserver::{
-            sign_in::{self, Address, Method, SignIn},
-            write::Writer,
-        },
+        homeserver::sign_in::{self, Address, Method, SignIn},
+        writer::Writer,
     },
 };
 use rtc_janitor_core::{

@@ -11,6 +11,7 @@ mod judged;
 mod look;
 mod own;
 mod tally;
+mod ways;
 mod writes;
 
 use std::{

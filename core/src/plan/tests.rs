@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::guard::{
     breaker::Settings,
+    breaker::tests::{LIST, judgements},
     limits::{Limit, Limits, Used},
 };
 
@@ -203,7 +204,6 @@ fn condition_6_a_skewed_clock_holds_everything_back() {
 fn condition_6_an_open_breaker_holds_back_what_rests_on_its_neighbour_and_then_lets_one_probe() {
     let owners: Vec<_> =
         ["A", "B", "C"].map(|d| Owner { user: format!("@{d}:hs").as_str().into(), device: d.into() }).into();
-    use crate::guard::breaker::tests::{LIST, judgements};
     let (active, gone) = judgements();
     let open_since = |then: Timestamp| {
         let mut breakers = Breakers::default();

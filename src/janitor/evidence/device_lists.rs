@@ -6,6 +6,7 @@
 //! interval; and a refresh, which proves its device alive, asks for nothing.
 
 mod lane;
+mod own_news;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -20,11 +21,9 @@ use rtc_janitor_core::{
 };
 
 use self::lane::Lane;
+pub(in crate::janitor) use self::own_news::OwnNews;
 use super::source::{Fact, Health, Source};
-use crate::world::{
-    NeighbourError,
-    device_lists::{DeviceAnswers, DeviceList, UnknownDevices},
-};
+use crate::world::device_lists::{DeviceAnswers, DeviceList, UnknownDevices};
 
 /// How many of the server's own lists are asked for in one go.
 const OWN_LISTS: usize = 20;
@@ -61,18 +60,6 @@ pub(in crate::janitor) struct ListsTaken {
     /// Users whose answers were taken in: what they own is to be judged again.
     pub(in crate::janitor) users: BTreeSet<UserId>,
 }
-
-/// What is to be said of the server's own lists.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::janitor) enum OwnNews {
-    /// They cannot be had.
-    Away { why: String, needs_a_person: bool },
-    /// They can be had again.
-    Back,
-}
-
-/// They are away for so long before anybody is told, unless only a person can do something about it.
-const WORTH_TELLING: Duration = Duration::from_mins(2);
 
 /// Of whom the server's own lists may be asked for.
 pub(in crate::janitor) type Covers = Box<dyn Fn(&UserId) -> bool + Send + Sync>;
@@ -141,34 +128,6 @@ impl DeviceListEvidence {
             (_, ListKind::KeysQuery) => Some(&self.keys_query.health),
             (own, ListKind::OwnList) => own.as_ref().map(|(lane, _)| &lane.health),
         }
-    }
-
-    /// Why the server's own lists cannot be had, while that is so.
-    pub(in crate::janitor) fn own_failure(&self) -> Option<&UnknownDevices> {
-        self.own.as_ref().and_then(|(lane, _)| lane.failure.as_ref())
-    }
-
-    /// What is to be said now of the server's own lists, once.
-    pub(in crate::janitor) fn own_news(&mut self, now: Timestamp) -> Option<OwnNews> {
-        let (lane, _) = self.own.as_ref()?;
-        let Some(failure) = &lane.failure else {
-            return std::mem::take(&mut self.is_told).then_some(OwnNews::Back);
-        };
-        let needs_a_person = matches!(
-            failure,
-            UnknownDevices::NotProven
-                | UnknownDevices::NoAnswer(
-                    NeighbourError::SignedOut(_)
-                        | NeighbourError::Refused { .. }
-                        | NeighbourError::Redirected(_)
-                )
-        );
-        let is_long = lane.health.away_since().is_some_and(|since| now.since(since) >= WORTH_TELLING);
-        if self.is_told || !(needs_a_person || is_long) {
-            return None;
-        }
-        self.is_told = true;
-        Some(OwnNews::Away { why: failure.to_string(), needs_a_person })
     }
 
     /// An owner has one more open membership. A list that has the device, or none that was asked for
@@ -378,6 +337,7 @@ fn known(list: DeviceList, owners: &BTreeMap<DeviceId, OpenDevice>) -> KnownList
 #[cfg(test)]
 mod tests {
     use super::{lane::GATHER, *};
+    use crate::world::NeighbourError;
 
     const START: Timestamp = Timestamp::from_millis(1_000_000_000);
     const INTERVAL: Duration = Duration::from_mins(5);
