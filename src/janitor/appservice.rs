@@ -14,6 +14,9 @@ use crate::world::{NeighbourError, backoff::Backoff, journal::JournalError};
 /// The pauses before it is asked again whether the token is taken.
 const PAUSES: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_mins(5));
 
+/// One that is refused again so soon after it was back was not: the pauses go on where they were.
+const STEADY: Duration = Duration::from_mins(15);
+
 /// How the appservice has been.
 #[derive(Debug)]
 pub(super) struct AppserviceHealth {
@@ -21,6 +24,8 @@ pub(super) struct AppserviceHealth {
     /// What was refused last, while something is.
     refusal: Option<Refusal>,
     pause: Backoff,
+    /// When it was last found to be back.
+    back: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -34,7 +39,7 @@ struct Refusal {
 
 impl Default for AppserviceHealth {
     fn default() -> Self {
-        Self { health: Health::default(), refusal: None, pause: PAUSES }
+        Self { health: Health::default(), refusal: None, pause: PAUSES, back: None }
     }
 }
 
@@ -63,6 +68,9 @@ impl AppserviceHealth {
             return false;
         }
         self.health.failed(now);
+        if self.back.is_none_or(|back| now.since(back) >= STEADY) {
+            self.pause = PAUSES;
+        }
         let again = Some(now + self.pause.next());
         self.refusal = Some(Refusal { why, user: user.clone(), again });
         true
@@ -79,7 +87,7 @@ impl AppserviceHealth {
     /// It is taken again.
     fn taken(&mut self, now: Timestamp) {
         self.health.answered(now);
-        (self.refusal, self.pause) = (None, PAUSES);
+        (self.refusal, self.back) = (None, Some(now));
     }
 }
 

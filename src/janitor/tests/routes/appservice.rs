@@ -93,6 +93,17 @@ async fn whether_it_is_taken_again_is_not_known_while_nobody_answers() {
 }
 
 #[tokio::test]
+async fn a_server_that_takes_the_token_for_questions_and_not_for_writes_is_asked_ever_more_seldom() {
+    let mut story = story(by_appservice());
+    story.array_ghost(ALICE).await;
+    story.world.lock().appservice_fates.extend(vec![Fate::Fails(revoked()); 1000]);
+    story.minutes(LONG_ENOUGH + 60).await;
+    let tried = story.world.lock().writes_as_owner;
+    assert!((5..30).contains(&tried), "{tried}");
+    assert_eq!(story.times_said("cannot act for the owners of keys"), tried);
+}
+
+#[tokio::test]
 async fn own_lists_that_cannot_be_had_by_the_token_are_told_with_the_route_and_once() {
     let mut story = Story::with_own_lists(by_appservice());
     let own = |story: &Story, fails| {
