@@ -105,9 +105,14 @@ impl Janitor {
         // What waits goes by another route, or waits for this one.
         self.writes.withdraw(|_, outgoing| outgoing.write.route() == Route::Appservice);
         self.sweep.mark_all();
-        let reads_lists = self.ports.own_lists.as_ref().is_some_and(|lists| !lists.knows_accounts());
-        let message = report::appservice_away(&error.to_string(), self.settings.allow_redaction, reads_lists);
+        let (may_redact, reads_lists) = (self.settings.allow_redaction, self.reads_lists_by_appservice());
+        let message = report::appservice_away(&error.to_string(), may_redact, reads_lists);
         self.alarm(&message, None)
+    }
+
+    /// Whether the server's own device lists are had by the appservice, and not by the admin API.
+    pub(super) fn reads_lists_by_appservice(&self) -> bool {
+        self.ports.own_lists.as_ref().is_some_and(|lists| !lists.knows_accounts())
     }
 
     /// Asks whether the appservice may act for people again, when it is time to.

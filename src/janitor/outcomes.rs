@@ -179,11 +179,9 @@ impl Janitor {
         match self.evidence.lists.own_news(self.now()) {
             None => Ok(()),
             Some(OwnNews::Back) => self.say(&report::own_lists_back(), None),
-            Some(OwnNews::Away { why, needs_a_person: false }) => {
-                self.say(&report::own_lists_away(&why, false), None)
-            }
-            Some(OwnNews::Away { why, needs_a_person: true }) => {
-                self.alarm(&report::own_lists_away(&why, true), None)
+            Some(OwnNews::Away { why, needs_a_person }) => {
+                let message = report::own_lists_away(&why, needs_a_person, self.reads_lists_by_appservice());
+                if needs_a_person { self.alarm(&message, None) } else { self.say(&message, None) }
             }
         }
     }

@@ -113,6 +113,8 @@ pub(super) struct State {
 #[derive(Debug, Default)]
 pub(crate) struct OwnListsOfServer {
     pub(crate) lists: BTreeMap<UserId, DeviceList>,
+    /// Whether an appservice asks for them, and no server admin.
+    pub(super) by_appservice: bool,
     /// What every question comes to, the proof among them.
     pub(crate) fails: Option<UnknownDevices>,
     pub(crate) questions: usize,
@@ -441,7 +443,7 @@ impl OwnLists for World {
     }
 
     fn knows_accounts(&self) -> bool {
-        true
+        !self.lock().own_lists.as_ref().expect("they may be asked for").by_appservice
     }
 
     async fn proof(&self) -> Result<(), UnknownDevices> {

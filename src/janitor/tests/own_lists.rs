@@ -175,6 +175,23 @@ async fn while_the_own_lists_cannot_be_had_nothing_is_gone_or_idle_and_that_is_s
 }
 
 #[tokio::test]
+async fn what_is_to_be_done_about_lists_that_cannot_be_had_is_about_whoever_asks_for_them() {
+    for (by_appservice, cure, not) in
+        [(true, "its registration", "[synapse_admin]"), (false, "[synapse_admin]", "registration")]
+    {
+        let mut story = story();
+        story.own(|own| {
+            own.by_appservice = by_appservice;
+            own.fails = Some(UnknownDevices::NotProven);
+        });
+        story.joins(ALICE, "D");
+        story.minutes(2).await;
+        let said = story.said().join("\n");
+        assert!(said.contains(cure) && !said.contains(not), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_user_of_whom_the_server_knows_nothing_is_unknown_and_no_failure_of_the_source() {
     let mut story = story();
     story.joins(ALICE, "D");

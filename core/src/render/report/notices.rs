@@ -43,17 +43,23 @@ pub fn writes_forbidden(why: &str) -> Message {
     )])
 }
 
-/// The server's own device lists cannot be had; `needs_a_person` where that does not pass by itself.
-pub fn own_lists_away(why: &str, needs_a_person: bool) -> Message {
-    let cure = if needs_a_person {
-        "Give me another token in [synapse_admin], or take the section out and restart me."
-    } else {
-        "I keep asking."
+/// The server's own device lists cannot be had, whoever asks for them; `needs_a_person` where that does not pass by
+/// itself.
+pub fn own_lists_away(why: &str, needs_a_person: bool, by_appservice: bool) -> Message {
+    let whose = if by_appservice { "the appservice's" } else { "this server's" };
+    let cure = match (needs_a_person, by_appservice) {
+        (false, _) => "I keep asking.",
+        (true, false) => "Give me another token in [synapse_admin], or take the section out and restart me.",
+        (true, true) => {
+            "I read them by [appservice]: its registration must let it speak as its users, my own account among them."
+        }
     };
     sentences(&[
         &format!("⚠️ I cannot read the homeserver's own device lists: {}.", message::harmless(why)),
-        "Until I can, I do not know which devices of this server's users are signed out or idle, and clear nothing \
-         for that. Everything else goes on.",
+        &format!(
+            "Until I can, I do not know which devices of {whose} users are signed out or idle, and clear nothing for \
+             that. Everything else goes on."
+        ),
         cure,
     ])
 }

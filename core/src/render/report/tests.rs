@@ -266,6 +266,10 @@ fn every_other_message() {
         appservice_away("the homeserver does not take appservice.as_token (Unknown token)", false, false),
         appservice_away("the homeserver does not take appservice.as_token (Unknown token)", true, true),
         appservice_back(),
+        own_lists_away("no usable answer: HTTP 502", false, false),
+        own_lists_away("refused with 403 M_FORBIDDEN: You are not a server admin", true, false),
+        own_lists_away("the server's own list lacks the janitor's own device", true, true),
+        own_lists_back(),
     ];
     let all: Vec<_> = messages.iter().map(show).collect();
     insta::assert_snapshot!(all.join("\n\n========\n\n"));
