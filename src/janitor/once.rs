@@ -291,11 +291,10 @@ impl Janitor {
     /// How long until there is more to do: a grace ends, or what was held back may go on.
     pub(super) fn pause_until_more(&self, summary: &SweepSummary) -> Option<Duration> {
         let now = self.now();
-        let goes_on = summary.held.iter().any(|(.., why)| {
-            matches!(
-                why,
-                HeldBack::OneSighting | HeldBack::NotRefreshed | HeldBack::Limit(_) | HeldBack::Breaker(_)
-            )
+        // When what is too young is old enough is known; it need not be looked for.
+        let goes_on = summary.held.iter().any(|(.., why)| match why {
+            HeldBack::Breaker(_) => true,
+            why => waits(*why) && !why.is_age(),
         });
         let held_until =
             [self.writes.held_until(now), self.reads.held_until(now)].into_iter().flatten().min();

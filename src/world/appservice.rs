@@ -137,12 +137,7 @@ impl OwnLists for Appservice {
     }
 
     async fn proof(&self) -> Result<(), UnknownDevices> {
-        let list = self.list(self.homeserver.user_id()).await?;
-        if list.devices.contains_key(self.homeserver.device_id()) {
-            Ok(())
-        } else {
-            Err(UnknownDevices::NotProven)
-        }
+        self.list(self.homeserver.user_id()).await?.proves(self.homeserver.device_id())
     }
 
     async fn devices_of(

@@ -52,6 +52,17 @@ pub struct DeviceList {
     pub account: Option<Account>,
 }
 
+impl DeviceList {
+    /// Whether it has the device of whoever asks: one that lacks it may lack any.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownDevices::NotProven`] where it does not.
+    pub(crate) fn proves(&self, own: &DeviceId) -> Result<(), UnknownDevices> {
+        if self.devices.contains_key(own) { Ok(()) } else { Err(UnknownDevices::NotProven) }
+    }
+}
+
 /// Why the devices of a user are not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnknownDevices {

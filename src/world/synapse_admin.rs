@@ -223,8 +223,7 @@ impl OwnLists for SynapseAdmin {
     }
 
     async fn proof(&self) -> Result<(), UnknownDevices> {
-        let list = self.list(&self.me).await?;
-        if list.devices.contains_key(&self.my_device) { Ok(()) } else { Err(UnknownDevices::NotProven) }
+        self.list(&self.me).await?.proves(&self.my_device)
     }
 
     async fn devices_of(

@@ -18,7 +18,7 @@ const ADMIN_ROOM: &str = "admin_room";
 const BREAKERS: &str = "breakers";
 const DIGEST: &str = "digest";
 const SLOW_LEAVES: &str = "last_slow_leaves";
-const HELLO: &str = "last_hello";
+const LAST_HELLO: &str = "last_hello";
 const SPEAKER: &str = "speaker";
 const PRUNED: &str = "last_pruned";
 
@@ -167,7 +167,7 @@ impl Journal {
 
     /// The last message with the first word after a start, and how often it was said anew since; `None` where none was.
     pub fn last_hello(&self) -> Result<Option<Hello>> {
-        let Some(text) = self.meta(HELLO)? else { return Ok(None) };
+        let Some(text) = self.meta(LAST_HELLO)? else { return Ok(None) };
         // What cannot be read decides nothing but whether a message is edited.
         let mut parts = text.splitn(6, ' ');
         let mut read = || {
@@ -187,7 +187,7 @@ impl Journal {
     /// Keeps the message with the first word after a start.
     pub fn set_last_hello(&self, hello: &Hello) -> Result<()> {
         self.set_meta(
-            HELLO,
+            LAST_HELLO,
             &format!(
                 "{} {} {} {} {} {}",
                 hello.at.as_millis(),
