@@ -1,9 +1,9 @@
 //! The breaker: when many living memberships turn stale at once by the word of one neighbour, it is
 //! the neighbour that is wrong.
 //!
-//! One breaker per neighbour; who turns stale by its word is counted for each kind of device list by itself. Closed, everything passes. Open, nothing passes that rests on this
-//! neighbour. Then one membership is cleared as a probe: if it stays away, the breaker closes; if it
-//! comes back, the breaker opens for twice as long.
+//! One breaker per neighbour; of device lists, who turns stale is counted among all and for each kind of list by
+//! itself. Closed, everything passes. Open, nothing passes that rests on this neighbour. Then one membership is cleared
+//! as a probe: if it stays away, the breaker closes; if it comes back, the breaker opens for twice as long.
 
 use std::{collections::BTreeMap, time::Duration};
 

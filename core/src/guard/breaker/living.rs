@@ -140,8 +140,8 @@ impl Living {
     /// Takes in what was judged; returns how many of the living have turned stale at once by the word of each
     /// neighbour by which anybody turned just now: who turned before was counted then.
     ///
-    /// A kind of device list that is wrong is wrong about those of whom it tells, however many others there are.
-    /// What else is believed of a neighbour is about everybody.
+    /// They are counted among everybody; and of those of whom one kind of device list tells by themselves, too, for a
+    /// kind that is wrong is wrong about them, however many others there are.
     pub(super) fn take_in(&mut self, looks: &Looks<'_>, at_once: Duration, now: Timestamp) -> Vec<Loss> {
         let last_sweep = self.last_sweep.replace(now).map_or(now, |last| last.min(now));
         self.forget(at_once, now, last_sweep);
@@ -157,8 +157,9 @@ impl Living {
         let mut words = BTreeSet::new();
         for (owner, look) in &looks.0 {
             if self.turns(owner, look, now) {
-                let of_a_list = |by: &Neighbour| (*by == Neighbour::DeviceLists).then_some(look.list);
-                words.extend(look.stale_by.iter().map(|by| (*by, of_a_list(by))));
+                words.extend(look.stale_by.iter().map(|by| (*by, None)));
+                let by_a_list = look.stale_by.get(&Neighbour::DeviceLists);
+                words.extend(by_a_list.map(|by| (*by, Some(look.list))));
             }
         }
         let loss = |(neighbour, only): (Neighbour, Option<ListKind>)| {
