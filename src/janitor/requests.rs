@@ -127,7 +127,6 @@ impl Janitor {
             }
             _ => {
                 let lists = Arc::clone(&self.ports.device_lists);
-                let users = users.into_keys().collect();
                 self.background
                     .start(async move { Outcome::Lists(by, asked, lists.devices_of(&users).await) });
             }

@@ -463,7 +463,7 @@ impl OwnLists for World {
 
 #[async_trait]
 impl DeviceLists for World {
-    async fn devices_of(&self, users: &BTreeSet<UserId>) -> DeviceAnswers {
+    async fn devices_of(&self, users: &BTreeMap<UserId, BTreeSet<DeviceId>>) -> DeviceAnswers {
         let mut state = self.lock();
         state.device_queries += 1;
         let list = |user| match state.devices.get(user) {
@@ -474,7 +474,7 @@ impl DeviceLists for World {
             Some(Err(why)) => Err(why.clone()),
             None => Err(UnknownDevices::NotInTheAnswer),
         };
-        users.iter().map(|user| (user.clone(), list(user))).collect()
+        users.keys().map(|user| (user.clone(), list(user))).collect()
     }
 }
 

@@ -115,7 +115,7 @@ async fn check_device_is_new(sign_in: &SignIn, device_id: &str) -> Result<(), Si
     identity::check_token(&client, sign_in).await?;
     let me = sign_in.user_id.clone();
     let lists = KeysQuery::new(Homeserver::new(client, me.clone(), device_id.into()));
-    let answer = lists.devices_of(&BTreeSet::from([me.clone()])).await.remove(&me);
+    let answer = lists.devices_of(&[(me.clone(), BTreeSet::new())].into()).await.remove(&me);
     match answer {
         Some(Ok(list)) if list.devices.contains_key(&device_id.into()) => Err(SignInError::Mistake(format!(
             "device {device_id} of {me} already has encryption keys, and they are not in this store: \
