@@ -130,7 +130,8 @@ pub trait OwnLists: Send + Sync {
     ) -> Result<DeviceList, UnknownDevices>;
 }
 
-/// Asks for the lists of some users, a few a second. Once the server has failed it is asked for no more of them.
+/// Asks for the lists of some users, a few a second. Once the server has failed for two of them it is asked for no more:
+/// what is wrong with one account alone spoils no other's list.
 pub(crate) async fn own_lists_of(
     lists: &dyn OwnLists,
     users: BTreeMap<UserId, BTreeSet<DeviceId>>,
@@ -141,25 +142,29 @@ pub(crate) async fn own_lists_of(
     }
     let mut pace = interval(OWN_LISTS_EVERY);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (pace, failed) = (tokio::sync::Mutex::new(pace), Mutex::new(None));
+    let (pace, failed) = (tokio::sync::Mutex::new(pace), Mutex::new(Vec::new()));
     let (pace, failed) = (&pace, &failed);
     stream::iter(users)
         .map(|(user, wanted)| async move {
             pace.lock().await.tick().await;
-            let before = failed.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if let Some(error) = before {
-                return (user, Err(error));
+            if let Some(error) = has_failed(&failed.lock().unwrap_or_else(PoisonError::into_inner)) {
+                return (user, Err(error.into()));
             }
             let answer = lists.devices_of(&user, &wanted, now).await;
             if let Err(UnknownDevices::NoAnswer(error)) = &answer {
-                let error = UnknownDevices::NoAnswer(error.clone());
-                failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                failed.lock().unwrap_or_else(PoisonError::into_inner).push(error.clone());
             }
             (user, answer)
         })
         .buffer_unordered(OWN_LISTS_AT_ONCE)
         .collect()
         .await
+}
+
+/// Why a server is to be asked for no more, after it has failed in these ways.
+fn has_failed(errors: &[NeighbourError]) -> Option<NeighbourError> {
+    let is_of_all = |error: &&NeighbourError| !matches!(error, NeighbourError::Unreachable(_));
+    errors.iter().find(is_of_all).or(errors.get(1)).cloned()
 }
 
 /// Device lists by `/keys/query`: of users on any server, but only devices with encryption keys.
@@ -248,12 +253,12 @@ mod tests {
 
     use super::*;
 
-    /// A server that knows everybody, fails from some question on, and is as slow as that.
+    /// A server that knows everybody, fails for some of the questions, and is as slow as that.
     struct Server {
         asked: AtomicUsize,
         under_way: AtomicUsize,
         most: AtomicUsize,
-        fails_from: usize,
+        fails_for: std::ops::Range<usize>,
         takes: Duration,
     }
 
@@ -282,7 +287,7 @@ mod tests {
             self.most.fetch_max(under_way, Ordering::Relaxed);
             tokio::time::sleep(self.takes).await;
             self.under_way.fetch_sub(1, Ordering::Relaxed);
-            if number >= self.fails_from {
+            if self.fails_for.contains(&number) {
                 return Err(NeighbourError::Unreachable("502".into()).into());
             }
             Ok(DeviceList { devices: BTreeMap::new(), by: ListKind::OwnList, account: None })
@@ -297,26 +302,32 @@ mod tests {
         (begun.elapsed(), answers)
     }
 
-    fn server(fails_from: usize, takes: Duration) -> Server {
+    fn server(fails_for: std::ops::Range<usize>, takes: Duration) -> Server {
         let zero = AtomicUsize::default;
-        Server { asked: zero(), under_way: zero(), most: zero(), fails_from, takes }
+        Server { asked: zero(), under_way: zero(), most: zero(), fails_for, takes }
     }
 
     #[tokio::test(start_paused = true)]
     async fn at_most_five_lists_a_second_are_asked_for_and_four_at_once() {
-        let (took, answers) = ask(&server(usize::MAX, Duration::ZERO)).await;
+        let (took, answers) = ask(&server(0..0, Duration::ZERO)).await;
         assert!(took >= OWN_LISTS_EVERY * 49, "{took:?}");
         assert!(answers.len() == 50 && answers.values().all(Result::is_ok));
-        let slow = server(usize::MAX, Duration::from_secs(5));
+        let slow = server(0..0, Duration::from_secs(5));
         ask(&slow).await;
         assert_eq!(slow.most.into_inner(), OWN_LISTS_AT_ONCE);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_server_that_has_failed_is_asked_for_no_more_lists() {
-        let failing = server(3, Duration::ZERO);
+        let failing = server(3..usize::MAX, Duration::ZERO);
         let (_, answers) = ask(&failing).await;
         assert!(failing.asked.into_inner() <= 3 + OWN_LISTS_AT_ONCE);
         assert_eq!(answers.values().filter(|answer| answer.is_ok()).count(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_wrong_with_one_account_spoils_no_other_list() {
+        let (_, answers) = ask(&server(3..4, Duration::ZERO)).await;
+        assert_eq!(answers.values().filter(|answer| answer.is_ok()).count(), 49);
     }
 }
