@@ -20,8 +20,8 @@ use rtc_janitor_core::{
     time::Timestamp,
 };
 use rtc_janitor_test_support::{
-    Bot, BotSetup, CALL_MEMBER, Device, Membership, PATIENCE, Program, RoomOptions, Synapse, SynapseOptions,
-    call_key, unique, wait_until,
+    Bot, BotSetup, CALL_MEMBER, Device, FaultProxy, Membership, PATIENCE, Program, RoomOptions, Synapse,
+    SynapseOptions, call_key, matching, unique, wait_until,
 };
 use serde_json::{Value, json};
 
@@ -31,6 +31,8 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_rtc-janitor");
 struct Stage {
     synapse: &'static Synapse,
     setup: BotSetup<'static>,
+    /// Between the bot and the server.
+    proxy: FaultProxy,
     bot: Bot,
     host: Device,
     room: String,
@@ -41,6 +43,7 @@ impl Stage {
         let synapse = Synapse::shared().await?;
         let setup = BotSetup::new(synapse, PROGRAM).await?;
         change(&setup);
+        let proxy = setup.proxied()?;
         let bot = setup.start().await?;
         let host = synapse.sign_in_new("host").await?;
         let mut users = json!({&setup.account.user_id: level});
@@ -50,7 +53,7 @@ impl Stage {
         }
         let options = RoomOptions::new().version(version).power_levels(json!({"users": users}));
         let room = setup.watched_room(&host, options).await?;
-        Ok(Self { synapse, setup, bot, host, room })
+        Ok(Self { synapse, setup, proxy, bot, host, room })
     }
 
     /// Somebody in the room with two devices in its call by the array form, both of which the bot has seen.
@@ -92,7 +95,10 @@ async fn by_appservice_only_the_dead_entry_of_an_array_goes_and_then_the_rest() 
         let key = &live.user_id;
         let before = stage.event(key).await?;
 
+        // Nobody tells the bot that it has written.
+        let lost = stage.proxy.lose_answers(matching("PUT", CALL_MEMBER)).times(1);
         stage.synapse.logout(&dead).await?;
+        lost.first(PATIENCE).await?;
         wait_until("the dead entry to go", PATIENCE, async || {
             Ok::<_, anyhow::Error>(stage.event(key).await?["event_id"] != before["event_id"])
         })
@@ -135,7 +141,9 @@ async fn by_redaction_an_array_is_emptied_when_all_in_it_are_dead() -> Result<()
         stage.bot.sweeps_again().await?;
         stage.bot.sweeps_again().await?;
         assert!(stage.synapse.is_open(&stage.room, key).await?, "one of them is alive");
+        let failing = stage.proxy.answer(502, json!({}), matching("PUT", "/redact/")).times(1);
         stage.synapse.logout(&live).await?;
+        failing.first(PATIENCE).await?;
         stage.setup.wait_until_cleared(&stage.room, key).await?;
 
         let after = stage.event(key).await?;
@@ -350,7 +358,7 @@ async fn by_the_appservice_a_keyless_device_that_signs_out_is_known_and_one_that
         setup.set("appservice.as_token", &setup.synapse.appservice().token);
     })
     .await?;
-    let Stage { synapse, setup, bot, host, room } = &stage;
+    let Stage { synapse, setup, proxy, bot, host, room } = &stage;
     let mut devices = Vec::new();
     for stem in ["stays", "goes"] {
         let device = synapse.login(&synapse.register(stem).await?).await?;
@@ -360,7 +368,13 @@ async fn by_the_appservice_a_keyless_device_that_signs_out_is_known_and_one_that
         devices.push(device);
     }
     let [stays, goes] = &devices[..] else { unreachable!("two were made") };
+    let failing = proxy.answer(502, json!({}), matching("GET", "/client/v3/devices"));
     synapse.logout(goes).await?;
+    failing.first(PATIENCE).await?;
+    bot.sweeps_again().await?;
+    bot.sweeps_again().await?;
+    ensure!(synapse.is_open(room, &call_key(goes)).await?, "nobody knows");
+    failing.lift();
     setup.wait_until_cleared(room, &call_key(goes)).await?;
     bot.sweeps_again().await?;
     ensure!(synapse.is_open(room, &call_key(stays)).await?);
