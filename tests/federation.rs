@@ -83,13 +83,6 @@ impl Scene<'_> {
     }
 }
 
-async fn looks(bot: &Bot) -> Result<()> {
-    for _ in 0..2 {
-        bot.sweeps_again().await?;
-    }
-    Ok(())
-}
-
 const UNKNOWN: &str = "device list: could not be read";
 const LISTED: &str = "device list: listed";
 
@@ -145,7 +138,7 @@ async fn while_its_server_is_down(scene: &Scene<'_>, bot: Bot) -> Result<()> {
     let begun = now();
     scene.is_cleared(&over[0]).await?;
     println!("cleared within {} while the other server is down", now() - begun);
-    looks(&bot).await?;
+    bot.looks(Bot::LOOKS).await?;
     scene.is_explained(&vanishes, room, UNKNOWN).await?;
     scene.is_explained(&stays, room, LISTED).await?;
     near.invite(host, &other_room, &setup.account.user_id).await?;
@@ -165,7 +158,7 @@ async fn while_its_server_is_down(scene: &Scene<'_>, bot: Bot) -> Result<()> {
     scene.is_cleared(&over[1]).await?;
     scene.is_cleared(&local).await?;
     println!("cleared within {} while the other server hangs", now() - begun);
-    looks(&bot).await?;
+    bot.looks(Bot::LOOKS).await?;
     for (device, room) in [(&vanishes, room), (&stays, room), (&uncached, other_room.as_str())] {
         scene.is_in_call(device, room).await?;
     }
@@ -178,7 +171,7 @@ async fn while_its_server_is_down(scene: &Scene<'_>, bot: Bot) -> Result<()> {
     far.kill().await?;
     setup.ask(&format!("include {}", over[2].user_id), LIMIT).await?;
     scene.is_cleared(&over[2]).await?;
-    looks(&bot).await?;
+    bot.looks(Bot::LOOKS).await?;
     let calls = setup.ask("calls", LIMIT).await?;
     for (device, room) in [(&stays, room), (&uncached, other_room.as_str())] {
         scene.is_in_call(device, room).await?;

@@ -138,8 +138,7 @@ async fn by_redaction_an_array_is_emptied_when_all_in_it_are_dead() -> Result<()
         let before = stage.event(key).await?;
 
         stage.synapse.logout(&dead).await?;
-        stage.bot.sweeps_again().await?;
-        stage.bot.sweeps_again().await?;
+        stage.bot.looks(Bot::LOOKS).await?;
         assert!(stage.synapse.is_open(&stage.room, key).await?, "one of them is alive");
         let failing = stage.proxy.answer(502, json!({}), matching("PUT", "/redact/")).times(1);
         stage.synapse.logout(&live).await?;
@@ -371,8 +370,7 @@ async fn by_the_appservice_a_keyless_device_that_signs_out_is_known_and_one_that
     let failing = proxy.answer(502, json!({}), matching("GET", "/client/v3/devices"));
     synapse.logout(goes).await?;
     failing.first(PATIENCE).await?;
-    bot.sweeps_again().await?;
-    bot.sweeps_again().await?;
+    bot.looks(Bot::LOOKS).await?;
     ensure!(synapse.is_open(room, &call_key(goes)).await?, "nobody knows");
     failing.lift();
     setup.wait_until_cleared(room, &call_key(goes)).await?;

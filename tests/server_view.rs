@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use futures_util::future::try_join_all;
 use rtc_janitor_test_support::{
-    Appservice, BotSetup, Device, FaultProxy, Membership, ProxiedRequest, RoomOptions, Rule, Scene, Synapse,
-    SynapseOptions, below, call_key, now,
+    Appservice, Bot, BotSetup, Device, FaultProxy, Membership, ProxiedRequest, RoomOptions, Rule, Scene,
+    Synapse, SynapseOptions, below, call_key, now,
 };
 use serde_json::json;
 
@@ -17,9 +17,6 @@ const USERS: &str = "/_synapse/admin/v2/users/";
 
 /// How long an answer may take.
 const LIMIT: Duration = Duration::from_secs(30);
-
-/// For how long nothing may have happened, in looks of the bot.
-const LOOKS: usize = 3;
 
 fn with_admin_token(setup: &BotSetup<'_>) {
     setup.set("synapse_admin.access_token", setup.synapse.admin_token());
@@ -55,14 +52,6 @@ async fn keyless_caller(scene: &Scene, stem: &str) -> Result<Device> {
     Ok(device)
 }
 
-/// The bot has looked at everything a few times.
-async fn looks(scene: &Scene) -> Result<()> {
-    for _ in 0..LOOKS {
-        scene.bot.sweeps_again().await?;
-    }
-    Ok(())
-}
-
 #[tokio::test]
 async fn a_keyless_device_that_signs_out_is_known_at_once_and_one_that_stays_is_never_touched() -> Result<()>
 {
@@ -74,7 +63,7 @@ async fn a_keyless_device_that_signs_out_is_known_at_once_and_one_that_stays_is_
 
     scene.synapse.logout(&gone).await?;
     scene.setup.wait_until_cleared(&scene.room, &call_key(&gone)).await?;
-    looks(&scene).await?;
+    scene.bot.looks(Bot::LOOKS).await?;
 
     ensure!(scene.synapse.is_open(&scene.room, &call_key(&alive)).await?);
     let report = scene.setup.hear(&gone.device_id).await?;
@@ -129,8 +118,7 @@ async fn a_device_that_the_server_has_not_seen_for_long_is_idle_and_one_seen_a_m
     let failing = proxy.answer(502, json!({}), below("GET", USERS));
     let bot = setup.start().await?;
     failing.first(LIMIT).await?;
-    bot.sweeps_again().await?;
-    bot.sweeps_again().await?;
+    bot.looks(Bot::LOOKS).await?;
     for device in &devices {
         ensure!(synapse.is_open(&room, &call_key(device)).await?, "{}", device.user_id);
     }
@@ -176,9 +164,7 @@ async fn a_bridges_invented_device_is_never_gone_and_is_cleared_when_it_has_expi
     bot.sweeps_again().await?;
     ensure!(synapse.is_open(room, &living_key).await?);
     failing.lift();
-    for _ in 0..LOOKS {
-        bot.sweeps_again().await?;
-    }
+    bot.looks(Bot::LOOKS).await?;
     ensure!(synapse.is_open(room, &living_key).await?);
     let explained = setup.ask(&format!("explain {room} {}", bridged.user_id), LIMIT).await?;
     ensure!(explained.contains("belongs to the appservice"), "{explained}");
@@ -224,7 +210,7 @@ async fn owners_whose_accounts_changed_are_judged_by_their_devices_alone() -> Re
         }
         scene.setup.wait_until_cleared(room, &call_key(gone)).await?;
     }
-    looks(&scene).await?;
+    scene.bot.looks(Bot::LOOKS).await?;
     for alive in [&renamed, &shadowed, &guest, &many, &last] {
         ensure!(synapse.is_open(room, &call_key(alive)).await?, "{}", alive.user_id);
     }
@@ -255,7 +241,7 @@ async fn nobody_is_cleared_while(fail: Failure) -> Result<Scene> {
     failing.first(LIMIT).await?;
     scene.synapse.leave(&leaver, &scene.room).await?;
     scene.setup.wait_until_cleared(&scene.room, &call_key(&leaver)).await?;
-    looks(&scene).await?;
+    scene.bot.looks(Bot::LOOKS).await?;
     ensure!(scene.synapse.is_open(&scene.room, &call_key(&gone)).await?, "{:?}", failing.caught());
     failing.lift();
     scene.setup.wait_until_cleared(&scene.room, &call_key(&gone)).await?;
@@ -318,7 +304,7 @@ async fn requests_are_in_proportion_to_owners() -> Result<()> {
     for caller in &callers {
         scene.bot.knows(caller).await?;
     }
-    looks(&scene).await?;
+    scene.bot.looks(Bot::LOOKS).await?;
     let asked_for = |user: &str| {
         let path = format!("{USERS}{user}/devices");
         proxy.count(|request| urlencoded(&request.path) == path || request.path == path)

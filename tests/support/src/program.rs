@@ -216,6 +216,24 @@ impl Bot {
             .with_context(|| self.log())
     }
 
+    /// Waits until it has looked at everything so often from now on. It does so once in each `janitor.sweep_interval`, and
+    /// at rooms where something happens between; [`Self::LOOKS`] are enough for what would be cleared.
+    pub async fn looks(&self, times: usize) -> Result<()> {
+        let looks = || {
+            let log = self.log();
+            log.lines().filter(|line| line.contains("scope=All") && line.contains(": swept ")).count()
+        };
+        // The first to end may have begun before.
+        let enough = looks() + times + 1;
+        wait_until("the bot to look again", PATIENCE, async || looks() >= enough)
+            .await
+            .with_context(|| self.log())
+    }
+
+    /// With the short settings of [`Program::new`]: a device list is asked for every 2 s, a grace is over after 2 s, and
+    /// then it is asked for once more.
+    pub const LOOKS: usize = 7;
+
     /// Waits until it has seen a device in a device list.
     pub async fn knows(&self, device: &Device) -> Result<()> {
         self.logs(&["seen in a device list", &device.device_id]).await
