@@ -204,16 +204,12 @@ impl Bot {
         .with_context(|| self.log())
     }
 
-    /// Waits until it has made a whole sweep from now on: what was due before is dealt with after it.
+    /// Waits until it has looked at everything once more from now on: what was due before is dealt with after it. What
+    /// would be due only later takes [`Self::looks`].
     ///
     /// It sweeps only while a membership is open in one of its rooms.
     pub async fn sweeps_again(&self) -> Result<()> {
-        let sweeps = || self.log().lines().filter(|line| line.contains(": swept ")).count();
-        // The first to end may have begun before.
-        let enough = sweeps() + 2;
-        wait_until("the bot to sweep again", PATIENCE, async || sweeps() >= enough)
-            .await
-            .with_context(|| self.log())
+        self.looks(1).await
     }
 
     /// Waits until it has looked at everything so often from now on. It does so once in each `janitor.sweep_interval`, and
