@@ -183,8 +183,8 @@ impl Janitor {
         let is_as_owner = was_sent && write.route() == Route::Appservice;
         if !is_as_owner {
             self.writes.slow_down(error, now);
-        } else if matches!(error, NeighbourError::RateLimited { .. } | NeighbourError::Unreachable(_)) {
-            // The owner is to wait, or the appservice's requests go astray: that is nothing to the other routes.
+        } else if matches!(error, NeighbourError::RateLimited { .. }) {
+            // The owner is to wait: that is nothing to the other routes.
             self.sweep.refused(room, key, error, now);
         }
         match error {

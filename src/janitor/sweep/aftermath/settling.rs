@@ -134,6 +134,9 @@ impl Janitor {
             WriteOutcome::NotWritten(why)
                 if write.route == Some(Route::Appservice) && write.intended >= self.began =>
             {
+                // The appservice's requests go astray: that is nothing to the other routes.
+                let astray = NeighbourError::Unreachable(why.clone());
+                self.sweep.refused(&write.room, &write.key, &astray, now);
                 (Some(FindingKind::Refused), Some(why.clone()))
             }
             _ => (None, None),
