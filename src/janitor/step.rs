@@ -14,6 +14,9 @@ use super::{
 };
 use crate::world::journal::{HELLO, JournalError};
 
+/// Under which name the log has the loop, in whichever of its files it speaks: people and benches filter by it.
+const LOOP: &str = "rtc_janitor::janitor::run";
+
 /// How often the journal forgets what is old.
 const PRUNE: Duration = Duration::from_hours(24);
 
@@ -79,10 +82,11 @@ impl Janitor {
         let Some(scope) = self.sweep.take_scope(self.settings.sweep_interval, has_calls, now) else {
             return Ok(());
         };
-        let span = tracing::debug_span!("sweep", ?scope);
+        let span = tracing::debug_span!(target: LOOP, "sweep", ?scope);
         let _entered = span.enter();
         let summary = self.look(&scope)?;
         tracing::debug!(
+            target: LOOP,
             memberships = summary.judged.len(),
             held = summary.held.len(),
             planned = summary.planned,
