@@ -17,6 +17,9 @@ const PAUSES: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_mins
 /// One that is refused again so soon after it was back was not: the pauses go on where they were.
 const STEADY: Duration = Duration::from_mins(15);
 
+/// The least time between two alarms of it.
+const SAID_AGAIN: Duration = Duration::from_hours(6);
+
 /// How the appservice has been.
 #[derive(Debug)]
 pub(super) struct AppserviceHealth {
@@ -26,6 +29,10 @@ pub(super) struct AppserviceHealth {
     pause: Backoff,
     /// When it was last found to be back.
     back: Option<Timestamp>,
+    /// When it was last said that it is refused.
+    said: Option<Timestamp>,
+    /// Whether that was said of this time.
+    is_said: bool,
 }
 
 #[derive(Debug)]
@@ -39,7 +46,14 @@ struct Refusal {
 
 impl Default for AppserviceHealth {
     fn default() -> Self {
-        Self { health: Health::default(), refusal: None, pause: PAUSES, back: None }
+        Self {
+            health: Health::default(),
+            refusal: None,
+            pause: PAUSES,
+            back: None,
+            said: None,
+            is_said: false,
+        }
     }
 }
 
@@ -61,7 +75,8 @@ impl AppserviceHealth {
         Some(refusal.user.clone())
     }
 
-    /// It was refused when it acted for a user; true when that is new.
+    /// It was refused when it acted for a user; true when that is to be said. A token that is taken for some requests and
+    /// not for others is said once in a while.
     fn refused(&mut self, user: &UserId, why: String, now: Timestamp) -> bool {
         if let Some(refusal) = &mut self.refusal {
             refusal.why = why;
@@ -73,7 +88,11 @@ impl AppserviceHealth {
         }
         let again = Some(now + self.pause.next());
         self.refusal = Some(Refusal { why, user: user.clone(), again });
-        true
+        self.is_said = self.said.is_none_or(|said| now.since(said) >= SAID_AGAIN);
+        if self.is_said {
+            self.said = Some(now);
+        }
+        self.is_said
     }
 
     /// Whether it is still refused could not be found out, or it is.
@@ -84,10 +103,11 @@ impl AppserviceHealth {
         }
     }
 
-    /// It is taken again.
-    fn taken(&mut self, now: Timestamp) {
+    /// It is taken again; whether that is to be said.
+    fn taken(&mut self, now: Timestamp) -> bool {
         self.health.answered(now);
         (self.refusal, self.back) = (None, Some(now));
+        self.is_said
     }
 }
 
@@ -98,13 +118,18 @@ impl Janitor {
         user: &UserId,
         error: &NeighbourError,
     ) -> Result<(), JournalError> {
-        if !self.appservice.refused(user, error.to_string(), self.ports.clock.now()) {
+        let was_away = self.appservice.away().is_some();
+        let is_to_be_said = self.appservice.refused(user, error.to_string(), self.ports.clock.now());
+        if was_away {
             return Ok(());
         }
         tracing::warn!("the appservice acts for nobody: {error}");
         // What waits goes by another route, or waits for this one.
         self.writes.withdraw(|_, outgoing| outgoing.write.route() == Route::Appservice);
         self.sweep.mark_all();
+        if !is_to_be_said {
+            return Ok(());
+        }
         let (may_redact, reads_lists) = (self.settings.allow_redaction, self.reads_lists_by_appservice());
         let message = report::appservice_away(&error.to_string(), may_redact, reads_lists);
         self.alarm(&message, None)
@@ -130,18 +155,16 @@ impl Janitor {
         answer: Result<(), NeighbourError>,
     ) -> Result<(), JournalError> {
         let now = self.now();
-        // That it may not act for this one says that its token was read.
-        if let Err(
-            error @ (NeighbourError::AppserviceRefused(_)
-            | NeighbourError::Unreachable(_)
-            | NeighbourError::RateLimited { .. }),
-        ) = answer
-        {
-            self.appservice.not_yet(&error, now);
-            return Ok(());
+        match answer {
+            // That it may not act for this one says that its token was read.
+            Ok(()) | Err(NeighbourError::Refused { .. }) => {}
+            Err(error) => {
+                self.appservice.not_yet(&error, now);
+                return Ok(());
+            }
         }
-        self.appservice.taken(now);
+        let is_to_be_said = self.appservice.taken(now);
         self.sweep.mark_all();
-        self.say(&report::appservice_back(), None)
+        if is_to_be_said { self.say(&report::appservice_back(), None) } else { Ok(()) }
     }
 }

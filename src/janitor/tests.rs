@@ -6,7 +6,6 @@ mod conditions;
 pub(crate) mod fakes;
 mod faults;
 mod forgotten;
-mod log;
 mod metrics;
 mod other_servers;
 mod own_lists;

@@ -62,6 +62,7 @@ impl UnderWay<'_> {
     /// were seen.
     async fn list(&self, rooms: &mut Vec<Listed>, seen: &mut BTreeSet<RoomId>) -> Result<usize, SurveyError> {
         let mut from = 0;
+        let mut first_total = None;
         loop {
             let page = self.pace.ask(|| self.with.admin.rooms(from, PAGE)).await;
             let page = page.map_err(Self::ends)?;
@@ -73,10 +74,15 @@ impl UnderWay<'_> {
             }
             (self.tell)(Progress::Listing { rooms: rooms.len() });
             match page.next_batch {
-                Some(next) if next > from => from = next,
+                Some(next) if next > from => {
+                    first_total.get_or_insert(usize::try_from(page.total_rooms).unwrap_or(usize::MAX));
+                    from = next;
+                }
                 _ => {
                     let all = usize::try_from(page.total_rooms).unwrap_or(usize::MAX);
-                    return Ok(all.saturating_sub(seen.len()));
+                    // Each room that was deleted while the list was read has hidden another one.
+                    let shifted = all.abs_diff(*first_total.get_or_insert(all));
+                    return Ok(all.saturating_sub(seen.len()).max(shifted));
                 }
             }
         }

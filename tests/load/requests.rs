@@ -40,6 +40,16 @@ fn by_kind(arrivals: &[Arrival]) -> BTreeMap<&str, usize> {
 }
 
 #[tokio::test]
+async fn each_sweep_is_logged_under_the_name_of_the_loop() -> Result<()> {
+    let stage = Stage::new(PROGRAM, &Population::new().rooms(3).open(3))?;
+    stage.program.set("log.filter", "info,rtc_janitor::janitor::run=debug");
+    let bot = stage.spawn()?;
+    bot.looks(1).await?;
+    bot.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn blocked_ghosts_are_not_read_about_again_and_again() -> Result<()> {
     let stage =
         Stage::new(PROGRAM, &Population::new().rooms(200).open(10).ghosts(200).blocked())?.without_limits();

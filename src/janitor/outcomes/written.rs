@@ -2,7 +2,7 @@
 
 use rtc_janitor_core::{
     finding::Row,
-    ids::{EventId, RoomId, StateKey},
+    ids::EventId,
     plan::{PlannedWrite, Route},
     render::message::harmless,
     rtc::{membership::FirstSeen, state_event::StateEvent},
@@ -121,18 +121,9 @@ impl Janitor {
             Attempt::Unseen(error) => {
                 tracing::warn!("redacted, and not seen to be: {error}");
                 self.sweep.refused(room, key, &error, now);
-                self.settle_by_reading(room, key)?;
+                self.await_settling(room, key)?;
                 self.plans.put_off(&trigger, event, now);
             }
-        }
-        Ok(())
-    }
-
-    /// Nobody knows what came of a write: its intent stays open until the key is read.
-    fn settle_by_reading(&mut self, room: &RoomId, key: &StateKey) -> Result<(), JournalError> {
-        if let Some(intent) = self.journal.open_intents_of(room, key)?.pop() {
-            self.reads.want(Read::Intent(intent.id), Urgency::Due);
-            self.unsettled.insert((room.clone(), key.clone()), intent);
         }
         Ok(())
     }
@@ -192,7 +183,7 @@ impl Janitor {
                 if !is_as_owner {
                     self.homeserver_failed();
                 }
-                self.settle_by_reading(room, key)?;
+                self.await_settling(room, key)?;
                 self.plans.put_off(trigger, write.event(), now);
             }
             NeighbourError::Unreachable(_) => {

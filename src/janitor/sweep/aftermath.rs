@@ -12,13 +12,13 @@ mod passing;
 mod settling;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
 };
 
 use rtc_janitor_core::{
     guard::quarantine::cleared::{Cleared, RETURN_WINDOW, SAME_WINDOW},
-    ids::{EventId, RoomId, StateKey},
+    ids::{EventId, RoomId, StateKey, UserId},
     judge::policy::Reason,
     plan::Route,
     render::report,
@@ -26,6 +26,7 @@ use rtc_janitor_core::{
     time::Timestamp,
 };
 
+use super::own::{is_of, made};
 use crate::{
     janitor::{
         Janitor,
@@ -46,6 +47,32 @@ const SEEN_LATE: Duration = Duration::from_hours(24);
 /// How many events are kept that may turn out to be own writes.
 const EARLY: usize = 64;
 
+/// How long after a write was given up its event may still come.
+const LATE: Duration = Duration::from_mins(15);
+
+/// An event that came by sync while a write was under way under its key.
+#[derive(Debug)]
+struct Early {
+    room: RoomId,
+    event: StateEvent,
+    /// By the order of events.
+    replaced: Option<Replaced>,
+}
+
+/// A write of which nothing was seen.
+#[derive(Debug)]
+struct GivenUp {
+    write: WriteRecord,
+    at: Timestamp,
+}
+
+impl GivenUp {
+    /// Whether its event may still come.
+    fn holds(&self, now: Timestamp) -> bool {
+        now.since(self.at) <= LATE
+    }
+}
+
 /// Own writes that are awaited.
 #[derive(Debug, Default)]
 pub(in crate::janitor) struct Aftermath {
@@ -53,7 +80,9 @@ pub(in crate::janitor) struct Aftermath {
     awaited: HashSet<EventId>,
     /// What came by sync before the answer that says whether it is ours, and what it replaced by the order of
     /// events.
-    early: BTreeMap<EventId, (StateEvent, Option<Replaced>)>,
+    early: BTreeMap<EventId, Early>,
+    /// Writes whose answers were lost and of which nothing was seen: a server can be slower than the bot waits.
+    given_up: HashMap<(RoomId, StateKey), GivenUp>,
     /// What else comes by sync under keys that are being written.
     passing: Passing,
     /// Whose memberships have come back, since the start: each is counted once.
@@ -81,11 +110,31 @@ impl Aftermath {
         has_come
     }
 
-    fn keep(&mut self, event: &StateEvent, replaced: Option<Replaced>) {
+    fn keep(&mut self, room: &RoomId, event: &StateEvent, replaced: Option<Replaced>) {
         if self.early.len() >= EARLY {
             self.early.pop_first();
         }
-        self.early.insert(event.event_id.clone(), (event.clone(), replaced));
+        let early = Early { room: room.clone(), event: event.clone(), replaced };
+        self.early.insert(event.event_id.clone(), early);
+    }
+
+    /// What came by sync before the answer of a write was lost, if that is what it made.
+    fn take_early(&mut self, write: &WriteRecord, me: &UserId) -> Option<(StateEvent, Option<Replaced>)> {
+        let is_it = |early: &Early| {
+            early.room == write.room
+                && early.event.state_key == write.key
+                && made(write, &early.event, me)
+                && is_of(write, &early.event)
+        };
+        let id = self.early.iter().find(|(_, early)| is_it(early)).map(|(id, _)| id.clone())?;
+        self.early.remove(&id).map(|early| (early.event, early.replaced))
+    }
+
+    /// Nothing was seen of a write.
+    fn give_up(&mut self, write: &WriteRecord, now: Timestamp) {
+        self.given_up.retain(|_, given_up| given_up.holds(now));
+        let place = (write.room.clone(), write.key.clone());
+        self.given_up.insert(place, GivenUp { write: write.clone(), at: now });
     }
 }
 
@@ -102,7 +151,7 @@ impl Janitor {
             }
             if self.writes.is_under_way(room, &event.state_key) {
                 let replaced = self.aftermath.passing.own(room, &event.state_key);
-                self.aftermath.keep(event, replaced);
+                self.aftermath.keep(room, event, replaced);
             }
             return self.settle_by_sync(room, event);
         }
@@ -118,7 +167,7 @@ impl Janitor {
         room: &RoomId,
         written: &EventId,
     ) -> Result<(), JournalError> {
-        let Some((event, replaced)) = self.aftermath.early.remove(written) else { return Ok(()) };
+        let Some(Early { event, replaced, .. }) = self.aftermath.early.remove(written) else { return Ok(()) };
         let Some(write) = self.journal.unverified(room, written)? else { return Ok(()) };
         self.verified(&write, &event, replaced)
     }
@@ -138,7 +187,10 @@ impl Janitor {
         };
         let mut cleared = self.journal.cleared_under(room, key)?;
         cleared.retain(|write| {
-            write.event != open.event_id
+            // What only mended an own write took nobody for gone.
+            let is_mend = write.reasons_in_doubt().is_empty() && write.plan.is_none();
+            !is_mend
+                && write.event != open.event_id
                 // What it left itself.
                 && write.written.as_ref() != Some(&open.event_id)
                 // What replaced the judged event itself came before the write, which overwrote it.

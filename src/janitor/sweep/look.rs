@@ -248,7 +248,9 @@ impl Janitor {
             });
         }
         let budget = self.budget(only)?;
-        let probing = self.writes.probing(only);
+        let mut probing = self.writes.probing(only);
+        // What came of a probe must be known before there is another.
+        probing.extend(self.unsettled.values().filter_map(|write| write.reason?.neighbour()));
         let circumstances = Circumstances { probing: &probing, ..self.circumstances() };
         let mut plan = Plan::make(candidates.clone(), circumstances, budget);
         let unread_writes: BTreeSet<_> = plan

@@ -8,6 +8,7 @@ use rtc_janitor_core::{
     time::Timestamp,
 };
 
+use super::MOST_SKEW;
 use crate::{
     janitor::{Janitor, memory::is_empty},
     world::journal::{JournalError, WriteRecord},
@@ -26,6 +27,12 @@ pub(super) fn made(write: &WriteRecord, event: &StateEvent, me: &UserId) -> bool
         }
         Some(Route::OwnPower) | None => event.sender == *me && is_empty(event),
     }
+}
+
+/// Whether an event that a write may have made is not one of an earlier write, which may come late: where it leaves no
+/// mark, its time tells.
+pub(super) fn is_of(write: &WriteRecord, event: &StateEvent) -> bool {
+    write.mark.is_some() || event.origin_server_ts + MOST_SKEW >= write.intended
 }
 
 /// Whether an event was sent after a moment, as its server says. Before a redaction it was lost by nobody, and after

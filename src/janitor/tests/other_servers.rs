@@ -8,7 +8,7 @@ use rtc_janitor_core::{
 };
 use serde_json::json;
 
-use super::fakes::{BOT, Meanwhile, ROOM, Story, content};
+use super::fakes::{BOT, Fate, Meanwhile, ROOM, Story, content};
 use crate::world::{
     RoomUpdate, SyncBatch,
     journal::{FindingKind, HistoryOf},
@@ -194,4 +194,29 @@ async fn what_a_first_view_says_the_server_can_do_is_in_status() {
     let line = story.janitor.status().expect("the journal works").server.line().expect("a line");
     let expected = "homeserver limits (Dendrite 0.13.8): no sliding sync, no wildcards in filters, no room version above 11";
     assert_eq!(line, expected);
+}
+
+#[tokio::test]
+async fn what_sync_has_brought_before_an_answer_was_lost_tells_what_came_of_the_write() {
+    for is_overwritten in [true, false] {
+        let (mut story, key) = ghost().await;
+        story.world.lock().fates.push_back(Fate::AnswerLost);
+        if is_overwritten {
+            rejoins_before_the_write(&story);
+        }
+        let answer = until_the_answer_is_on_its_way(&mut story).await;
+        let own = story.world.current(&key);
+        if is_overwritten {
+            story.hear([overwritten(&story, &key, &own), own]);
+        } else {
+            let back = story.world.put(ROOM, CALL_MEMBER, &key, ALICE, content("DEAD"));
+            story.hear([own, back]);
+        }
+        story.janitor.take_in_outcome(answer).expect("the journal works");
+        story.minutes(20).await;
+        let said = story.said().join("\n");
+        let words = if is_overwritten { OVERWROTE } else { CAME_BACK };
+        assert_eq!(said.matches(words).count(), 1, "{is_overwritten}: {said}");
+        assert_eq!((story.times_found(FindingKind::Cleared), story.writes()), (1, 1), "{is_overwritten}");
+    }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    fakes::{Fate, Meanwhile, ROOM, Story, content},
+    fakes::{BOT, Fate, Meanwhile, ROOM, Story, content},
     routes::{ALICE, array, by_appservice, by_redaction, left_over},
 };
 use crate::{
@@ -11,6 +11,8 @@ use crate::{
     world::{NeighbourError, journal::FindingKind},
 };
 use rtc_janitor_core::{
+    guard::breaker,
+    judge::policy::Neighbour,
     mode::Pause,
     render::answer::Lack,
     rtc::state_event::{CALL_MEMBER, StateEvent},
@@ -239,4 +241,79 @@ async fn a_write_that_was_not_made_before_the_bot_was_killed_was_refused_by_nobo
     story.minutes(20).await;
     assert_eq!(story.times_found(FindingKind::Refused), 0);
     assert_eq!((story.cleared(), story.writes()), (1, 1), "made after all");
+}
+
+/// A write that the server has not made by the time that its key is read, and that is given up.
+async fn gives_up_a_write(story: &mut Story) {
+    story.world.lock().fates.push_back(Fate::Fails(NeighbourError::Unreachable("no answer in time".into())));
+    while story.janitor.unsettled.is_empty() {
+        story.world.pass(std::time::Duration::from_mins(1));
+        story.janitor.sweep.mark_all();
+        story.step_once().await;
+    }
+    while !story.janitor.unsettled.is_empty() {
+        story.janitor.step().expect("the journal works");
+        story.janitor.commit().expect("the journal works");
+        let outcome = story.janitor.background.next().await;
+        story.janitor.take_in_outcome(outcome).expect("the journal works");
+    }
+    assert_eq!(story.cleared(), 0);
+}
+
+#[tokio::test]
+async fn a_write_that_a_slow_server_makes_after_it_was_given_up_is_known_when_it_comes() {
+    for is_overwritten in [false, true] {
+        let mut story = Story::new();
+        let key = story.ghost(ALICE, "DEAD").await;
+        gives_up_a_write(&mut story).await;
+        let mut events = Vec::new();
+        if is_overwritten {
+            events.push(writes(&story, &key, content("DEAD")));
+        }
+        events.push(story.world.put(ROOM, CALL_MEMBER, &key, BOT, json!({})));
+        story.hear(events);
+        assert_eq!(story.cleared(), 1);
+        let said = story.said().join("\n");
+        assert_eq!(said.matches(OVERWROTE).count(), usize::from(is_overwritten), "{said}");
+        if !is_overwritten {
+            let back = writes(&story, &key, content("DEAD"));
+            story.hear([back]);
+            let said = story.said().join("\n");
+            assert_eq!(said.matches(CAME_BACK).count(), 1, "{said}");
+        }
+        story.minutes(40).await;
+        assert_eq!(story.writes(), 0, "it is left alone for an hour");
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_was_given_up_is_not_taken_for_the_next_one() {
+    let mut story = Story::new();
+    let key = story.ghost(ALICE, "DEAD").await;
+    gives_up_a_write(&mut story).await;
+    story.until_a_write().await;
+    story.hear_of(&key);
+    story.minutes(20).await;
+    assert_eq!((story.writes(), story.cleared()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_probe_whose_answer_was_lost_is_one() {
+    let mut story = Story::new();
+    story.eight_of_ten_vanish().await;
+    story.world.lock().fates.push_back(Fate::Down);
+    story.until_a_write().await;
+    story.minutes(1).await;
+    assert_eq!(story.writes(), 1, "there is no other before it is known what came of it");
+    is_up(&story);
+    let state = |story: &Story| story.janitor.sweep.breakers.state(Neighbour::DeviceLists).clone();
+    for _ in 0..60 {
+        if !matches!(state(&story), breaker::State::Open { .. }) {
+            break;
+        }
+        story.world.pass(std::time::Duration::from_secs(1));
+        story.sweep().await;
+    }
+    assert!(matches!(state(&story), breaker::State::Probing { .. }), "{:?}", state(&story));
+    assert_eq!(story.writes(), 1);
 }

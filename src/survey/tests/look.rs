@@ -219,6 +219,16 @@ async fn a_room_that_moves_in_the_list_while_it_is_read_is_not_missed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_room_that_is_deleted_while_the_list_is_read_hides_no_other() {
+    let server = Server::with((0..600).map(|number| (format!("!{number:03}:hs"), quiet())));
+    *server.deleted.lock().expect("not poisoned") = Some("!007:hs");
+    let survey = server.survey("").await.expect("a survey");
+    let asked = server.asked.lock().expect("not poisoned").clone();
+    assert!(asked.iter().any(|what| what.starts_with("state !500:hs")), "it moved to the page that was read");
+    assert!(survey.cut.is_none());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_room_of_a_space_that_cannot_be_read_holds_up_no_other() {
     let child = |room: &str| state("m.space.child", room, json!({"via": ["hs"]}));
     let create = state("m.room.create", "", json!({"room_version": "11", "type": "m.space"}));

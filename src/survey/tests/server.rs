@@ -52,6 +52,8 @@ pub(super) struct Server {
     pub(super) hangs: Option<Hangs>,
     /// How many more times the list is read with one room slipping through between two pages.
     pub(super) slips: AtomicUsize,
+    /// A room that is deleted after the first page of the list.
+    pub(super) deleted: Mutex<Option<&'static str>>,
     pub(super) asked: Mutex<Vec<String>>,
     pub(super) at_once: AtomicUsize,
     pub(super) most_at_once: AtomicUsize,
@@ -156,6 +158,9 @@ impl AllRooms for Server {
         });
         let next_batch = (from + most < all.len()).then_some((from + most) as u64);
         let page = RoomPage { rooms: page.collect(), next_batch, total_rooms: all.len() as u64 };
+        if let Some(deleted) = self.deleted.lock().expect("not poisoned").take() {
+            self.rooms.lock().expect("not poisoned").remove(deleted);
+        }
         self.answer(format!("list {from}"), || Ok(page)).await
     }
 

@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// One that hangs costs all the time there is, so the others do not wait for it.
 const AT_ONCE: usize = 20;
 
+/// So many users of a server are asked for until it shows the profile of one: some may have none.
+const MOST_ASKED: usize = 3;
+
 /// Makes those lists of other servers unknown that lack a device in `wanted`, unless their server answers now.
 pub(super) async fn doubt_the_unreachable(
     homeserver: &Homeserver,
@@ -37,11 +40,8 @@ pub(super) async fn doubt_the_unreachable(
             lacking.entry(server.to_owned()).or_default().push(user.clone());
         }
     }
-    let one_of_each =
-        lacking.iter().filter_map(|(server, users)| Some((server.clone(), users.first()?.clone())));
-    let asked: Vec<_> = one_of_each.collect();
-    let seen: BTreeMap<_, _> = stream::iter(asked)
-        .map(|(server, user)| async move { (server, contact(homeserver, &user).await) })
+    let seen: BTreeMap<_, _> = stream::iter(lacking.clone())
+        .map(|(server, users)| async move { (server, contact(homeserver, &users).await) })
         .buffer_unordered(AT_ONCE)
         .take_until(sleep(PATIENCE))
         .collect()
@@ -59,17 +59,18 @@ pub(super) async fn doubt_the_unreachable(
     }
 }
 
-/// Whether a user's server can be reached now. Profiles of other servers are asked for there each time, even where the
-/// homeserver has given a server up for a while; that it keeps them to itself, or knows no such user, is an answer.
-async fn contact(homeserver: &Homeserver, user: &UserId) -> Result<(), NeighbourError> {
-    let path = ["_matrix", "client", "v3", "profile", user.as_str()];
-    match JsonRequest::get(&path).patience(PATIENCE).send(homeserver.transport()).await {
-        Ok(_) => Ok(()),
-        Err(NeighbourError::Refused { errcode, .. })
-            if matches!(errcode.as_str(), "M_NOT_FOUND" | "M_FORBIDDEN") =>
-        {
-            Ok(())
+/// Whether the server of these users can be reached now. Profiles of other servers are asked for there each time, even
+/// where the homeserver has given a server up for a while. Only a profile counts: that there is none, or that it may not
+/// be seen, can be the word of this homeserver, or of a proxy before a server that is down.
+async fn contact(homeserver: &Homeserver, users: &[UserId]) -> Result<(), NeighbourError> {
+    let mut refusal = NeighbourError::Unreachable("nobody was asked for".to_owned());
+    for user in users.iter().take(MOST_ASKED) {
+        let path = ["_matrix", "client", "v3", "profile", user.as_str()];
+        match JsonRequest::get(&path).patience(PATIENCE).send(homeserver.transport()).await {
+            Ok(_) => return Ok(()),
+            Err(refused @ NeighbourError::Refused { .. }) => refusal = refused,
+            Err(why) => return Err(why),
         }
-        Err(why) => Err(why),
     }
+    Err(refusal)
 }

@@ -5,7 +5,8 @@
 
 use rtc_janitor_core::{
     finding::Row,
-    ids::RoomId,
+    guard::breaker::Passage,
+    ids::{RoomId, StateKey},
     judge::policy::Reason,
     plan::Route,
     render::report::Whose,
@@ -19,10 +20,7 @@ use crate::{
         background::in_time,
         memory::is_empty,
         reads::{Read, Urgency},
-        sweep::{
-            MOST_SKEW,
-            own::{is_after, made},
-        },
+        sweep::own::{is_after, is_of, made},
     },
     world::{
         NeighbourError, Rooms,
@@ -64,16 +62,21 @@ impl Janitor {
     /// A write whose answer was lost shows by sync: then this is how its outcome is known.
     pub(super) fn settle_by_sync(&mut self, room: &RoomId, event: &StateEvent) -> Result<(), JournalError> {
         let place = (room.clone(), event.state_key.clone());
-        // Its own power leaves no mark, and what it wrote before may come late.
-        let is_it = |write: &WriteRecord| {
-            write.mark.is_some() || event.origin_server_ts + MOST_SKEW >= write.intended
-        };
         let me = &self.settings.user_id;
-        let unsettled = self.unsettled.get(&place).filter(|write| made(write, event, me) && is_it(write));
-        let Some(write) = unsettled.cloned() else {
+        // While another write is under way there, it may be that one's.
+        let is_free = !self.writes.is_under_way(room, &event.state_key);
+        let given_up =
+            self.aftermath.given_up.get(&place).filter(|given_up| is_free && given_up.holds(self.now()));
+        let candidates =
+            self.unsettled.get(&place).into_iter().chain(given_up.map(|given_up| &given_up.write));
+        let Some(write) =
+            candidates.into_iter().find(|write| made(write, event, me) && is_of(write, event)).cloned()
+        else {
             return Ok(());
         };
-        self.settle(&write, std::slice::from_ref(event)).map(|_| ())
+        self.aftermath.given_up.remove(&place);
+        let seen = self.aftermath.passing.own(room, &event.state_key);
+        self.settle(&write, std::slice::from_ref(event), seen).map(|_| ())
     }
 
     /// Has everything read of which nobody knows what came of it: the process was killed, or the server's
@@ -103,14 +106,37 @@ impl Janitor {
                 return Ok(None);
             }
         };
-        let was_cleared = self.settle(&write, &standing)?;
+        let seen = self.aftermath.passing.own(&write.room, &write.key);
+        let was_cleared = self.settle(&write, &standing, seen)?;
         let current = standing.into_iter().next().filter(|current| was_cleared && !is_empty(current));
         Ok(current.map(|current| (write.room, current)))
     }
 
-    /// Writes down what came of a write, by what stands under its key and what that replaced. Returns whether it
-    /// cleared.
-    fn settle(&mut self, write: &WriteRecord, standing: &[StateEvent]) -> Result<bool, JournalError> {
+    /// The answer of a write is lost, and nobody knows what came of it: its intent stays open until the key is read, or
+    /// until its event comes by sync, or has come.
+    pub(in crate::janitor) fn await_settling(
+        &mut self,
+        room: &RoomId,
+        key: &StateKey,
+    ) -> Result<(), JournalError> {
+        let Some(write) = self.journal.open_intents_of(room, key)?.pop() else { return Ok(()) };
+        self.unsettled.insert((room.clone(), key.clone()), write.clone());
+        let Some((event, replaced)) = self.aftermath.take_early(&write, &self.settings.user_id) else {
+            self.reads.want(Read::Intent(write.id), Urgency::Due);
+            return Ok(());
+        };
+        self.settle(&write, &[event], replaced)?;
+        self.notice_quick_return(room, key)
+    }
+
+    /// Writes down what came of a write, by what stands under its key and what that replaced; `seen` is what its event
+    /// replaced by the order of sync. Returns whether it cleared.
+    fn settle(
+        &mut self,
+        write: &WriteRecord,
+        standing: &[StateEvent],
+        seen: Option<Replaced>,
+    ) -> Result<bool, JournalError> {
         let now = self.now();
         let me = self.settings.user_id.clone();
         let current = standing.first();
@@ -155,18 +181,26 @@ impl Janitor {
         self.voice.has_more_to_say(finding.is_some());
         self.unsettled.remove(&(write.room.clone(), write.key.clone()));
         self.sweep.mark(&write.room);
-        let Some((place, event)) = ours else { return Ok(false) };
+        let Some((place, event)) = ours else {
+            self.aftermath.give_up(write, now);
+            return Ok(false);
+        };
         self.ports.metrics.cleared(write.reason, write.route.map_or("unknown", Route::as_str));
         self.note_leave(&write.room, &write.key, &me)?;
+        // A probe is one also when its answer was lost.
+        let source = write.reason.filter(|_| write.plan.is_none()).and_then(Reason::neighbour);
+        if let Some(source) =
+            source.filter(|source| self.sweep.breakers.passage(*source, now) == Passage::Probe)
+        {
+            self.sweep.breakers.probed(source, &write.room, &write.key, &self.settings.breaker, now);
+        }
         self.end_event(&write.room, &write.key, &write.event, now)?;
         self.plans.cleared(&write.event, write.plan.as_ref());
         if current.is_some_and(|event| !is_empty(event)) {
             // Somebody is left in it, or has come back.
             self.reads.want(Read::View(write.room.clone()), Urgency::Needed);
         }
-        let passed = self.aftermath.passing.own(&write.room, &write.key);
-        let replaced = standing.get(place + 1).map(Replaced::read).or(passed);
-        self.verified(write, event, replaced)?;
+        self.verified(write, event, standing.get(place + 1).map(Replaced::read).or(seen))?;
         Ok(true)
     }
 
