@@ -121,7 +121,9 @@ impl Janitor {
             Attempt::Unseen(error) => {
                 tracing::warn!("redacted, and not seen to be: {error}");
                 self.sweep.refused(room, key, &error, now);
-                self.await_settling(room, key)?;
+                if self.await_settling(room, key)? {
+                    self.notice_quick_return(room, key)?;
+                }
                 self.plans.put_off(&trigger, event, now);
             }
         }
@@ -183,7 +185,9 @@ impl Janitor {
                 if !is_as_owner {
                     self.homeserver_failed();
                 }
-                self.await_settling(room, key)?;
+                if self.await_settling(room, key)? {
+                    self.notice_quick_return(room, key)?;
+                }
                 self.plans.put_off(trigger, write.event(), now);
             }
             NeighbourError::Unreachable(_) => {

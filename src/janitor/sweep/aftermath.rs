@@ -6,19 +6,17 @@
 //! behalf of its owner.
 
 mod alive;
+mod kept;
 mod order;
 mod overwritten;
 mod passing;
 mod settling;
 
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    time::Duration,
-};
+use std::{collections::HashSet, time::Duration};
 
 use rtc_janitor_core::{
     guard::quarantine::cleared::{Cleared, RETURN_WINDOW, SAME_WINDOW},
-    ids::{EventId, RoomId, StateKey, UserId},
+    ids::{EventId, RoomId, StateKey},
     judge::policy::Reason,
     plan::Route,
     render::report,
@@ -26,7 +24,6 @@ use rtc_janitor_core::{
     time::Timestamp,
 };
 
-use super::own::{is_of, made};
 use crate::{
     janitor::{
         Janitor,
@@ -37,6 +34,7 @@ use crate::{
 };
 
 use alive::subject;
+use kept::Kept;
 use passing::{Passing, Replaced};
 pub(in crate::janitor) use settling::read_standing;
 
@@ -44,45 +42,13 @@ pub(in crate::janitor) use settling::read_standing;
 /// down, or the janitor.
 const SEEN_LATE: Duration = Duration::from_hours(24);
 
-/// How many events are kept that may turn out to be own writes.
-const EARLY: usize = 64;
-
-/// How long after a write was given up its event may still come.
-const LATE: Duration = Duration::from_mins(15);
-
-/// An event that came by sync while a write was under way under its key.
-#[derive(Debug)]
-struct Early {
-    room: RoomId,
-    event: StateEvent,
-    /// By the order of events.
-    replaced: Option<Replaced>,
-}
-
-/// A write of which nothing was seen.
-#[derive(Debug)]
-struct GivenUp {
-    write: WriteRecord,
-    at: Timestamp,
-}
-
-impl GivenUp {
-    /// Whether its event may still come.
-    fn holds(&self, now: Timestamp) -> bool {
-        now.since(self.at) <= LATE
-    }
-}
-
 /// Own writes that are awaited.
 #[derive(Debug, Default)]
 pub(in crate::janitor) struct Aftermath {
     /// The events of writes that were not seen again so far.
     awaited: HashSet<EventId>,
-    /// What came by sync before the answer that says whether it is ours, and what it replaced by the order of
-    /// events.
-    early: BTreeMap<EventId, Early>,
-    /// Writes whose answers were lost and of which nothing was seen: a server can be slower than the bot waits.
-    given_up: HashMap<(RoomId, StateKey), GivenUp>,
+    /// Events that came before the answers, and writes of which no event has come.
+    kept: Kept,
     /// What else comes by sync under keys that are being written.
     passing: Passing,
     /// Whose memberships have come back, since the start: each is counted once.
@@ -102,39 +68,12 @@ impl Aftermath {
 
     /// A write was answered with this event. Returns whether it has come by sync before.
     pub(in crate::janitor) fn await_event(&mut self, room: &RoomId, key: &StateKey, event: &EventId) -> bool {
-        let has_come = self.early.contains_key(event);
+        let has_come = self.kept.has_early(event);
         if !has_come {
             self.awaited.insert(event.clone());
         }
         self.passing.answer(room, key, event, has_come);
         has_come
-    }
-
-    fn keep(&mut self, room: &RoomId, event: &StateEvent, replaced: Option<Replaced>) {
-        if self.early.len() >= EARLY {
-            self.early.pop_first();
-        }
-        let early = Early { room: room.clone(), event: event.clone(), replaced };
-        self.early.insert(event.event_id.clone(), early);
-    }
-
-    /// What came by sync before the answer of a write was lost, if that is what it made.
-    fn take_early(&mut self, write: &WriteRecord, me: &UserId) -> Option<(StateEvent, Option<Replaced>)> {
-        let is_it = |early: &Early| {
-            early.room == write.room
-                && early.event.state_key == write.key
-                && made(write, &early.event, me)
-                && is_of(write, &early.event)
-        };
-        let id = self.early.iter().find(|(_, early)| is_it(early)).map(|(id, _)| id.clone())?;
-        self.early.remove(&id).map(|early| (early.event, early.replaced))
-    }
-
-    /// Nothing was seen of a write.
-    fn give_up(&mut self, write: &WriteRecord, now: Timestamp) {
-        self.given_up.retain(|_, given_up| given_up.holds(now));
-        let place = (write.room.clone(), write.key.clone());
-        self.given_up.insert(place, GivenUp { write: write.clone(), at: now });
     }
 }
 
@@ -151,7 +90,7 @@ impl Janitor {
             }
             if self.writes.is_under_way(room, &event.state_key) {
                 let replaced = self.aftermath.passing.own(room, &event.state_key);
-                self.aftermath.keep(room, event, replaced);
+                self.aftermath.kept.keep_early(room, event, replaced);
             }
             return self.settle_by_sync(room, event);
         }
@@ -167,7 +106,7 @@ impl Janitor {
         room: &RoomId,
         written: &EventId,
     ) -> Result<(), JournalError> {
-        let Some(Early { event, replaced, .. }) = self.aftermath.early.remove(written) else { return Ok(()) };
+        let Some((event, replaced)) = self.aftermath.kept.take_early(written) else { return Ok(()) };
         let Some(write) = self.journal.unverified(room, written)? else { return Ok(()) };
         self.verified(&write, &event, replaced)
     }

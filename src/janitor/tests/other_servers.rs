@@ -32,7 +32,7 @@ fn rejoins_before_the_write(story: &Story) {
 }
 
 /// Goes on until the ghost was emptied and before that is known.
-async fn until_the_answer_is_on_its_way(story: &mut Story) -> crate::janitor::background::Outcome {
+pub(super) async fn until_the_answer_is_on_its_way(story: &mut Story) -> crate::janitor::background::Outcome {
     for _ in 0..30 {
         story.world.pass(std::time::Duration::from_mins(1));
         loop {

@@ -65,16 +65,12 @@ impl Janitor {
         let me = &self.settings.user_id;
         // While another write is under way there, it may be that one's.
         let is_free = !self.writes.is_under_way(room, &event.state_key);
-        let given_up =
-            self.aftermath.given_up.get(&place).filter(|given_up| is_free && given_up.holds(self.now()));
-        let candidates =
-            self.unsettled.get(&place).into_iter().chain(given_up.map(|given_up| &given_up.write));
-        let Some(write) =
-            candidates.into_iter().find(|write| made(write, event, me) && is_of(write, event)).cloned()
-        else {
+        let given_up = self.aftermath.kept.given_up(&place, self.now()).filter(|_| is_free);
+        let mut either = self.unsettled.get(&place).into_iter().chain(given_up);
+        let Some(write) = either.find(|write| made(write, event, me) && is_of(write, event)).cloned() else {
             return Ok(());
         };
-        self.aftermath.given_up.remove(&place);
+        self.aftermath.kept.has_come(&place);
         let seen = self.aftermath.passing.own(room, &event.state_key);
         self.settle(&write, std::slice::from_ref(event), seen).map(|_| ())
     }
@@ -113,20 +109,20 @@ impl Janitor {
     }
 
     /// The answer of a write is lost, and nobody knows what came of it: its intent stays open until the key is read, or
-    /// until its event comes by sync, or has come.
+    /// until its event comes by sync. Returns whether that has come before, and the key was cleared.
     pub(in crate::janitor) fn await_settling(
         &mut self,
         room: &RoomId,
         key: &StateKey,
-    ) -> Result<(), JournalError> {
-        let Some(write) = self.journal.open_intents_of(room, key)?.pop() else { return Ok(()) };
+    ) -> Result<bool, JournalError> {
+        let Some(write) = self.journal.open_intents_of(room, key)?.pop() else { return Ok(false) };
         self.unsettled.insert((room.clone(), key.clone()), write.clone());
-        let Some((event, replaced)) = self.aftermath.take_early(&write, &self.settings.user_id) else {
+        let Some((event, replaced)) = self.aftermath.kept.take_early_of(&write, &self.settings.user_id)
+        else {
             self.reads.want(Read::Intent(write.id), Urgency::Due);
-            return Ok(());
+            return Ok(false);
         };
-        self.settle(&write, &[event], replaced)?;
-        self.notice_quick_return(room, key)
+        self.settle(&write, &[event], replaced)
     }
 
     /// Writes down what came of a write, by what stands under its key and what that replaced; `seen` is what its event
@@ -182,7 +178,7 @@ impl Janitor {
         self.unsettled.remove(&(write.room.clone(), write.key.clone()));
         self.sweep.mark(&write.room);
         let Some((place, event)) = ours else {
-            self.aftermath.give_up(write, now);
+            self.aftermath.kept.give_up(write, now);
             return Ok(false);
         };
         self.ports.metrics.cleared(write.reason, write.route.map_or("unknown", Route::as_str));
