@@ -31,6 +31,14 @@ use crate::{
 /// How many events are looked at that replaced each other since a write.
 const FURTHER: usize = 8;
 
+/// When the event of a write has come by sync.
+enum Came {
+    /// Now, or not yet: what it replaced by the order of sync is known now, if it is.
+    Now,
+    /// Before the answer was lost: what it replaced was taken down then.
+    Early(Option<Replaced>),
+}
+
 /// What stands under the key of a write, and before it what it replaced, the newest first: down to what was judged,
 /// which is left out unless the write was a redaction of that or it stands there itself. Empty where nothing stands.
 ///
@@ -71,8 +79,7 @@ impl Janitor {
             return Ok(());
         };
         self.aftermath.kept.has_come(&place);
-        let seen = self.aftermath.passing.own(room, &event.state_key);
-        self.settle(&write, std::slice::from_ref(event), seen).map(|_| ())
+        self.settle(&write, std::slice::from_ref(event), Came::Now).map(|_| ())
     }
 
     /// Has everything read of which nobody knows what came of it: the process was killed, or the server's
@@ -102,8 +109,7 @@ impl Janitor {
                 return Ok(None);
             }
         };
-        let seen = self.aftermath.passing.own(&write.room, &write.key);
-        let was_cleared = self.settle(&write, &standing, seen)?;
+        let was_cleared = self.settle(&write, &standing, Came::Now)?;
         let current = standing.into_iter().next().filter(|current| was_cleared && !is_empty(current));
         Ok(current.map(|current| (write.room, current)))
     }
@@ -122,16 +128,16 @@ impl Janitor {
             self.reads.want(Read::Intent(write.id), Urgency::Due);
             return Ok(false);
         };
-        self.settle(&write, &[event], replaced)
+        self.settle(&write, &[event], Came::Early(replaced))
     }
 
-    /// Writes down what came of a write, by what stands under its key and what that replaced; `seen` is what its event
-    /// replaced by the order of sync. Returns whether it cleared.
+    /// Writes down what came of a write, by what stands under its key and what that replaced. Returns whether it
+    /// cleared.
     fn settle(
         &mut self,
         write: &WriteRecord,
         standing: &[StateEvent],
-        seen: Option<Replaced>,
+        came: Came,
     ) -> Result<bool, JournalError> {
         let now = self.now();
         let me = self.settings.user_id.clone();
@@ -196,6 +202,12 @@ impl Janitor {
             // Somebody is left in it, or has come back.
             self.reads.want(Read::View(write.room.clone()), Urgency::Needed);
         }
+        let passed = self.aftermath.passing.own(&write.room, &write.key);
+        let seen = match came {
+            Came::Now => passed,
+            // What has passed since came after it.
+            Came::Early(replaced) => replaced,
+        };
         self.verified(write, event, standing.get(place + 1).map(Replaced::read).or(seen))?;
         Ok(true)
     }
