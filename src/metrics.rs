@@ -168,7 +168,7 @@ impl Inner {
         );
         to.register(
             "returned",
-            "Memberships that came back after they were emptied: alive",
+            "Memberships that came back after they were emptied: active all the time",
             self.returned.clone(),
         );
         to.register("overwritten", "Writes that replaced a newer membership", self.overwritten.clone());

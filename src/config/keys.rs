@@ -56,7 +56,8 @@ sections! {
         /// A membership younger than this is not cleared, whatever is known about it.
         minimum_age: Duration = or_default(DURATION, "2m");
         /// Whether a membership of a user on another server may be cleared because its device is gone.
-        /// Other servers' lists can be late; without this it is only reported.
+        /// Other servers' lists can be late; without this it is only reported. With it, the server has to show that it
+        /// answers, by the profile of one of its users.
         remote_device_lists: bool = or_default(FLAG, "false");
         /// Whether a membership that only its owner may write may be cleared by a redaction, where the janitor may redact.
         /// Clients that keep the old event in their memory show it until they are reloaded.
@@ -108,7 +109,8 @@ sections! {
     /// When much turns stale at once, the evidence is more likely wrong than everybody gone: then nothing
     /// is written by that evidence for a while.
     ["breaker"] pub struct Breaker {
-        /// Opens when this share of the owners that were active turns stale within one janitor.sweep_interval (above 0, at most 1) ...
+        /// Opens when this share of the owners that were active (of all, or of those of whom one kind of device list tells) turns
+        /// stale by one source within one janitor.sweep_interval (above 0, at most 1) ...
         share: f64 = or_default(SHARE, "0.5");
         /// ... and at least so many owners.
         minimum: NonZeroU32 = or_default(COUNT, "3");

@@ -95,12 +95,19 @@ impl AppserviceHealth {
         self.is_said
     }
 
-    /// Whether it is still refused could not be found out, or it is.
-    fn not_yet(&mut self, error: &NeighbourError, now: Timestamp) {
+    /// Whether it is still refused could not be found out, or it is; whether that is to be said, for it is no flutter
+    /// that was said of before.
+    fn not_yet(&mut self, error: &NeighbourError, now: Timestamp) -> bool {
         let again = now + self.pause.after(error);
         if let Some(refusal) = &mut self.refusal {
             refusal.again = Some(again);
         }
+        let is_to_be_said =
+            !self.is_said && self.health.away_since().is_some_and(|since| now.since(since) >= STEADY);
+        if is_to_be_said {
+            (self.is_said, self.said) = (true, Some(now));
+        }
+        is_to_be_said
     }
 
     /// It is taken again; whether that is to be said.
@@ -127,11 +134,13 @@ impl Janitor {
         // What waits goes by another route, or waits for this one.
         self.writes.withdraw(|_, outgoing| outgoing.write.route() == Route::Appservice);
         self.sweep.mark_all();
-        if !is_to_be_said {
-            return Ok(());
-        }
+        if is_to_be_said { self.tell_appservice_is_away() } else { Ok(()) }
+    }
+
+    fn tell_appservice_is_away(&mut self) -> Result<(), JournalError> {
+        let Some((why, _)) = self.appservice.away() else { return Ok(()) };
         let (may_redact, reads_lists) = (self.settings.allow_redaction, self.reads_lists_by_appservice());
-        let message = report::appservice_away(&error.to_string(), may_redact, reads_lists);
+        let message = report::appservice_away(why, may_redact, reads_lists);
         self.alarm(&message, None)
     }
 
@@ -159,8 +168,8 @@ impl Janitor {
             // That it may not act for this one says that its token was read.
             Ok(()) | Err(NeighbourError::Refused { .. }) => {}
             Err(error) => {
-                self.appservice.not_yet(&error, now);
-                return Ok(());
+                let is_to_be_said = self.appservice.not_yet(&error, now);
+                return if is_to_be_said { self.tell_appservice_is_away() } else { Ok(()) };
             }
         }
         let is_to_be_said = self.appservice.taken(now);

@@ -48,7 +48,7 @@ impl<'a> Surveyor<'a> {
 }
 
 impl Joining<'_> {
-    /// Does what was shown of a room, where that still holds, within [`LONGEST`].
+    /// Does what was shown of a room, where that still holds, within 5 min.
     pub fn get_into<'a>(&'a self, proposal: &'a JoinProposal) -> BoxFuture<'a, JoinOutcome> {
         Box::pin(async move {
             if let Some(why) = self.over_because() {

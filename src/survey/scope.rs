@@ -62,10 +62,17 @@ impl UnderWay<'_> {
     /// were seen.
     async fn list(&self, rooms: &mut Vec<Listed>, seen: &mut BTreeSet<RoomId>) -> Result<usize, SurveyError> {
         let mut from = 0;
-        let mut first_total = None;
+        let (mut total, mut hidden) = (0, 0);
+        // Those that are made while the list is read were not there when it began.
+        let mut least = usize::MAX;
         loop {
             let page = self.pace.ask(|| self.with.admin.rooms(from, PAGE)).await;
             let page = page.map_err(Self::ends)?;
+            let before =
+                std::mem::replace(&mut total, usize::try_from(page.total_rooms).unwrap_or(usize::MAX));
+            // Each room that was deleted since the last page has hidden another one; a new one hides none.
+            hidden += before.saturating_sub(total);
+            least = least.min(total);
             for room in page.rooms {
                 // A page begins where the one before ended, and a room that was named anew may be on both.
                 if seen.insert(room.room.clone()) {
@@ -74,16 +81,8 @@ impl UnderWay<'_> {
             }
             (self.tell)(Progress::Listing { rooms: rooms.len() });
             match page.next_batch {
-                Some(next) if next > from => {
-                    first_total.get_or_insert(usize::try_from(page.total_rooms).unwrap_or(usize::MAX));
-                    from = next;
-                }
-                _ => {
-                    let all = usize::try_from(page.total_rooms).unwrap_or(usize::MAX);
-                    // Each room that was deleted while the list was read has hidden another one.
-                    let shifted = all.abs_diff(*first_total.get_or_insert(all));
-                    return Ok(all.saturating_sub(seen.len()).max(shifted));
-                }
+                Some(next) if next > from => from = next,
+                _ => return Ok(least.saturating_sub(seen.len()).max(hidden)),
             }
         }
     }

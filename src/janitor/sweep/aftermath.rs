@@ -161,7 +161,7 @@ impl Janitor {
             return Ok(());
         }
         let cause = write.reason.map_or("asked for", Reason::as_str);
-        tracing::warn!(%room, %key, reason = cause, "a cleared membership came back: it was alive");
+        tracing::warn!(%room, %key, reason = cause, "a cleared membership came back: it was active");
         if self.aftermath.returned.insert(write.id) {
             self.ports.metrics.returned();
         }

@@ -220,3 +220,16 @@ async fn what_sync_has_brought_before_an_answer_was_lost_tells_what_came_of_the_
         assert_eq!((story.times_found(FindingKind::Cleared), story.writes()), (1, 1), "{is_overwritten}");
     }
 }
+
+#[tokio::test]
+async fn what_a_write_that_was_given_up_overwrote_is_told_by_the_order_of_sync() {
+    let (mut story, key) = ghost().await;
+    super::settling::gives_up_a_write(&mut story).await;
+    story.world.pass(std::time::Duration::from_secs(1));
+    let newer = story.world.put(ROOM, CALL_MEMBER, &key, ALICE, content("DEAD"));
+    let own = story.world.put(ROOM, CALL_MEMBER, &key, BOT, json!({}));
+    story.hear([newer]);
+    story.hear([own]);
+    let said = story.said().join("\n");
+    assert_eq!(said.matches(OVERWROTE).count(), 1, "{said}");
+}

@@ -244,7 +244,7 @@ async fn a_write_that_was_not_made_before_the_bot_was_killed_was_refused_by_nobo
 }
 
 /// A write that the server has not made by the time that its key is read, and that is given up.
-async fn gives_up_a_write(story: &mut Story) {
+pub(super) async fn gives_up_a_write(story: &mut Story) {
     story.world.lock().fates.push_back(Fate::Fails(NeighbourError::Unreachable("no answer in time".into())));
     while story.janitor.unsettled.is_empty() {
         story.world.pass(std::time::Duration::from_mins(1));
@@ -321,4 +321,20 @@ async fn a_probe_whose_answer_was_lost_is_one() {
     }
     assert!(matches!(state(&story), breaker::State::Probing { .. }), "{:?}", state(&story));
     assert_eq!(story.writes(), 1);
+}
+
+#[tokio::test]
+async fn an_event_that_comes_again_is_counted_for_one_write_alone() {
+    let mut story = Story::new();
+    let key = story.ghost(ALICE, "DEAD").await;
+    gives_up_a_write(&mut story).await;
+    story.until_a_write().await;
+    let own = story.hear_of(&key);
+    story.hear([own]);
+    story.see_everything();
+    story.minutes(3).await;
+    let cleared = story.janitor.journal.cleared_under(&ROOM.into(), &key.as_str().into()).expect("SQLite");
+    assert_eq!((story.writes(), cleared.len()), (1, 1));
+    let said = story.said().join("\n");
+    assert!(!said.contains(OVERWROTE), "{said}");
 }

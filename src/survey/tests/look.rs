@@ -226,6 +226,14 @@ async fn a_room_that_is_deleted_while_the_list_is_read_hides_no_other() {
     let asked = server.asked.lock().expect("not poisoned").clone();
     assert!(asked.iter().any(|what| what.starts_with("state !500:hs")), "it moved to the page that was read");
     assert!(survey.cut.is_none());
+
+    let server = Server::with((0..600).map(|number| (format!("!{number:03}:hs"), quiet())));
+    *server.created.lock().expect("not poisoned") = Some("!000a:hs");
+    let survey = server.survey("").await.expect("a survey");
+    assert!(survey.cut.is_none() && survey.is_complete());
+    let lists =
+        server.asked.lock().expect("not poisoned").iter().filter(|what| what.starts_with("list ")).count();
+    assert_eq!(lists, 2, "a new room hides none");
 }
 
 #[tokio::test(start_paused = true)]

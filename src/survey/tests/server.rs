@@ -54,6 +54,8 @@ pub(super) struct Server {
     pub(super) slips: AtomicUsize,
     /// A room that is deleted after the first page of the list.
     pub(super) deleted: Mutex<Option<&'static str>>,
+    /// A room that is created then.
+    pub(super) created: Mutex<Option<&'static str>>,
     pub(super) asked: Mutex<Vec<String>>,
     pub(super) at_once: AtomicUsize,
     pub(super) most_at_once: AtomicUsize,
@@ -158,6 +160,9 @@ impl AllRooms for Server {
         });
         let next_batch = (from + most < all.len()).then_some((from + most) as u64);
         let page = RoomPage { rooms: page.collect(), next_batch, total_rooms: all.len() as u64 };
+        if let Some(created) = self.created.lock().expect("not poisoned").take() {
+            self.rooms.lock().expect("not poisoned").insert(created.to_owned(), Vec::new());
+        }
         if let Some(deleted) = self.deleted.lock().expect("not poisoned").take() {
             self.rooms.lock().expect("not poisoned").remove(deleted);
         }

@@ -200,9 +200,7 @@ pub fn survey_stopped(progress: Progress) -> Message {
 
 /// Somebody wants to stop a survey, and there is none.
 pub fn no_survey_to_stop(prefix: &str) -> Message {
-    sentences(&[&format!(
-        "No survey is under way. `{prefix} pause` holds up a plan that is being carried out."
-    )])
+    sentences(&[&format!("No survey is under way. `{prefix} pause` stops a plan that is being carried out.")])
 }
 
 /// The admin API may not be asked.

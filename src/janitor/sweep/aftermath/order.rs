@@ -18,7 +18,11 @@ impl Janitor {
         if (is_own && is_ours) || self.memory.get(room, key).is_some_and(is_another) {
             self.server.tells_replaced(event.replaces_state.is_some());
         }
-        let is_under_way = self.writes.is_under_way(room, key);
+        let place = (room.clone(), key.clone());
+        // One whose answer was lost may still be made.
+        let is_under_way = self.writes.is_under_way(room, key)
+            || self.unsettled.contains_key(&place)
+            || self.aftermath.kept.given_up(&place, self.now()).is_some();
         if !is_own && (!is_under_way || !is_ours) {
             self.aftermath.passing.pass(room, event, is_under_way);
         }

@@ -78,6 +78,12 @@ impl Janitor {
         let Some(write) = either.find(|write| made(write, event, me) && is_of(write, event)).cloned() else {
             return Ok(());
         };
+        // It may come again after it was counted for another write.
+        let is_known =
+            |other: &WriteRecord| other.id != write.id && other.written.as_ref() == Some(&event.event_id);
+        if self.journal.cleared_under(room, &event.state_key)?.iter().any(is_known) {
+            return Ok(());
+        }
         self.aftermath.kept.has_come(&place);
         self.settle(&write, std::slice::from_ref(event), Came::Now).map(|_| ())
     }
@@ -181,7 +187,10 @@ impl Janitor {
         });
         self.journal.finish(write.id, &outcome, finding.as_ref(), now)?;
         self.voice.has_more_to_say(finding.is_some());
-        self.unsettled.remove(&(write.room.clone(), write.key.clone()));
+        let place = (write.room.clone(), write.key.clone());
+        if self.unsettled.get(&place).is_some_and(|unsettled| unsettled.id == write.id) {
+            self.unsettled.remove(&place);
+        }
         self.sweep.mark(&write.room);
         let Some((place, event)) = ours else {
             self.aftermath.kept.give_up(write, now);

@@ -107,6 +107,19 @@ async fn a_server_that_takes_the_token_for_questions_and_not_for_writes_is_asked
 }
 
 #[tokio::test]
+async fn one_that_is_refused_for_good_soon_after_it_was_back_is_told_all_the_same() {
+    let mut story = four_and_a_revoked_token(by_appservice()).await;
+    story.revoke(None);
+    story.minutes(15).await;
+    let said = story.said();
+    assert_eq!(said.iter().filter(|said| said.contains("can act for the owners of keys again")).count(), 1);
+    story.revoke(Some(revoked()));
+    story.array_ghost("@zoe:hs").await;
+    story.minutes(60).await;
+    assert_eq!(story.times_said("cannot act for the owners of keys"), 1);
+}
+
+#[tokio::test]
 async fn own_lists_that_cannot_be_had_by_the_token_are_told_with_the_route_and_once() {
     let mut story = Story::with_own_lists(by_appservice());
     let own = |story: &Story, fails| {
