@@ -16,6 +16,9 @@ use tempfile::TempDir;
 
 use crate::{Begun, Device, PATIENCE, signal, wait_until};
 
+/// As long as two looks at everything may take where `janitor.sweep_interval` is 1 min, the default.
+const PATIENCE_WITH_LOOKS: Duration = Duration::from_mins(3);
+
 /// A program, a folder with its settings and its store; it can be started on them again and again.
 #[derive(Debug)]
 pub struct Program {
@@ -212,7 +215,7 @@ impl Bot {
         self.looks(1).await
     }
 
-    /// Waits until it has looked at everything so often from now on. It does so once in each `janitor.sweep_interval`, and
+    /// Waits until it has looked at everything so often from now on, which takes minutes with the defaults. It does so once in each `janitor.sweep_interval`, and
     /// at rooms where something happens between; [`Self::LOOKS`] are enough for what would be cleared.
     pub async fn looks(&self, times: usize) -> Result<()> {
         let looks = || {
@@ -221,7 +224,7 @@ impl Bot {
         };
         // The first to end may have begun before.
         let enough = looks() + times + 1;
-        wait_until("the bot to look again", PATIENCE, async || looks() >= enough)
+        wait_until("the bot to look again", PATIENCE_WITH_LOOKS, async || looks() >= enough)
             .await
             .with_context(|| self.log())
     }
