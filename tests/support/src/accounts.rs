@@ -6,10 +6,14 @@ use anyhow::{Context, Result, ensure};
 use chrono::{DateTime, Utc};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::{
-    http::text, names::unique, options::Appservice, server::Synapse, users::Device, wait::wait_until,
+    clock, http::text, names::unique, options::Appservice, server::Synapse, users::Device, wait::wait_until,
 };
+
+/// Longer than Synapse takes to write when it last saw a device, once it has begun to.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
 
 /// `argv`: JSON of how Synapse names its database, the user, the device, and the time in milliseconds or null.
 const SET_LAST_SEEN: &str = "
@@ -113,14 +117,19 @@ impl Synapse {
     ) -> Result<()> {
         let time = time.map(|time| time.timestamp_millis());
         self.device(user_id, device_id).await?.context("there is no such device")?;
-        // What Synapse has yet to write goes before: it does so every few seconds.
+        // What Synapse has yet to write goes before: it does so every few seconds, and shows nothing of it on the way.
+        let mut holds_since = None;
         wait_until(&format!("{device_id} to be last seen at {time:?}"), Duration::from_secs(30), async || {
+            let device = self.device(user_id, device_id).await?.context("there is no such device")?;
+            if device["last_seen_ts"] == json!(time) && holds_since.is_some() {
+                return anyhow::Ok(holds_since.is_some_and(|since: Instant| since.elapsed() >= ON_ITS_WAY));
+            }
             let (mut python, database) = self.database_access()?;
             let argument = json!([database, user_id, device_id, time]).to_string();
             let output = python.args(["-c", SET_LAST_SEEN, &argument]).output()?;
             ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
-            let device = self.device(user_id, device_id).await?.context("there is no such device")?;
-            anyhow::Ok(device["last_seen_ts"] == json!(time))
+            holds_since = Some(clock::moment());
+            Ok(false)
         })
         .await
     }
