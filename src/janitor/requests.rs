@@ -183,10 +183,14 @@ impl Janitor {
     /// Whether what a sweep has planned may still be written, as far as that costs nothing to tell. A plan
     /// that a person approved asks for less, and that is asked when it is put into the queue.
     fn still_stands(&self, Outgoing { write, trigger, .. }: &Outgoing, now: Timestamp) -> bool {
-        if !matches!(trigger, Trigger::Sweep { .. }) {
-            return true;
-        }
         let (room, key) = (write.room(), write.key());
+        let is_excluded = !self.settings.covers(room)
+            || write.owners().iter().any(|owner| self.settings.leaves_alone(&owner.user));
+        match trigger {
+            Trigger::Plan(..) => return true,
+            Trigger::TakeBack => return !is_excluded,
+            Trigger::Sweep { .. } => {}
+        }
         let is_believed = write.reason().is_some_and(|reason| {
             let passage = reason.neighbour().map(|source| self.sweep.breakers.passage(source, now));
             passage != Some(Passage::Barred) && self.sweep.quarantine.believes(room, key, reason, now)
@@ -194,8 +198,7 @@ impl Janitor {
         is_believed
             && self.memory.is_open(room, key, write.event())
             && self.memory.may_judge(room)
-            && self.settings.covers(room)
-            && !write.owners().iter().any(|owner| self.settings.leaves_alone(&owner.user))
+            && !is_excluded
     }
 
     fn start_write(&mut self, outgoing: Outgoing, id: i64, mark: Option<Mark>) {

@@ -58,8 +58,8 @@ impl UnderWay<'_> {
         Ok(InScope { rooms, unread: Vec::new(), cut: (missing > 0).then_some(Cut::NotListed(missing)) })
     }
 
-    /// Reads the list from its beginning to its end, and adds what is new; how many rooms more the server has than
-    /// were seen.
+    /// Reads the list from its beginning to its end, and adds what is new; how many of the rooms that were there when it
+    /// began may not have been seen.
     async fn list(&self, rooms: &mut Vec<Listed>, seen: &mut BTreeSet<RoomId>) -> Result<usize, SurveyError> {
         let mut from = 0;
         let (mut total, mut hidden) = (0, 0);

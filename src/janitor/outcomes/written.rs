@@ -55,10 +55,7 @@ impl Janitor {
         };
         match attempt {
             Attempt::Written(Written::Event(written)) => {
-                tracing::info!(
-                    reason = write.reason().map_or("asked for", |reason| reason.as_str()),
-                    "cleared"
-                );
+                tracing::info!(reason = reason(&write, &trigger), "cleared");
                 let finding = finding(FindingKind::Cleared, None);
                 self.journal.finish(id, &WriteOutcome::Cleared(written.clone()), finding.as_ref(), now)?;
                 self.voice.has_more_to_say(finding.is_some());
@@ -87,10 +84,7 @@ impl Janitor {
                 }
             }
             Attempt::Written(Written::Nothing) => {
-                tracing::info!(
-                    reason = write.reason().map_or("asked for", |reason| reason.as_str()),
-                    "would clear"
-                );
+                tracing::info!(reason = reason(&write, &trigger), "would clear");
                 let finding = finding(FindingKind::WouldClear, None);
                 self.journal.finish(id, &WriteOutcome::Spared, finding.as_ref(), now)?;
                 self.voice.has_more_to_say(finding.is_some());
@@ -226,5 +220,14 @@ impl Janitor {
             }
         }
         Ok(())
+    }
+}
+
+/// What a write was made for, for the log.
+fn reason(write: &PlannedWrite, trigger: &Trigger) -> &'static str {
+    match (write.reason(), trigger) {
+        (Some(reason), _) => reason.as_str(),
+        (None, Trigger::TakeBack) => "put back by the last write",
+        (None, _) => "asked for",
     }
 }

@@ -183,20 +183,26 @@ async fn who_left_in_the_instant_in_which_a_dead_one_was_taken_out_is_not_put_ba
 }
 
 #[tokio::test]
-async fn while_paused_nothing_is_taken_back() {
-    let mut story = super::routes::story(by_appservice());
-    story.joins_by_array(ALICE, &["DEAD", "LIVE"]).await;
-    story.devices_are(ALICE, &["LIVE"]);
-    story.world.lock().before_write = Some(Meanwhile::Writes(ALICE, json!({})));
-    goes_down_at_its_write(&mut story).await;
-    is_up(&story);
-    story
-        .janitor
-        .set_override(&Override::Pause(Pause::UntilResume), &ALICE.into())
-        .expect("the journal works");
-    story.hear_of(ALICE);
-    story.minutes(5).await;
-    assert_eq!(story.writes(), 1);
+async fn while_paused_or_excluded_nothing_is_taken_back() {
+    for (what, writes) in [
+        (Some(Override::Pause(Pause::UntilResume)), 1),
+        (Some(Override::Room(ROOM.into())), 1),
+        (Some(Override::User(ALICE.into())), 1),
+        (None, 2),
+    ] {
+        let mut story = super::routes::story(by_appservice());
+        story.joins_by_array(ALICE, &["DEAD", "LIVE"]).await;
+        story.devices_are(ALICE, &["LIVE"]);
+        story.world.lock().before_write = Some(Meanwhile::Writes(ALICE, json!({})));
+        goes_down_at_its_write(&mut story).await;
+        is_up(&story);
+        if let Some(what) = &what {
+            story.janitor.set_override(what, &ALICE.into()).expect("the journal works");
+        }
+        story.hear_of(ALICE);
+        story.minutes(5).await;
+        assert_eq!(story.writes(), writes, "{what:?}");
+    }
 }
 
 fn taking_no_times(story: &Story) {

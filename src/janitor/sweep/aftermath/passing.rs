@@ -48,7 +48,7 @@ impl Replaced {
 /// What has passed under keys that are being written.
 #[derive(Debug, Default)]
 pub(super) struct Passing {
-    /// What came last under a key while a write was under way there, or its event awaited.
+    /// What came last under a key while a write was under way there, its event awaited, or its answer lost.
     newer: BTreeMap<Place, Replaced>,
     /// The events that emptied keys and have not come by sync.
     answered: BTreeMap<Place, EventId>,
